@@ -1,0 +1,86 @@
+// What a device must do to run a Plan. GroupedSession (session.h) checks what
+// callers ask, knows names and slots, and calls this with valid arguments only.
+#ifndef BACKENDS_GROUPED_EXECUTOR_H_
+#define BACKENDS_GROUPED_EXECUTOR_H_
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "backends/grouped/dataset.h"
+#include "backends/grouped/plan.h"
+#include "modelbatch/backend/backend.h"
+
+namespace modelbatch::grouped {
+
+enum class OptimizerKind { kNone, kSgd, kAdam, kAdamW };
+
+// Arenas hold one block a model, at ModelPlan::state_offset: the parameters,
+// the gradients, and up to two states of the optimizer.
+enum class Arena { kParam = 0, kGradient = 1, kState0 = 2, kState1 = 3 };
+inline constexpr int kNumArenas = 4;
+
+// The columns of a step, in the order of OptimizerInfo::hyper_parameters.
+using HyperColumns = std::array<const double*, 8>;
+
+struct TrainArgs {
+  const HostDataset* dataset = nullptr;
+  RowSet rows;
+  OptimizerKind optimizer = OptimizerKind::kNone;
+  HyperColumns columns = {};
+  const uint8_t* active = nullptr;  // null: all
+  bool keep_gradients = false;
+  bool update = true;
+  float* losses = nullptr;
+  Outcome* outcomes = nullptr;
+};
+
+struct EvaluateArgs {
+  const HostDataset* dataset = nullptr;
+  RowSet rows;
+  const uint8_t* active = nullptr;  // null: all
+  double* losses = nullptr;
+  int64_t* correct = nullptr;
+};
+
+// One caller at a time.
+class Executor {
+ public:
+  virtual ~Executor() = default;
+
+  // Allocates `arena`, zeroed, or zeroes it. ResourceExhausted says how much
+  // was asked.
+  virtual absl::Status Allocate(Arena arena) = 0;
+  virtual void Release(Arena arena) = 0;
+  virtual bool IsAllocated(Arena arena) const = 0;
+
+  // `size` floats at `offset` of an allocated arena.
+  virtual absl::Status Read(Arena arena, int64_t offset, int64_t size,
+                            float* out) = 0;
+  virtual absl::Status Write(Arena arena, int64_t offset, int64_t size,
+                             const float* values) = 0;
+  // Updates made, one count a model.
+  virtual absl::Span<int64_t> steps() = 0;
+
+  virtual absl::Status TrainStep(const TrainArgs& args) = 0;
+  virtual absl::Status Evaluate(const EvaluateArgs& args) = 0;
+  // outputs[i] has room for [rows of i, output size of i].
+  virtual absl::Status Forward(const HostDataset& dataset, const RowSet& rows,
+                               absl::Span<float* const> outputs) = 0;
+
+  // Bytes held besides the arenas.
+  virtual int64_t workspace_bytes() const = 0;
+};
+
+// The rows of model i.
+inline absl::Span<const int32_t> RowsOf(const RowSet& rows, int model) {
+  if (rows.offsets.empty()) return rows.rows;
+  return rows.rows.subspan(rows.offsets[model],
+                           rows.offsets[model + 1] - rows.offsets[model]);
+}
+
+}  // namespace modelbatch::grouped
+
+#endif  // BACKENDS_GROUPED_EXECUTOR_H_

@@ -1,0 +1,339 @@
+#include "backends/grouped/session.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "backends/grouped/dataset.h"
+#include "modelbatch/util/status_macros.h"
+
+namespace modelbatch::grouped {
+namespace {
+
+constexpr char kStepSlot[] = "step";
+
+absl::StatusOr<const HostDataset*> AsHostDataset(const Dataset* dataset) {
+  const auto* host = dynamic_cast<const HostDataset*>(dataset);
+  if (host != nullptr) return host;
+  return absl::InvalidArgumentError(
+      dataset == nullptr ? "no dataset, expected one of this backend"
+                         : "the dataset belongs to another backend");
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Session>> GroupedSession::Create(
+    std::shared_ptr<const Plan> plan, std::unique_ptr<Executor> executor) {
+  MB_RETURN_IF_ERROR(executor->Allocate(Arena::kParam));
+  auto session = std::unique_ptr<GroupedSession>(new GroupedSession);
+  session->plan_ = std::move(plan);
+  session->executor_ = std::move(executor);
+  return std::unique_ptr<Session>(std::move(session));
+}
+
+absl::Status GroupedSession::SetOptimizer(const std::string& optimizer) {
+  OptimizerKind kind = OptimizerKind::kNone;
+  const OptimizerInfo* info = nullptr;
+  if (optimizer != "none") {
+    MB_ASSIGN_OR_RETURN(info, FindOptimizer(optimizer));
+    if (optimizer == "sgd") {
+      kind = OptimizerKind::kSgd;
+    } else if (optimizer == "adam") {
+      kind = OptimizerKind::kAdam;
+    } else if (optimizer == "adamw") {
+      kind = OptimizerKind::kAdamW;
+    } else {
+      return absl::UnimplementedError(
+          absl::StrCat("optimizer ", optimizer, " is not in this backend"));
+    }
+  }
+  const size_t states = info == nullptr ? 0 : info->state.size();
+  for (size_t s = 0; s < 2; ++s) {
+    const Arena arena = s == 0 ? Arena::kState0 : Arena::kState1;
+    if (s < states) {
+      MB_RETURN_IF_ERROR(executor_->Allocate(arena));
+    } else {
+      executor_->Release(arena);
+    }
+  }
+  for (int64_t& step : executor_->steps()) step = 0;
+  kind_ = kind;
+  info_ = info;
+  return absl::OkStatus();
+}
+
+absl::Status GroupedSession::CheckModel(int model) const {
+  if (model >= 0 && model < num_models()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("model index ", model, " does not exist, expected 0 to ",
+                   num_models() - 1));
+}
+
+absl::Status GroupedSession::CheckRows(const RowSet& rows,
+                                       const HostDataset& dataset,
+                                       int64_t max_rows) const {
+  const int64_t num_rows = static_cast<int64_t>(rows.rows.size());
+  for (int64_t j = 0; j < num_rows; ++j) {
+    const int32_t row = rows.rows[j];
+    if (row >= 0 && row < dataset.num_rows()) continue;
+    return absl::OutOfRangeError(absl::StrCat("rows[", j, "] is ", row,
+                                              ", the dataset has rows 0 to ",
+                                              dataset.num_rows() - 1));
+  }
+  const auto too_many = [&](int64_t count, const std::string& who) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(who, count, " rows, expected at most the ", max_rows,
+                     " that the session was compiled for"));
+  };
+  if (rows.offsets.empty()) {
+    if (max_rows >= 0 && num_rows > max_rows) {
+      return too_many(num_rows, "the step has ");
+    }
+    return absl::OkStatus();
+  }
+  if (static_cast<int>(rows.offsets.size()) != num_models() + 1) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "row offsets have ", rows.offsets.size(),
+        " entries, expected number of models + 1 = ", num_models() + 1));
+  }
+  if (rows.offsets.front() != 0 || rows.offsets.back() != num_rows) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "row offsets go from ", rows.offsets.front(), " to ",
+        rows.offsets.back(), ", expected 0 to the number of rows, ", num_rows));
+  }
+  for (int i = 0; i < num_models(); ++i) {
+    const int64_t count = rows.offsets[i + 1] - rows.offsets[i];
+    if (count < 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("row offsets decrease after model index ", i));
+    }
+    if (max_rows >= 0 && count > max_rows) {
+      return too_many(count,
+                      absl::StrCat("model ", plan_->models[i].id, " has "));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status GroupedSession::CheckActive(
+    absl::Span<const uint8_t> active) const {
+  if (active.empty() || static_cast<int>(active.size()) == num_models()) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("active has ", active.size(),
+                   " entries, expected one a model, ", num_models()));
+}
+
+absl::Status GroupedSession::BindColumns(const StepRequest& request,
+                                         HyperColumns* columns) const {
+  if (info_ == nullptr) {
+    return absl::FailedPreconditionError(
+        "a step that updates needs an optimizer: call SetOptimizer first");
+  }
+  columns->fill(nullptr);
+  for (const Column& column : request.columns) {
+    const HyperParameter* h = info_->Find(column.name);
+    if (h == nullptr) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("optimizer ", info_->kind, " has no hyper-parameter \"",
+                       column.name, "\""));
+    }
+    if (static_cast<int>(column.values.size()) != num_models()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("column ", column.name, " has ", column.values.size(),
+                       " values, expected one a model, ", num_models()));
+    }
+    const size_t index = h - info_->hyper_parameters.data();
+    if ((*columns)[index] != nullptr) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("column ", column.name, " is there twice"));
+    }
+    for (int i = 0; i < num_models(); ++i) {
+      absl::Status status = h->Check(column.values[i]);
+      if (status.ok()) continue;
+      return absl::InvalidArgumentError(
+          absl::StrCat("model ", plan_->models[i].id, ": ", status.message()));
+    }
+    (*columns)[index] = column.values.data();
+  }
+  for (size_t j = 0; j < info_->hyper_parameters.size(); ++j) {
+    if ((*columns)[j] == nullptr) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("column ", info_->hyper_parameters[j].name,
+                       " is missing, optimizer ", info_->kind, " needs it"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status GroupedSession::TrainStep(const StepRequest& request,
+                                       StepResult* result) {
+  MB_ASSIGN_OR_RETURN(const HostDataset* dataset,
+                      AsHostDataset(request.dataset));
+  MB_RETURN_IF_ERROR(dataset->CheckFeatures(*plan_));
+  MB_RETURN_IF_ERROR(dataset->CheckTargets(*plan_));
+  MB_RETURN_IF_ERROR(CheckRows(request.rows, *dataset, plan_->max_rows));
+  MB_RETURN_IF_ERROR(CheckActive(request.active));
+  TrainArgs args;
+  if (request.update) {
+    MB_RETURN_IF_ERROR(BindColumns(request, &args.columns));
+  }
+  if (request.keep_gradients) {
+    if (!executor_->IsAllocated(Arena::kGradient)) {
+      MB_RETURN_IF_ERROR(executor_->Allocate(Arena::kGradient));
+    }
+  } else {
+    executor_->Release(Arena::kGradient);  // those of an earlier step
+  }
+  result->losses.resize(num_models());
+  result->outcomes.resize(num_models());
+  args.dataset = dataset;
+  args.rows = request.rows;
+  args.optimizer = kind_;
+  args.active = request.active.empty() ? nullptr : request.active.data();
+  args.keep_gradients = request.keep_gradients;
+  args.update = request.update;
+  args.losses = result->losses.data();
+  args.outcomes = result->outcomes.data();
+  return executor_->TrainStep(args);
+}
+
+absl::Status GroupedSession::Evaluate(const EvaluateRequest& request,
+                                      EvaluateResult* result) {
+  MB_ASSIGN_OR_RETURN(const HostDataset* dataset,
+                      AsHostDataset(request.dataset));
+  MB_RETURN_IF_ERROR(dataset->CheckFeatures(*plan_));
+  MB_RETURN_IF_ERROR(dataset->CheckTargets(*plan_));
+  MB_RETURN_IF_ERROR(CheckRows(request.rows, *dataset, -1));
+  MB_RETURN_IF_ERROR(CheckActive(request.active));
+  result->losses.resize(num_models());
+  result->correct.resize(num_models());
+  EvaluateArgs args;
+  args.dataset = dataset;
+  args.rows = request.rows;
+  args.active = request.active.empty() ? nullptr : request.active.data();
+  args.losses = result->losses.data();
+  args.correct = result->correct.data();
+  return executor_->Evaluate(args);
+}
+
+absl::Status GroupedSession::Forward(const Dataset& dataset, const RowSet& rows,
+                                     std::vector<Tensor>* outputs) {
+  MB_ASSIGN_OR_RETURN(const HostDataset* host, AsHostDataset(&dataset));
+  MB_RETURN_IF_ERROR(host->CheckFeatures(*plan_));
+  MB_RETURN_IF_ERROR(CheckRows(rows, *host, -1));
+  outputs->clear();
+  std::vector<float*> pointers;
+  for (int i = 0; i < num_models(); ++i) {
+    const int64_t cols = plan_->models[i].values[plan_->output()].cols;
+    const int64_t count = static_cast<int64_t>(RowsOf(rows, i).size());
+    outputs->push_back(Tensor::Zeros(DType::kFloat32, {count, cols}));
+    pointers.push_back(outputs->back().data<float>());
+  }
+  return executor_->Forward(*host, rows, pointers);
+}
+
+absl::StatusOr<Arena> GroupedSession::FindArena(const std::string& slot) const {
+  std::vector<std::string> slots = {"param"};
+  if (slot == "param") return Arena::kParam;
+  if (slot == "grad") {
+    if (executor_->IsAllocated(Arena::kGradient)) return Arena::kGradient;
+    return absl::FailedPreconditionError(
+        "no gradients were kept by the last step: ask with keep_gradients");
+  }
+  if (info_ != nullptr) {
+    for (size_t s = 0; s < info_->state.size(); ++s) {
+      if (info_->state[s] == slot) {
+        return s == 0 ? Arena::kState0 : Arena::kState1;
+      }
+      slots.push_back(info_->state[s]);
+    }
+  }
+  return absl::NotFoundError(absl::StrCat(
+      "no state slot \"", slot, "\"; there are: ", absl::StrJoin(slots, ", "),
+      ", grad, step"));
+}
+
+absl::StatusOr<GroupedSession::Place> GroupedSession::FindPlace(
+    int model, const std::string& slot, const std::string& parameter) const {
+  Place place;
+  MB_ASSIGN_OR_RETURN(place.arena, FindArena(slot));
+  const ModelPlan& plan = plan_->models[model];
+  std::vector<std::string> names;
+  for (const ParameterPlan& p : plan.parameters) {
+    if (p.name == parameter) {
+      place.parameter = &p;
+      place.offset = plan.state_offset + p.offset;
+      return place;
+    }
+    names.push_back(p.name);
+  }
+  return absl::NotFoundError(
+      absl::StrCat("model ", plan.id, " has no parameter \"", parameter,
+                   "\"; it has: ", absl::StrJoin(names, ", ")));
+}
+
+absl::StatusOr<Tensor> GroupedSession::ReadState(int model,
+                                                 const std::string& slot,
+                                                 const std::string& parameter) {
+  MB_RETURN_IF_ERROR(CheckModel(model));
+  if (slot == kStepSlot) {
+    return Tensor::FromVector<int64_t>({executor_->steps()[model]}, {});
+  }
+  MB_ASSIGN_OR_RETURN(const Place place, FindPlace(model, slot, parameter));
+  Tensor value = Tensor::Zeros(DType::kFloat32, place.parameter->shape);
+  MB_RETURN_IF_ERROR(executor_->Read(
+      place.arena, place.offset, place.parameter->size, value.data<float>()));
+  return value;
+}
+
+absl::Status GroupedSession::WriteState(int model, const std::string& slot,
+                                        const std::string& parameter,
+                                        const Tensor& value) {
+  MB_RETURN_IF_ERROR(CheckModel(model));
+  const auto expect = [&](DType dtype, const Shape& shape) -> absl::Status {
+    if (value.dtype() == dtype && value.shape() == shape) {
+      return absl::OkStatus();
+    }
+    return absl::InvalidArgumentError(absl::StrCat(
+        "model ", plan_->models[model].id, ", ", slot,
+        parameter.empty() ? "" : " ", parameter, ": got ",
+        DTypeName(value.dtype()), " ", ShapeToString(value.shape()),
+        ", expected ", DTypeName(dtype), " ", ShapeToString(shape)));
+  };
+  if (slot == kStepSlot) {
+    MB_RETURN_IF_ERROR(expect(DType::kInt64, {}));
+    const int64_t step = value.data<int64_t>()[0];
+    if (step < 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("model ", plan_->models[model].id, ": step is ", step,
+                       ", expected at least 0"));
+    }
+    executor_->steps()[model] = step;
+    return absl::OkStatus();
+  }
+  MB_ASSIGN_OR_RETURN(const Place place, FindPlace(model, slot, parameter));
+  if (place.arena == Arena::kGradient) {
+    return absl::InvalidArgumentError("slot grad can only be read");
+  }
+  MB_RETURN_IF_ERROR(expect(DType::kFloat32, place.parameter->shape));
+  return executor_->Write(place.arena, place.offset, place.parameter->size,
+                          value.data<float>());
+}
+
+absl::StatusOr<SessionStats> GroupedSession::Stats() {
+  SessionStats stats;
+  for (int a = 0; a < kNumArenas; ++a) {
+    if (executor_->IsAllocated(static_cast<Arena>(a))) {
+      stats.state_bytes +=
+          plan_->state_size * static_cast<int64_t>(sizeof(float));
+    }
+  }
+  stats.workspace_bytes = executor_->workspace_bytes();
+  stats.plan = plan_->ToString();
+  return stats;
+}
+
+}  // namespace modelbatch::grouped

@@ -1,0 +1,68 @@
+// A Session on an Executor: checks every argument, knows slots and names. The
+// same for every grouped backend.
+#ifndef BACKENDS_GROUPED_SESSION_H_
+#define BACKENDS_GROUPED_SESSION_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "backends/grouped/executor.h"
+#include "backends/grouped/plan.h"
+#include "modelbatch/backend/backend.h"
+#include "modelbatch/optim/optimizer_info.h"
+
+namespace modelbatch::grouped {
+
+class GroupedSession : public Session {
+ public:
+  // `plan` is what `executor` runs; its parameter arena is allocated here.
+  static absl::StatusOr<std::unique_ptr<Session>> Create(
+      std::shared_ptr<const Plan> plan, std::unique_ptr<Executor> executor);
+
+  absl::Status SetOptimizer(const std::string& optimizer) override;
+  absl::Status TrainStep(const StepRequest& request,
+                         StepResult* result) override;
+  absl::Status Evaluate(const EvaluateRequest& request,
+                        EvaluateResult* result) override;
+  absl::Status Forward(const Dataset& dataset, const RowSet& rows,
+                       std::vector<Tensor>* outputs) override;
+  absl::StatusOr<Tensor> ReadState(int model, const std::string& slot,
+                                   const std::string& parameter) override;
+  absl::Status WriteState(int model, const std::string& slot,
+                          const std::string& parameter,
+                          const Tensor& value) override;
+  absl::StatusOr<SessionStats> Stats() override;
+
+ private:
+  GroupedSession() = default;
+
+  int num_models() const { return static_cast<int>(plan_->models.size()); }
+  // `max_rows` < 0: any number of rows.
+  absl::Status CheckRows(const RowSet& rows, const HostDataset& dataset,
+                         int64_t max_rows) const;
+  absl::Status CheckActive(absl::Span<const uint8_t> active) const;
+  absl::Status BindColumns(const StepRequest& request,
+                           HyperColumns* columns) const;
+  absl::StatusOr<Arena> FindArena(const std::string& slot) const;
+  // Where a tensor of the state lies.
+  struct Place {
+    Arena arena = Arena::kParam;
+    int64_t offset = 0;
+    const ParameterPlan* parameter = nullptr;
+  };
+  absl::StatusOr<Place> FindPlace(int model, const std::string& slot,
+                                  const std::string& parameter) const;
+  absl::Status CheckModel(int model) const;
+
+  std::shared_ptr<const Plan> plan_;
+  std::unique_ptr<Executor> executor_;
+  OptimizerKind kind_ = OptimizerKind::kNone;
+  const OptimizerInfo* info_ = nullptr;  // null: kNone
+};
+
+}  // namespace modelbatch::grouped
+
+#endif  // BACKENDS_GROUPED_SESSION_H_

@@ -1,0 +1,157 @@
+// What a backend is to the core: it compiles a population of models into a
+// Session and runs steps on it. The C ABI (modelbatch/plugin/c_api.h) says the
+// same to plugins; a plugin written in C++ implements these classes and lets
+// modelbatch/plugin/sdk.h export them.
+//
+// Arrays "of N" have one entry a model, in the order of CompileRequest::models.
+#ifndef MODELBATCH_BACKEND_BACKEND_H_
+#define MODELBATCH_BACKEND_BACKEND_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "modelbatch/model/model_spec.h"
+#include "modelbatch/tensor/tensor.h"
+
+namespace modelbatch {
+
+struct Capabilities {
+  std::vector<std::string> operators;
+  std::vector<std::string> losses;
+  std::vector<std::string> optimizers;
+  std::vector<std::string> precisions;
+  std::vector<std::string> features;  // c_api.h lists them
+};
+
+// One model of a population.
+struct ModelInstance {
+  int64_t id = 0;     // stable within the run; slots are internal
+  uint64_t seed = 0;  // of everything random in its training
+  ModelSpec spec;
+};
+
+struct LossSpec {
+  std::string kind;  // "cross_entropy", "mse"
+  Attributes attributes;
+};
+
+struct CompileRequest {
+  std::vector<ModelInstance> models;
+  LossSpec loss;
+  int64_t max_rows = 0;  // most rows of one model in one step
+  Attributes options;    // "precision": "fp32"
+};
+
+// Which rows of a dataset each model sees, in the order of the batch. With
+// `offsets` empty every model sees `rows`; else model i sees
+// rows[offsets[i], offsets[i + 1]).
+struct RowSet {
+  absl::Span<const int32_t> rows;
+  absl::Span<const int64_t> offsets;
+};
+
+// A hyper-parameter, one value a model. Names are those of torch.optim.
+struct Column {
+  std::string name;
+  std::vector<double> values;
+};
+
+enum class Outcome : uint8_t {
+  kStepped = 0,
+  kInactive = 1,
+  kEmpty = 2,
+  kNonFiniteLoss = 3,
+  kNonFiniteGradient = 4,
+};
+
+// "stepped", "non-finite loss", ...
+const char* OutcomeName(Outcome outcome);
+
+// Owned by whoever made it; must outlive the calls that use it.
+class Dataset {
+ public:
+  virtual ~Dataset() = default;
+};
+
+struct StepRequest {
+  const Dataset* dataset = nullptr;
+  RowSet rows;
+  absl::Span<const Column> columns;
+  absl::Span<const uint8_t> active;  // empty: all
+  bool keep_gradients = false;       // readable as slot "grad" afterwards
+  bool update = true;                // false: losses and gradients only
+};
+
+struct StepResult {
+  std::vector<float> losses;  // mean over the model's rows, before the update
+  std::vector<Outcome> outcomes;
+};
+
+struct EvaluateRequest {
+  const Dataset* dataset = nullptr;
+  RowSet rows;
+  absl::Span<const uint8_t> active;  // empty: all
+};
+
+struct EvaluateResult {
+  std::vector<double> losses;    // mean over the model's rows
+  std::vector<int64_t> correct;  // -1 where targets are no classes
+};
+
+struct SessionStats {
+  int64_t state_bytes = 0;
+  int64_t workspace_bytes = 0;
+  std::string plan;
+};
+
+// A compiled population with its parameters and optimizer state. One caller at
+// a time; sessions may run concurrently. c_api.h has the meaning of each call.
+class Session {
+ public:
+  virtual ~Session() = default;
+
+  // "sgd", "adam", "adamw", or "none". State and step counts start at zero.
+  virtual absl::Status SetOptimizer(const std::string& optimizer) = 0;
+
+  // A model whose loss or gradient is not finite keeps its state and is
+  // reported in `outcomes`; the others are not affected.
+  virtual absl::Status TrainStep(const StepRequest& request,
+                                 StepResult* result) = 0;
+  virtual absl::Status Evaluate(const EvaluateRequest& request,
+                                EvaluateResult* result) = 0;
+  // Fills outputs[i], of shape [rows of i, output shape of i].
+  virtual absl::Status Forward(const Dataset& dataset, const RowSet& rows,
+                               std::vector<Tensor>* outputs) = 0;
+
+  // Slots: "param", "grad", "momentum_buffer", "exp_avg", "exp_avg_sq", "step".
+  virtual absl::StatusOr<Tensor> ReadState(int model, const std::string& slot,
+                                           const std::string& parameter) = 0;
+  virtual absl::Status WriteState(int model, const std::string& slot,
+                                  const std::string& parameter,
+                                  const Tensor& value) = 0;
+
+  virtual absl::StatusOr<SessionStats> Stats() = 0;
+};
+
+// Thread-safe. Outlives its sessions and datasets.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  virtual Capabilities capabilities() const = 0;
+  virtual absl::StatusOr<std::unique_ptr<Session>> Compile(
+      const CompileRequest& request) = 0;
+  // features [rows, ...] float32; targets [rows] int64 or [rows, ...] float32,
+  // or empty (shape [0]). Takes both.
+  virtual absl::StatusOr<std::unique_ptr<Dataset>> CreateDataset(
+      Tensor features, Tensor targets) = 0;
+};
+
+}  // namespace modelbatch
+
+#endif  // MODELBATCH_BACKEND_BACKEND_H_

@@ -1,0 +1,75 @@
+#include "modelbatch/optim/optimizer_info.h"
+
+#include <array>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+namespace modelbatch {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::max();
+
+// Defaults and ranges are torch.optim's (2.11).
+const std::array<OptimizerInfo, 3>& Optimizers() {
+  static const auto* const kOptimizers = new std::array<OptimizerInfo, 3>{{
+      {"sgd",
+       {{"lr", 1e-3, 0, kInfinity},
+        {"momentum", 0, 0, kInfinity},
+        {"dampening", 0, -kInfinity, kInfinity},
+        {"weight_decay", 0, 0, kInfinity},
+        {"nesterov", 0, 0, 1}},
+       {"momentum_buffer"}},
+      {"adam",
+       {{"lr", 1e-3, 0, kInfinity},
+        {"beta1", 0.9, 0, 1, true},
+        {"beta2", 0.999, 0, 1, true},
+        {"eps", 1e-8, 0, kInfinity},
+        {"weight_decay", 0, 0, kInfinity}},
+       {"exp_avg", "exp_avg_sq"}},
+      {"adamw",
+       {{"lr", 1e-3, 0, kInfinity},
+        {"beta1", 0.9, 0, 1, true},
+        {"beta2", 0.999, 0, 1, true},
+        {"eps", 1e-8, 0, kInfinity},
+        {"weight_decay", 1e-2, 0, kInfinity}},
+       {"exp_avg", "exp_avg_sq"}},
+  }};
+  return *kOptimizers;
+}
+
+}  // namespace
+
+absl::Status HyperParameter::Check(double value) const {
+  const bool inside =
+      value >= min && (max_open ? value < max : value <= max);  // NaN: false
+  if (inside) return absl::OkStatus();
+  std::string range;
+  if (max == kInfinity) {
+    range = min == -kInfinity ? "finite"
+                              : absl::StrCat("finite and at least ", min);
+  } else {
+    range = absl::StrCat("in [", min, ", ", max, max_open ? ")" : "]");
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat(name, " is ", value, ", expected a number ", range));
+}
+
+const HyperParameter* OptimizerInfo::Find(const std::string& name) const {
+  for (const HyperParameter& h : hyper_parameters) {
+    if (h.name == name) return &h;
+  }
+  return nullptr;
+}
+
+absl::StatusOr<const OptimizerInfo*> FindOptimizer(const std::string& kind) {
+  std::vector<std::string> kinds;
+  for (const OptimizerInfo& info : Optimizers()) {
+    if (info.kind == kind) return &info;
+    kinds.push_back(info.kind);
+  }
+  return absl::NotFoundError(absl::StrCat(
+      "no optimizer \"", kind, "\"; there are: ", absl::StrJoin(kinds, ", ")));
+}
+
+}  // namespace modelbatch

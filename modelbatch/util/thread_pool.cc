@@ -1,0 +1,128 @@
+#include "modelbatch/util/thread_pool.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+#include <string>
+
+namespace modelbatch {
+namespace {
+
+// Steps of a training loop follow each other within microseconds: a worker
+// waits this long for the next before it sleeps, so that a busy neighbour on
+// the same core loses little to it.
+constexpr std::chrono::microseconds kSpin{50};
+
+void Relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#else
+  std::this_thread::yield();
+#endif
+}
+
+// Spins until done() or until kSpin is over; returns done().
+template <typename Done>
+bool SpinUntil(Done done) {
+  const auto deadline = std::chrono::steady_clock::now() + kSpin;
+  do {
+    for (int i = 0; i < 64; ++i) {
+      if (done()) return true;
+      Relax();
+    }
+  } while (std::chrono::steady_clock::now() < deadline);
+  return done();
+}
+
+// CPUs' worth of the cgroup's quota (version 2, then 1), 0: none is set.
+double CgroupQuota() {
+  double quota = 0, period = 0;
+  if (std::ifstream file("/sys/fs/cgroup/cpu.max"); file) {
+    std::string first;
+    if (file >> first >> period && first != "max")
+      quota = std::atof(first.c_str());
+  } else {
+    std::ifstream("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") >> quota;
+    std::ifstream("/sys/fs/cgroup/cpu/cpu.cfs_period_us") >> period;
+  }
+  return quota > 0 && period > 0 ? quota / period : 0;
+}
+
+}  // namespace
+
+int AvailableCpus() {
+  int cpus = static_cast<int>(std::thread::hardware_concurrency());
+  cpu_set_t mask;
+  if (sched_getaffinity(0, sizeof(mask), &mask) == 0) cpus = CPU_COUNT(&mask);
+  if (const double quota = CgroupQuota(); quota > 0) {
+    cpus = std::min(cpus, static_cast<int>(quota + 0.999));
+  }
+  return std::max(cpus, 1);
+}
+
+ThreadPool::ThreadPool(int threads) {
+  for (int worker = 1; worker < threads; ++worker) {
+    workers_.emplace_back([this, worker] { Work(worker); });
+  }
+}
+
+ThreadPool::~ThreadPool() {
+  {
+    std::lock_guard<std::mutex> lock(sleep_mutex_);
+    stop_ = true;
+    ++generation_;
+  }
+  wake_.notify_all();
+  for (std::thread& worker : workers_) worker.join();
+}
+
+void ThreadPool::RunItems(int worker) {
+  for (int64_t item = next_++; item < count_; item = next_++) {
+    (*body_)(worker, item);
+  }
+}
+
+void ThreadPool::Work(int worker) {
+  uint64_t seen = 0;
+  while (true) {
+    const auto announced = [&] { return generation_.load() != seen; };
+    if (!SpinUntil(announced)) {
+      std::unique_lock<std::mutex> lock(sleep_mutex_);
+      wake_.wait(lock, announced);
+    }
+    seen = generation_.load();
+    if (stop_) return;
+    RunItems(worker);
+    --busy_;
+  }
+}
+
+void ThreadPool::ParallelFor(
+    int64_t count, absl::FunctionRef<void(int worker, int64_t item)> body) {
+  if (workers_.empty() || count <= 1 || occupied_.exchange(true)) {
+    for (int64_t item = 0; item < count; ++item) body(0, item);
+    return;
+  }
+  body_ = &body;
+  count_ = count;
+  next_ = 0;
+  busy_ = static_cast<int>(workers_.size());
+  {
+    // Under the lock so that no worker goes to sleep between its last look and
+    // the notification.
+    std::lock_guard<std::mutex> lock(sleep_mutex_);
+    ++generation_;
+  }
+  wake_.notify_all();
+  RunItems(0);
+  // A worker may have been put aside with its item half done: then give way.
+  while (busy_.load() > 0) {
+    if (!SpinUntil([&] { return busy_.load() == 0; }))
+      std::this_thread::yield();
+  }
+  occupied_ = false;
+}
+
+}  // namespace modelbatch
