@@ -1,0 +1,80 @@
+"""modelbatch_plugin: a backend as a loadable library, declared together with the tests that every plugin must pass."""
+
+load("@rules_cc//cc:defs.bzl", "cc_binary", "cc_test")
+
+def modelbatch_plugin(
+        name,
+        srcs = [],
+        deps = [],
+        copts = [],
+        linkopts = [],
+        conformance_args = [],
+        conformance_data = [],
+        conformance_size = "medium",
+        tags = [],
+        testonly = False,
+        visibility = None):
+    """Declares libmodelbatch_<name>.so, an alias <name> for it, and its tests.
+
+    The tests are <name>_exports_test (MB_GetPluginApi is the only exported symbol) and <name>_conformance_test
+    (//tests/conformance, the suite that all plugins share, run on this one).
+
+    Args:
+      name: The backend's name.
+      srcs: The sources of the shell, normally plugin.cc alone.
+      deps: What they include. Repository code is linked in, with no symbol visible; Abseil is linked as the system's
+        shared library.
+      copts: Further compiler options.
+      linkopts: Further linker options.
+      conformance_args: Further arguments of the conformance test.
+      conformance_data: Files that those name.
+      conformance_size: Size of the conformance test.
+      tags: Tags of all targets.
+      testonly: Whether the plugin exists for tests only.
+      visibility: Visibility of the library.
+    """
+    library = "libmodelbatch_%s.so" % name
+    cc_binary(
+        name = library,
+        srcs = srcs,
+        copts = ["-fvisibility=hidden"] + copts,
+        linkopts = [
+            "-Wl,--version-script,$(location //plugins:plugin.lds)",
+            # A symbol that nothing provides fails here, not when a user loads the plugin.
+            "-Wl,-z,defs",
+            # Libraries shipped beside the plugin are found first.
+            "-Wl,-rpath,$$ORIGIN",
+            # What a run records, to refuse resuming under another build.
+            "-Wl,--build-id=sha1",
+        ] + linkopts,
+        linkshared = True,
+        tags = tags,
+        testonly = testonly,
+        visibility = visibility,
+        deps = deps + ["//plugins:plugin.lds"],
+    )
+    native.alias(
+        name = name,
+        actual = library,
+        tags = tags,
+        testonly = testonly,
+        visibility = visibility,
+    )
+    native.sh_test(
+        name = name + "_exports_test",
+        size = "small",
+        srcs = ["//plugins:exports_test.sh"],
+        args = ["$(location %s)" % library],
+        data = [library],
+        tags = tags,
+    )
+    cc_test(
+        name = name + "_conformance_test",
+        size = conformance_size,
+        args = ["--plugin=$(location %s)" % library] + conformance_args,
+        data = [library] + conformance_data,
+        # The suite's library registers its tests when it is linked whole (alwayslink).
+        linkstatic = True,
+        tags = tags,
+        deps = ["//tests/conformance"],
+    )
