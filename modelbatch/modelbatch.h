@@ -1,0 +1,25 @@
+// Trains many independent neural networks at once: everything a program needs.
+//
+//   auto backend = modelbatch::CreateBackend("cpu");
+//   auto batch = modelbatch::ModelBatch::Create(backend->get(), models,
+//                                               {"cross_entropy", {}}, 64);
+//   auto adam = modelbatch::OptimizerFactory("adam").CreateOptimizer(
+//       batch->get(), configs);
+//   (*batch)->TrainStep(**dataset, {rows, {}}, *adam);
+//
+// examples/quickstart is a whole program.
+#ifndef MODELBATCH_MODELBATCH_H_
+#define MODELBATCH_MODELBATCH_H_
+
+#include "modelbatch/backend/backend.h"          // IWYU pragma: export
+#include "modelbatch/batch/model_batch.h"        // IWYU pragma: export
+#include "modelbatch/model/initialize.h"         // IWYU pragma: export
+#include "modelbatch/model/layout.h"             // IWYU pragma: export
+#include "modelbatch/model/model_spec.h"         // IWYU pragma: export
+#include "modelbatch/optim/optimizer.h"          // IWYU pragma: export
+#include "modelbatch/optim/optimizer_factory.h"  // IWYU pragma: export
+#include "modelbatch/plugin/plugin.h"            // IWYU pragma: export
+#include "modelbatch/tensor/tensor.h"            // IWYU pragma: export
+#include "modelbatch/util/philox.h"              // IWYU pragma: export
+
+#endif  // MODELBATCH_MODELBATCH_H_

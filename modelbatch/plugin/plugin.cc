@@ -1,0 +1,32 @@
+#include "modelbatch/plugin/plugin.h"
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "modelbatch/plugin/search.h"
+#include "modelbatch/util/status_macros.h"
+
+namespace modelbatch {
+
+absl::StatusOr<std::shared_ptr<Plugin>> OpenPlugin(
+    const std::string& name_or_path) {
+  if (name_or_path.find('/') != std::string::npos) {
+    return LoadPlugin(name_or_path);
+  }
+  MB_ASSIGN_OR_RETURN(const std::string path, FindPlugin(name_or_path));
+  MB_ASSIGN_OR_RETURN(std::shared_ptr<Plugin> plugin, LoadPlugin(path));
+  if (plugin->name() != name_or_path) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("plugin '", path, "' is the backend \"", plugin->name(),
+                     "\", expected \"", name_or_path, "\" from its file name"));
+  }
+  return plugin;
+}
+
+absl::StatusOr<std::unique_ptr<Backend>> CreateBackend(
+    const std::string& name_or_path, const Attributes& options) {
+  MB_ASSIGN_OR_RETURN(const std::shared_ptr<Plugin> plugin,
+                      OpenPlugin(name_or_path));
+  return plugin->CreateBackend(options);
+}
+
+}  // namespace modelbatch
