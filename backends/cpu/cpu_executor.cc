@@ -1,0 +1,305 @@
+#include "backends/cpu/cpu_executor.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+#include <utility>
+
+#include "modelbatch/util/status_macros.h"
+
+namespace modelbatch::cpu {
+
+using grouped::Arena;
+using grouped::HostDataset;
+using grouped::HyperColumns;
+using grouped::ModelPlan;
+using grouped::OptimizerKind;
+using grouped::RowsOf;
+
+absl::StatusOr<std::unique_ptr<CpuExecutor>> CpuExecutor::Create(
+    std::shared_ptr<const grouped::Plan> plan, std::shared_ptr<ThreadPool> pool,
+    const Options& options) {
+  auto executor = std::unique_ptr<CpuExecutor>(new CpuExecutor);
+  const std::vector<ModelPlan>& models = plan->models;
+  executor->kernels_ = options.kernels;
+  executor->break_contract_ = options.break_contract && models.size() > 1;
+  executor->steps_.assign(models.size(), 0);
+  executor->order_.resize(models.size());
+  std::iota(executor->order_.begin(), executor->order_.end(), 0);
+  std::stable_sort(executor->order_.begin(), executor->order_.end(),
+                   [&](int a, int b) {
+                     return models[a].flops_per_row > models[b].flops_per_row;
+                   });
+  int64_t largest_state = 0;
+  for (const ModelPlan& model : models) {
+    largest_state = std::max(largest_state, model.state_size);
+  }
+  executor->workers_.resize(pool->threads());
+  for (Worker& worker : executor->workers_) {
+    MB_RETURN_IF_ERROR(worker.workspace.Allocate(plan->max_workspace_size));
+    MB_RETURN_IF_ERROR(worker.gradients.Allocate(largest_state));
+    MB_RETURN_IF_ERROR(worker.row_losses.Allocate(plan->max_rows));
+    if (plan->loss == grouped::Loss::kMse) {
+      MB_RETURN_IF_ERROR(worker.targets.Allocate(
+          plan->max_rows * grouped::RowStride(plan->max_output_size)));
+    }
+    worker.classes.resize(plan->max_rows);
+    worker.predictions.resize(plan->max_rows);
+  }
+  executor->plan_ = std::move(plan);
+  executor->pool_ = std::move(pool);
+  return executor;
+}
+
+absl::Status CpuExecutor::Allocate(Arena arena) {
+  return arenas_[static_cast<int>(arena)].Allocate(plan_->state_size);
+}
+
+void CpuExecutor::Release(Arena arena) {
+  arenas_[static_cast<int>(arena)].Release();
+}
+
+bool CpuExecutor::IsAllocated(Arena arena) const {
+  return arenas_[static_cast<int>(arena)].allocated();
+}
+
+absl::Status CpuExecutor::Read(Arena arena, int64_t offset, int64_t size,
+                               float* out) {
+  std::memcpy(out, arenas_[static_cast<int>(arena)].data() + offset,
+              size * sizeof(float));
+  return absl::OkStatus();
+}
+
+absl::Status CpuExecutor::Write(Arena arena, int64_t offset, int64_t size,
+                                const float* values) {
+  std::memcpy(arenas_[static_cast<int>(arena)].data() + offset, values,
+              size * sizeof(float));
+  return absl::OkStatus();
+}
+
+int64_t CpuExecutor::workspace_bytes() const {
+  int64_t floats = 0, integers = 0;
+  for (const Worker& worker : workers_) {
+    floats += worker.workspace.size() + worker.gradients.size() +
+              worker.targets.size() + worker.row_losses.size();
+    integers += worker.classes.size() + worker.predictions.size();
+  }
+  return floats * sizeof(float) + integers * sizeof(int64_t);
+}
+
+ModelStep CpuExecutor::MakeStep(int model, Worker& worker,
+                                bool training) const {
+  const ModelPlan& plan = plan_->models[model];
+  ModelStep step;
+  step.kernels = kernels_;
+  step.plan = plan_.get();
+  step.model = &plan;
+  step.workspace = worker.workspace.data();
+  step.params =
+      arenas_[static_cast<int>(Arena::kParam)].data() + plan.state_offset;
+  step.training = training;
+  step.step = steps_[model];
+  step.product_parts = break_contract_ ? 2 : 1;
+  return step;
+}
+
+void CpuExecutor::GatherInput(const HostDataset& dataset,
+                              absl::Span<const int32_t> rows, Worker& worker,
+                              ModelStep* step) const {
+  const grouped::BufferPlan& buffer = step->model->values[0];
+  float* data = worker.workspace.data() + buffer.value;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    std::memcpy(data + i * buffer.ld,
+                dataset.features() + rows[i] * buffer.cols,
+                buffer.cols * sizeof(float));
+  }
+  step->input = ConstMatrix(data, buffer.ld);
+  step->rows = static_cast<int64_t>(rows.size());
+}
+
+void CpuExecutor::GatherTargets(const HostDataset& dataset,
+                                absl::Span<const int32_t> rows,
+                                Worker& worker) const {
+  if (plan_->loss == grouped::Loss::kCrossEntropy) {
+    for (size_t i = 0; i < rows.size(); ++i) {
+      worker.classes[i] = dataset.classes()[rows[i]];
+    }
+    return;
+  }
+  const int64_t cols = dataset.target_size();
+  const int64_t ld = grouped::RowStride(cols);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    std::memcpy(worker.targets.data() + i * ld,
+                dataset.values() + rows[i] * cols, cols * sizeof(float));
+  }
+}
+
+float CpuExecutor::Loss(const ModelStep& step, const HostDataset& dataset,
+                        const Worker& worker, Matrix gradient,
+                        float* row_losses) const {
+  const int64_t cols = step.output_cols();
+  if (plan_->loss == grouped::Loss::kCrossEntropy) {
+    return kernels_->cross_entropy(step.rows, cols, step.Output(),
+                                   worker.classes.data(), gradient, row_losses);
+  }
+  const ConstMatrix targets(worker.targets.data(),
+                            grouped::RowStride(dataset.target_size()));
+  return kernels_->mse(step.rows, cols, step.Output(), targets, gradient,
+                       row_losses);
+}
+
+absl::Status CpuExecutor::TrainStep(const grouped::TrainArgs& args) {
+  const auto train = [&](int worker, int64_t item) {
+    const ScopedFloatMode mode;
+    const int model = order_[item];
+    args.losses[model] = 0;
+    args.outcomes[model] =
+        args.active != nullptr && args.active[model] == 0
+            ? Outcome::kInactive
+            : TrainModel(model, args, workers_[worker], &args.losses[model]);
+  };
+  pool_->ParallelFor(static_cast<int64_t>(order_.size()), train);
+  return absl::OkStatus();
+}
+
+Outcome CpuExecutor::TrainModel(int model, const grouped::TrainArgs& args,
+                                Worker& worker, float* loss) {
+  const absl::Span<const int32_t> rows = RowsOf(args.rows, model);
+  if (rows.empty()) return Outcome::kEmpty;
+  ModelStep step = MakeStep(model, worker, /*training=*/true);
+  GatherInput(*args.dataset, rows, worker, &step);
+  GatherTargets(*args.dataset, rows, worker);
+  step.Forward();
+  *loss = Loss(step, *args.dataset, worker, step.OutputGradient(), nullptr);
+  if (!std::isfinite(*loss)) return Outcome::kNonFiniteLoss;
+
+  float* grads = worker.gradients.data();
+  if (args.keep_gradients) {
+    grads = arenas_[static_cast<int>(Arena::kGradient)].data() +
+            step.model->state_offset;
+  }
+  step.Backward(grads);
+  if (!kernels_->all_finite(step.model->state_size, grads)) {
+    return Outcome::kNonFiniteGradient;
+  }
+  if (args.update) Update(model, args, grads);
+  return Outcome::kStepped;
+}
+
+void CpuExecutor::Update(int model, const grouped::TrainArgs& args,
+                         const float* grads) {
+  const ModelPlan& plan = plan_->models[model];
+  const auto state = [&](Arena arena) {
+    return arenas_[static_cast<int>(arena)].data() + plan.state_offset;
+  };
+  // In the order of OptimizerInfo::hyper_parameters.
+  const auto column = [&](int index) { return args.columns[index][model]; };
+  int64_t& count = steps_[model];
+  switch (args.optimizer) {
+    case OptimizerKind::kNone:
+      return;
+    case OptimizerKind::kSgd: {
+      SgdArgs sgd;
+      sgd.count = plan.state_size;
+      sgd.param = state(Arena::kParam);
+      sgd.grad = grads;
+      sgd.buffer = state(Arena::kState0);
+      sgd.lr = column(0);
+      sgd.momentum = column(1);
+      sgd.dampening = column(2);
+      sgd.weight_decay = column(3);
+      sgd.nesterov = column(4) != 0;
+      sgd.first = count == 0;
+      kernels_->sgd(sgd);
+      break;
+    }
+    case OptimizerKind::kAdam:
+    case OptimizerKind::kAdamW: {
+      AdamArgs adam;
+      adam.count = plan.state_size;
+      adam.param = state(Arena::kParam);
+      adam.grad = grads;
+      adam.exp_avg = state(Arena::kState0);
+      adam.exp_avg_sq = state(Arena::kState1);
+      adam.lr = column(0);
+      adam.beta1 = column(1);
+      adam.beta2 = column(2);
+      adam.eps = column(3);
+      adam.weight_decay = column(4);
+      adam.decoupled = args.optimizer == OptimizerKind::kAdamW;
+      adam.step = count + 1;
+      kernels_->adam(adam);
+      break;
+    }
+  }
+  ++count;
+}
+
+absl::Status CpuExecutor::Evaluate(const grouped::EvaluateArgs& args) {
+  const auto evaluate = [&](int worker, int64_t item) {
+    const ScopedFloatMode mode;
+    const int model = order_[item];
+    args.losses[model] = 0;
+    args.correct[model] = -1;
+    if (args.active == nullptr || args.active[model] != 0) {
+      EvaluateModel(model, args, workers_[worker]);
+    }
+  };
+  pool_->ParallelFor(static_cast<int64_t>(order_.size()), evaluate);
+  return absl::OkStatus();
+}
+
+void CpuExecutor::EvaluateModel(int model, const grouped::EvaluateArgs& args,
+                                Worker& worker) {
+  const absl::Span<const int32_t> rows = RowsOf(args.rows, model);
+  const bool classes = plan_->loss == grouped::Loss::kCrossEntropy;
+  double sum = 0;
+  int64_t correct = 0;
+  ModelStep step = MakeStep(model, worker, /*training=*/false);
+  for (size_t begin = 0; begin < rows.size(); begin += plan_->max_rows) {
+    const absl::Span<const int32_t> chunk =
+        rows.subspan(begin, plan_->max_rows);
+    GatherInput(*args.dataset, chunk, worker, &step);
+    GatherTargets(*args.dataset, chunk, worker);
+    step.Forward();
+    float* row_losses = worker.row_losses.data();
+    Loss(step, *args.dataset, worker, Matrix{}, row_losses);
+    for (int64_t i = 0; i < step.rows; ++i) sum += row_losses[i];
+    if (!classes) continue;
+    kernels_->argmax(step.rows, step.output_cols(), step.Output(),
+                     worker.predictions.data());
+    for (int64_t i = 0; i < step.rows; ++i) {
+      correct += worker.predictions[i] == worker.classes[i];
+    }
+  }
+  if (!rows.empty()) {
+    args.losses[model] = sum / static_cast<double>(rows.size());
+  }
+  if (classes) args.correct[model] = correct;
+}
+
+absl::Status CpuExecutor::Forward(const HostDataset& dataset,
+                                  const RowSet& rows,
+                                  absl::Span<float* const> outputs) {
+  const auto forward = [&](int worker_index, int64_t item) {
+    const ScopedFloatMode mode;
+    const int model = order_[item];
+    Worker& worker = workers_[worker_index];
+    const absl::Span<const int32_t> own = RowsOf(rows, model);
+    ModelStep step = MakeStep(model, worker, /*training=*/false);
+    float* out = outputs[model];
+    for (size_t begin = 0; begin < own.size(); begin += plan_->max_rows) {
+      GatherInput(dataset, own.subspan(begin, plan_->max_rows), worker, &step);
+      step.Forward();
+      const Matrix y = step.Output();
+      for (int64_t i = 0; i < step.rows; ++i, out += step.output_cols()) {
+        std::memcpy(out, y.data + i * y.ld, step.output_cols() * sizeof(float));
+      }
+    }
+  };
+  pool_->ParallelFor(static_cast<int64_t>(order_.size()), forward);
+  return absl::OkStatus();
+}
+
+}  // namespace modelbatch::cpu

@@ -1,0 +1,89 @@
+// The grouped executor on CPU threads: models in parallel, a model's whole step
+// on one thread.
+#ifndef BACKENDS_CPU_CPU_EXECUTOR_H_
+#define BACKENDS_CPU_CPU_EXECUTOR_H_
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "backends/cpu/float_buffer.h"
+#include "backends/cpu/kernels.h"
+#include "backends/cpu/model_step.h"
+#include "backends/grouped/executor.h"
+#include "backends/grouped/plan.h"
+#include "modelbatch/util/thread_pool.h"
+
+namespace modelbatch::cpu {
+
+class CpuExecutor : public grouped::Executor {
+ public:
+  struct Options {
+    const Kernels* kernels = nullptr;
+    // Sums products in an order that depends on the number of models. For the
+    // test that `verify` notices; no config reaches it.
+    bool break_contract = false;
+  };
+
+  static absl::StatusOr<std::unique_ptr<CpuExecutor>> Create(
+      std::shared_ptr<const grouped::Plan> plan,
+      std::shared_ptr<ThreadPool> pool, const Options& options);
+
+  absl::Status Allocate(grouped::Arena arena) override;
+  void Release(grouped::Arena arena) override;
+  bool IsAllocated(grouped::Arena arena) const override;
+  absl::Status Read(grouped::Arena arena, int64_t offset, int64_t size,
+                    float* out) override;
+  absl::Status Write(grouped::Arena arena, int64_t offset, int64_t size,
+                     const float* values) override;
+  absl::Span<int64_t> steps() override { return absl::MakeSpan(steps_); }
+  absl::Status TrainStep(const grouped::TrainArgs& args) override;
+  absl::Status Evaluate(const grouped::EvaluateArgs& args) override;
+  absl::Status Forward(const grouped::HostDataset& dataset, const RowSet& rows,
+                       absl::Span<float* const> outputs) override;
+  int64_t workspace_bytes() const override;
+
+ private:
+  // What one thread needs besides the models' state.
+  struct Worker {
+    FloatBuffer workspace;
+    FloatBuffer gradients;  // of one model
+    FloatBuffer targets;    // [max_rows, target size]
+    FloatBuffer row_losses;
+    std::vector<int64_t> classes;
+    std::vector<int64_t> predictions;
+  };
+
+  CpuExecutor() = default;
+
+  ModelStep MakeStep(int model, Worker& worker, bool training) const;
+  // Copies rows of the dataset into the model's input buffer, or takes the
+  // shared copy.
+  void GatherInput(const grouped::HostDataset& dataset,
+                   absl::Span<const int32_t> rows, Worker& worker,
+                   ModelStep* step) const;
+  void GatherTargets(const grouped::HostDataset& dataset,
+                     absl::Span<const int32_t> rows, Worker& worker) const;
+  float Loss(const ModelStep& step, const grouped::HostDataset& dataset,
+             const Worker& worker, Matrix gradient, float* row_losses) const;
+  Outcome TrainModel(int model, const grouped::TrainArgs& args, Worker& worker,
+                     float* loss);
+  void Update(int model, const grouped::TrainArgs& args, const float* grads);
+  void EvaluateModel(int model, const grouped::EvaluateArgs& args,
+                     Worker& worker);
+
+  std::shared_ptr<const grouped::Plan> plan_;
+  std::shared_ptr<ThreadPool> pool_;
+  const Kernels* kernels_ = nullptr;
+  bool break_contract_ = false;
+  FloatBuffer arenas_[grouped::kNumArenas];
+  std::vector<int64_t> steps_;
+  std::vector<int> order_;  // models, the most work first
+  std::vector<Worker> workers_;
+};
+
+}  // namespace modelbatch::cpu
+
+#endif  // BACKENDS_CPU_CPU_EXECUTOR_H_

@@ -1,0 +1,189 @@
+// The arithmetic of the cpu backend: single-threaded kernels on one model's
+// matrices, fp32, one table of functions per instruction set.
+//
+// Every table computes the same bits (docs/arithmetic.md):
+//  - an element of a matrix product is one FMA chain over k ascending that
+//    starts at +0: acc = fma(a[i, p], b[p, j], acc);
+//  - any other reduction runs over 16 virtual lanes (element e goes to lane
+//    e % 16, each lane adds in ascending order from +0) that are joined by
+//    halving: lane l += lane l + 8, then + 4, + 2, + 1;
+//  - everything else is one IEEE operation at a time, never contracted;
+//  - exp, log, tanh, erf are ours, built of such operations.
+// So tiling, vector width and unrolling are free to change.
+//
+// Matrices are row-major with a row stride ("ld", in floats). Rows of
+// activations are kAlignFloats-aligned and may be read and written up to the
+// next multiple of kAlignFloats (padding columns hold anything); parameters,
+// gradients and optimizer state are compact and must not be touched beyond
+// their last element.
+#ifndef BACKENDS_CPU_KERNELS_H_
+#define BACKENDS_CPU_KERNELS_H_
+
+#include <cstdint>
+
+namespace modelbatch::cpu {
+
+// One cache line; activations' row strides are multiples of it.
+inline constexpr int64_t kAlignFloats = 16;
+
+// c[i, j] = chain over p of a[i, p] * b[p, j]   (+ c[i, j]) (+ bias[j])
+// in this order: sum = chain; accumulate: sum = c + sum; bias: sum = sum +
+// bias; then relu.
+struct GemmArgs {
+  int64_t m = 0, n = 0, k = 0;
+  const float* a = nullptr;  // element (i, p) at a[i * a_row + p * a_col]
+  int64_t a_row = 0, a_col = 0;
+  const float* b = nullptr;  // element (p, j) at b[p * b_row + j]
+  int64_t b_row = 0;
+  // Whether b's rows may be read, and c's written, up to the next multiple of
+  // kAlignFloats columns.
+  bool b_padded = false, c_padded = false;
+  float* c = nullptr;  // element (i, j) at c[i * c_row + j]
+  int64_t c_row = 0;
+  const float* bias = nullptr;  // [n], may be null
+  bool accumulate = false;
+  bool relu = false;  // max(sum, 0) with NaN kept
+};
+
+enum class Unary { kRelu, kGelu, kGeluTanh, kTanh, kSigmoid };
+
+// A dense block of activations: rows x cols with row stride ld.
+struct Matrix {
+  float* data = nullptr;
+  int64_t ld = 0;
+};
+struct ConstMatrix {
+  const float* data = nullptr;
+  int64_t ld = 0;
+  ConstMatrix() = default;
+  ConstMatrix(const float* data, int64_t ld) : data(data), ld(ld) {}
+  ConstMatrix(const Matrix& m) : data(m.data), ld(m.ld) {}  // NOLINT
+};
+
+// Names one model's dropout mask in one step: modelbatch/util/philox.h.
+struct DropoutKey {
+  uint64_t seed = 0;
+  uint64_t step = 0;
+  uint32_t op = 0;
+  double p = 0;
+};
+
+// torch.optim.SGD for one model's `count` compact parameters. `buffer` may be
+// null when momentum is 0. As PyTorch does, the first update (first = true)
+// sets the buffer to the gradient, without dampening.
+struct SgdArgs {
+  int64_t count = 0;
+  float* param = nullptr;
+  const float* grad = nullptr;
+  float* buffer = nullptr;
+  double lr = 0, momentum = 0, dampening = 0, weight_decay = 0;
+  bool nesterov = false, first = false;
+};
+
+// torch.optim.Adam, and AdamW with decoupled weight decay. `step` counts from
+// 1: the update about to be made. Bias corrections are computed in double by
+// repeated squaring, then rounded once to float.
+struct AdamArgs {
+  int64_t count = 0;
+  float* param = nullptr;
+  const float* grad = nullptr;
+  float* exp_avg = nullptr;
+  float* exp_avg_sq = nullptr;
+  double lr = 0, beta1 = 0, beta2 = 0, eps = 0, weight_decay = 0;
+  bool decoupled = false;
+  int64_t step = 1;
+};
+
+struct Kernels {
+  const char* name;  // "avx2", "generic"
+
+  void (*gemm)(const GemmArgs& args);
+
+  // out[p, j] = w[j, p] for w compact [n, k]; out is [k, ld] with columns n to
+  // the next multiple of kAlignFloats set to 0.
+  void (*transpose)(int64_t n, int64_t k, const float* w, Matrix out);
+
+  // out[j] = sum over rows of x[i, j]; lanes over rows. out is compact.
+  void (*column_sum)(int64_t rows, int64_t cols, ConstMatrix x, float* out);
+
+  // y = f(x). x and y may be the same.
+  void (*unary_forward)(Unary f, int64_t rows, int64_t cols, ConstMatrix x,
+                        Matrix y);
+  // dx = (accumulate ? dx : 0) + dy * f'(x). relu, tanh and sigmoid read y
+  // only, gelu reads x only; dx and dy may be the same when not accumulating.
+  // At 0 relu's derivative is 0, as PyTorch's.
+  void (*unary_backward)(Unary f, int64_t rows, int64_t cols, ConstMatrix x,
+                         ConstMatrix y, ConstMatrix dy, Matrix dx,
+                         bool accumulate);
+
+  // y = a + b. Any may be the same.
+  void (*add)(int64_t rows, int64_t cols, ConstMatrix a, ConstMatrix b,
+              Matrix y);
+  // y = x
+  void (*copy)(int64_t rows, int64_t cols, ConstMatrix x, Matrix y);
+
+  // y = (accumulate ? y : 0) + (kept ? x * float(1 / (1 - p)) : 0). The same
+  // call with the same key is the derivative. Element (i, j) of the mask has
+  // index i * cols + j. p = 0 keeps everything, p = 1 nothing.
+  void (*dropout)(int64_t rows, int64_t cols, ConstMatrix x, Matrix y,
+                  const DropoutKey& key, bool accumulate);
+
+  // y = (x - mean) * rstd * weight + bias over each row, variance biased, as
+  // torch.nn.LayerNorm; keeps mean[rows], rstd[rows].
+  void (*layer_norm_forward)(int64_t rows, int64_t cols, double eps,
+                             ConstMatrix x, const float* weight,
+                             const float* bias, Matrix y, float* mean,
+                             float* rstd);
+  // dx (accumulating on demand), dweight[cols], dbias[cols] (both overwritten,
+  // lanes over rows).
+  void (*layer_norm_backward)(int64_t rows, int64_t cols, ConstMatrix x,
+                              const float* weight, const float* mean,
+                              const float* rstd, ConstMatrix dy, Matrix dx,
+                              bool accumulate, float* dweight, float* dbias);
+
+  // Mean over rows of -log softmax(x)[target]; targets[i] in [0, cols). Lanes
+  // over columns for the softmax's sum, over rows for the loss. dx = (softmax
+  // - onehot) / rows; dx.data null: the loss alone. Rows of `row_losses`, when
+  // not null, get each row's loss (evaluation).
+  float (*cross_entropy)(int64_t rows, int64_t cols, ConstMatrix x,
+                         const int64_t* targets, Matrix dx, float* row_losses);
+  // Mean over rows and columns of (x - target)^2, as torch.nn.MSELoss; dx = 2
+  // (x - target) / (rows * cols). row_losses: each row's mean over columns.
+  // Lanes over columns within a row, then over rows.
+  float (*mse)(int64_t rows, int64_t cols, ConstMatrix x, ConstMatrix target,
+               Matrix dx, float* row_losses);
+
+  // Index of the first largest element of each row; a NaN counts as largest.
+  void (*argmax)(int64_t rows, int64_t cols, ConstMatrix x, int64_t* out);
+
+  // Whether all of x[0, count) are finite.
+  bool (*all_finite)(int64_t count, const float* x);
+
+  void (*sgd)(const SgdArgs& args);
+  void (*adam)(const AdamArgs& args);
+};
+
+// Portable C++, correct and slow: the reference for the others.
+const Kernels& GenericKernels();
+// The fastest table this CPU can run.
+const Kernels& BestKernels();
+// "avx2" or "generic"; null when this CPU or this build lacks it.
+const Kernels* FindKernels(const char* name);
+
+// Sets rounding to nearest and denormals to IEEE on the calling thread for the
+// life of the object, then restores what was there: another library may have
+// changed the mode on some threads only.
+class ScopedFloatMode {
+ public:
+  ScopedFloatMode();
+  ~ScopedFloatMode();
+  ScopedFloatMode(const ScopedFloatMode&) = delete;
+  ScopedFloatMode& operator=(const ScopedFloatMode&) = delete;
+
+ private:
+  uint32_t saved_;
+};
+
+}  // namespace modelbatch::cpu
+
+#endif  // BACKENDS_CPU_KERNELS_H_

@@ -1,0 +1,2 @@
+// The portable build of the kernels.
+#include "backends/cpu/kernels-inl.h"

@@ -1,0 +1,53 @@
+// One step of one model on one thread: walks the plan's operations with the
+// kernels of this CPU. A small model's whole step stays in one core's cache.
+#ifndef BACKENDS_CPU_MODEL_STEP_H_
+#define BACKENDS_CPU_MODEL_STEP_H_
+
+#include <cstdint>
+
+#include "backends/cpu/kernels.h"
+#include "backends/grouped/plan.h"
+
+namespace modelbatch::cpu {
+
+// What a pass works on. All memory belongs to the executor.
+struct ModelStep {
+  const Kernels* kernels = nullptr;
+  const grouped::Plan* plan = nullptr;
+  const grouped::ModelPlan* model = nullptr;
+  float* workspace = nullptr;     // model->workspace_size floats
+  const float* params = nullptr;  // model->state_size floats, compact
+  ConstMatrix input;              // [rows, input size]
+  int64_t rows = 0;
+  bool training = false;
+  uint64_t step = 0;  // updates made: counts the dropout masks
+  // Parts in which the forward products are summed: 1, or the arithmetic
+  // contract is broken. Tests break it to see that `verify` notices.
+  int product_parts = 1;
+
+  // Fills the values of all operations; the output is `Output()`.
+  void Forward() const;
+  // From the gradient in `OutputGradient()`, fills grads[state_size].
+  void Backward(float* grads) const;
+
+  Matrix Output() const { return Value(plan->output()); }
+  Matrix OutputGradient() const { return Gradient(plan->output()); }
+  int64_t output_cols() const { return model->values[plan->output()].cols; }
+
+ private:
+  Matrix Value(grouped::ValueId value) const;
+  ConstMatrix Input(grouped::ValueId value) const;
+  Matrix Gradient(grouped::ValueId value) const;
+  const float* Param(int index) const;
+  DropoutKey Key(const grouped::GroupedOp& op) const;
+
+  void ForwardOp(const grouped::GroupedOp& op) const;
+  void ForwardLinear(const grouped::GroupedOp& op) const;
+  void BackwardOp(const grouped::GroupedOp& op, float* grads) const;
+  void BackwardLinear(const grouped::GroupedOp& op, float* grads) const;
+  void BackwardAdd(const grouped::GroupedOp& op) const;
+};
+
+}  // namespace modelbatch::cpu
+
+#endif  // BACKENDS_CPU_MODEL_STEP_H_

@@ -1,0 +1,251 @@
+// The promise of kernels.h: every table computes the same bits, whatever the
+// shape, the strides, the values and whatever lies in the padding.
+#include "backends/cpu/targets.h"
+
+#include <functional>
+
+#include "backends/cpu/kernels.h"
+#include "backends/cpu/testing.h"
+#include "gtest/gtest.h"
+
+namespace modelbatch::cpu::testing {
+namespace {
+
+// Runs `compute` with the same random numbers on every table, with two row
+// strides and four kinds of padding, and expects the same bits from all.
+using Compute = std::function<std::vector<float>(
+    const Kernels& kernels, Random& random, int64_t extra, float padding)>;
+void ExpectSameBits(int trials, const Compute& compute) {
+  if (FindKernels("avx2") == nullptr) GTEST_SKIP() << "one table only";
+  for (int trial = 0; trial < trials; ++trial) {
+    std::vector<float> expected;
+    for (const char* name : {"generic", "avx2"}) {
+      for (float padding : {0.0f, kNan, kInf, 1e-45f}) {
+        for (int64_t extra : {0, 2}) {
+          Random random(trial);
+          const std::vector<float> got =
+              compute(*FindKernels(name), random, extra, padding);
+          if (expected.empty()) expected = got;
+          ASSERT_TRUE(SameBits(got, expected))
+              << name << " trial " << trial << " padding " << padding
+              << " extra " << extra;
+        }
+      }
+    }
+  }
+}
+
+void Append(std::vector<float>& to, const std::vector<float>& values) {
+  to.insert(to.end(), values.begin(), values.end());
+}
+
+std::vector<float> Values(Random& random, int64_t count) {
+  return random.Bool() ? random.Wild(count) : random.Normals(count);
+}
+
+// 1 often; else up to three cache lines of columns.
+int64_t Extent(Random& random) {
+  return random.Int(0, 9) == 0 ? 1 : random.Int(1, 50);
+}
+
+TEST(TargetsTest, MathFunctionsOnAllExponents) {
+  if (!CpuHasAvx2()) GTEST_SKIP() << "one table only";
+  std::vector<float> x;
+  for (uint64_t bits = 0; bits < uint64_t{1} << 32; bits += 4099) {
+    const uint32_t b = static_cast<uint32_t>(bits);
+    x.push_back(0);
+    std::memcpy(&x.back(), &b, sizeof(b));
+  }
+  const int64_t n = static_cast<int64_t>(x.size());
+  std::vector<float> a(n), b(n);
+  for (auto f : {&MathFunctions::exp, &MathFunctions::log, &MathFunctions::tanh,
+                 &MathFunctions::sigmoid, &MathFunctions::erf}) {
+    (avx2::Math().*f)(n, x.data(), a.data());
+    (generic::Math().*f)(n, x.data(), b.data());
+    EXPECT_TRUE(SameBits(a, b));
+  }
+}
+
+TEST(TargetsTest, Gemm) {
+  ExpectSameBits(150, [](const Kernels& k, Random& random, int64_t extra,
+                         float padding) {
+    const int64_t m = Extent(random), n = Extent(random), p = Extent(random);
+    Activations a(m, p, Values(random, m * p), extra, padding);
+    Activations b(p, n, Values(random, p * n), extra, padding);
+    Activations c(m, n, Values(random, m * n), extra, padding);
+    GuardedFloats bias(n);
+    bias.Set(Values(random, n));
+    GemmArgs g;
+    g.m = m, g.n = n, g.k = p;
+    g.a = a.data(), g.a_row = a.ld(), g.a_col = 1;
+    g.b = b.data(), g.b_row = b.ld(), g.b_padded = true;
+    g.c = c.data(), g.c_row = c.ld(), g.c_padded = true;
+    g.accumulate = random.Bool(), g.relu = random.Bool();
+    if (random.Bool()) g.bias = bias.data();
+    k.gemm(g);
+    std::vector<float> result = c.Values();
+    // The weight gradient, a^T b, into compact memory.
+    GuardedFloats w(p * n, kNan);
+    Activations y(m, n, Values(random, m * n), extra, padding);
+    GemmArgs d;
+    d.m = p, d.n = n, d.k = m;
+    d.a = a.data(), d.a_row = 1, d.a_col = a.ld();
+    d.b = y.data(), d.b_row = y.ld(), d.b_padded = true;
+    d.c = w.data(), d.c_row = n;
+    k.gemm(d);
+    Append(result, w.Values());
+    return result;
+  });
+}
+
+TEST(TargetsTest, Elementwise) {
+  for (Unary f : {Unary::kRelu, Unary::kGelu, Unary::kGeluTanh, Unary::kTanh,
+                  Unary::kSigmoid}) {
+    ExpectSameBits(40, [f](const Kernels& k, Random& random, int64_t extra,
+                           float padding) {
+      const int64_t rows = Extent(random), cols = Extent(random);
+      Activations x(rows, cols, Values(random, rows * cols), extra, padding);
+      Activations y(rows, cols, 0, padding);
+      Activations dy(rows, cols, Values(random, rows * cols), extra, padding);
+      Activations dx(rows, cols, Values(random, rows * cols), extra, padding);
+      k.unary_forward(f, rows, cols, x.matrix(), y.matrix());
+      k.unary_backward(f, rows, cols, x.matrix(), y.matrix(), dy.matrix(),
+                       dx.matrix(), random.Bool());
+      std::vector<float> result = y.Values();
+      Append(result, dx.Values());
+      return result;
+    });
+  }
+}
+
+TEST(TargetsTest, AddCopyColumnSumTranspose) {
+  ExpectSameBits(
+      100, [](const Kernels& k, Random& random, int64_t extra, float padding) {
+        const int64_t rows = Extent(random), cols = Extent(random);
+        Activations a(rows, cols, Values(random, rows * cols), extra, padding);
+        Activations b(rows, cols, Values(random, rows * cols), 0, padding);
+        Activations y(rows, cols, extra, padding);
+        k.add(rows, cols, a.matrix(), b.matrix(), y.matrix());
+        std::vector<float> result = y.Values();
+        k.copy(rows, cols, a.matrix(), y.matrix());
+        Append(result, y.Values());
+        GuardedFloats sums(cols, kNan);
+        k.column_sum(rows, cols, a.matrix(), sums.data());
+        Append(result, sums.Values());
+        GuardedFloats w(rows * cols);
+        w.Set(a.Values());
+        Activations t(cols, rows, extra, padding);
+        k.transpose(rows, cols, w.data(), t.matrix());
+        Append(result, t.Values());
+        return result;
+      });
+}
+
+TEST(TargetsTest, Dropout) {
+  ExpectSameBits(100, [](const Kernels& k, Random& random, int64_t extra,
+                         float padding) {
+    const int64_t rows = Extent(random), cols = Extent(random);
+    Activations x(rows, cols, Values(random, rows * cols), extra, padding);
+    Activations y(rows, cols, Values(random, rows * cols), extra, padding);
+    DropoutKey key;
+    key.seed = random.Int(0, INT64_MAX), key.step = random.Int(0, INT64_MAX);
+    key.op = static_cast<uint32_t>(random.Int(0, 1000));
+    key.p = static_cast<double>(random.Int(0, 10)) / 10;
+    k.dropout(rows, cols, x.matrix(), y.matrix(), key, random.Bool());
+    return y.Values();
+  });
+}
+
+TEST(TargetsTest, LayerNorm) {
+  ExpectSameBits(100, [](const Kernels& k, Random& random, int64_t extra,
+                         float padding) {
+    const int64_t rows = Extent(random), cols = Extent(random);
+    Activations x(rows, cols, Values(random, rows * cols), extra, padding);
+    Activations y(rows, cols, extra, padding);
+    Activations dy(rows, cols, Values(random, rows * cols), extra, padding);
+    Activations dx(rows, cols, Values(random, rows * cols), extra, padding);
+    GuardedFloats weight(cols), bias(cols), mean(rows), rstd(rows);
+    GuardedFloats dweight(cols), dbias(cols);
+    weight.Set(Values(random, cols));
+    bias.Set(Values(random, cols));
+    k.layer_norm_forward(rows, cols, 1e-5, x.matrix(), weight.data(),
+                         bias.data(), y.matrix(), mean.data(), rstd.data());
+    k.layer_norm_backward(rows, cols, x.matrix(), weight.data(), mean.data(),
+                          rstd.data(), dy.matrix(), dx.matrix(), random.Bool(),
+                          dweight.data(), dbias.data());
+    std::vector<float> result = y.Values();
+    Append(result, dx.Values());
+    for (const GuardedFloats* f : {&mean, &rstd, &dweight, &dbias}) {
+      Append(result, f->Values());
+    }
+    return result;
+  });
+}
+
+TEST(TargetsTest, Losses) {
+  ExpectSameBits(200, [](const Kernels& k, Random& random, int64_t extra,
+                         float padding) {
+    const int64_t rows = Extent(random), cols = Extent(random);
+    Activations x(rows, cols, Values(random, rows * cols), extra, padding);
+    Activations target(rows, cols, Values(random, rows * cols), extra, padding);
+    Activations dx(rows, cols, extra, padding);
+    GuardedFloats losses(rows, kNan);
+    std::vector<int64_t> targets(rows), most(rows);
+    for (int64_t& t : targets) t = random.Int(0, cols - 1);
+    std::vector<float> result = {k.cross_entropy(
+        rows, cols, x.matrix(), targets.data(), dx.matrix(), losses.data())};
+    Append(result, dx.Values());
+    Append(result, losses.Values());
+    result.push_back(k.mse(rows, cols, x.matrix(), target.matrix(), dx.matrix(),
+                           losses.data()));
+    Append(result, dx.Values());
+    Append(result, losses.Values());
+    k.argmax(rows, cols, x.matrix(), most.data());
+    Append(result, {most.begin(), most.end()});
+    return result;
+  });
+}
+
+TEST(TargetsTest, Optimizers) {
+  ExpectSameBits(300, [](const Kernels& k, Random& random, int64_t, float) {
+    const int64_t count = Extent(random);
+    GuardedFloats param(count), grad(count), m(count), v(count);
+    for (GuardedFloats* f : {&param, &grad, &m, &v}) {
+      f->Set(Values(random, count));
+    }
+    AdamArgs adam;
+    adam.count = count, adam.param = param.data(), adam.grad = grad.data();
+    adam.exp_avg = m.data(), adam.exp_avg_sq = v.data();
+    adam.lr = random.Uniform(0, 0.1), adam.eps = 1e-8;
+    adam.beta1 = random.Uniform(0, 1), adam.beta2 = random.Uniform(0.5, 1);
+    adam.weight_decay = random.Bool() ? random.Uniform(0, 0.1) : 0;
+    adam.decoupled = random.Bool();
+    adam.step = random.Int(1, 1000);
+    k.adam(adam);
+    SgdArgs sgd;
+    sgd.count = count, sgd.param = param.data(), sgd.grad = grad.data();
+    sgd.buffer = m.data(), sgd.lr = random.Uniform(0, 0.1);
+    sgd.momentum = random.Bool() ? random.Uniform(0, 1) : 0;
+    sgd.nesterov = random.Bool(), sgd.first = random.Bool();
+    sgd.dampening = sgd.nesterov ? 0 : random.Uniform(0, 1);
+    sgd.weight_decay = random.Bool() ? random.Uniform(0, 0.1) : 0;
+    k.sgd(sgd);
+    std::vector<float> result = {k.all_finite(count, param.data()) ? 1.0f : 0};
+    for (const GuardedFloats* f : {&param, &grad, &m, &v}) {
+      Append(result, f->Values());
+    }
+    return result;
+  });
+}
+
+TEST(TargetsTest, Names) {
+  EXPECT_STREQ(GenericKernels().name, "generic");
+  EXPECT_EQ(FindKernels("generic"), &GenericKernels());
+  EXPECT_EQ(FindKernels("avx512"), nullptr);
+  EXPECT_EQ(FindKernels("avx2") != nullptr, CpuHasAvx2());
+  EXPECT_EQ(FindKernels(BestKernels().name), &BestKernels());
+  EXPECT_STREQ(BestKernels().name, CpuHasAvx2() ? "avx2" : "generic");
+}
+
+}  // namespace
+}  // namespace modelbatch::cpu::testing
