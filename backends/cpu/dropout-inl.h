@@ -46,6 +46,7 @@ inline void PhiloxDraws(const DropoutPlan& plan, uint32_t block,
 inline void Dropout(int64_t rows, int64_t cols, ConstMatrix x, Matrix y,
                     const DropoutKey& key, bool accumulate) {
   constexpr int64_t kDraws = 1024;
+  static_assert(kDraws % kPhiloxDraws == 0);
   alignas(64) uint32_t draws[kDraws] = {};
   const DropoutPlan plan = PlanDropout(key);
   // p = 0 and p = 1 need no draws: the zeros above are all kept or all not.

@@ -10,23 +10,23 @@
 
 namespace modelbatch::cpu::MODELBATCH_CPU_NAMESPACE {
 
-inline constexpr int64_t kPanel = 16;   // columns: two vectors
-inline constexpr int kTileRows = 6;     // 12 accumulators of 16 registers
+inline constexpr int64_t kPanel = 16;  // columns: two vectors
+// 12 accumulators of 16 registers; portable code is slow to compile unrolled.
+inline constexpr int kTileRows = kVectorised ? 6 : 2;
 inline constexpr int64_t kDepth = 256;  // 16 KiB of b: half the L1 cache
 inline constexpr int64_t kRowBlock = 240;
 
 // Where a tile finds its panel of b.
 enum class PanelB {
-  kReady,     // in rows of 16 that may be read
-  kPack,      // the same; copied to `packed` in passing, for the next tiles
-  kPackTail,  // the panel has fewer than 16 columns that may be read
+  kPack,      // in b; the tile copies it to `packed`, for the next tiles
+  kPacked,    // in `packed`, one row behind the other
+  kPackTail,  // as kPack, with fewer than 16 columns that may be read
 };
 
 // A panel of b over one block of k, and the rows of a that meet it next.
 struct Panel {
   const float* a;
   const float* b;
-  int64_t b_row;
   int64_t k;
   float* packed;
   float* sums;  // the chains' values between blocks of k, 16 a row
@@ -46,28 +46,40 @@ inline __attribute__((always_inline)) void Finish(const GemmArgs& g, V sum,
   StoreUpTo(c, sum, write);
 }
 
-// `kRows` rows of c.
-template <int kRows, PanelB kPanelB>
+// `kRows` rows of c. kARow and kACol are a's strides, or 0 where only known at
+// run time. (Pointers that change are arguments: in `t` they would be reloaded
+// after every store.)
+template <int kRows, int kARow, int kACol, PanelB kPanelB>
 inline __attribute__((always_inline)) void RunTile(const GemmArgs& g,
-                                                   const Panel& t) {
+                                                   const Panel& t,
+                                                   const float* a, float* c,
+                                                   float* sums) {
+  static_assert(kRows <= kTileRows);
   V acc[kRows][2];
+  if (t.first) {
 #pragma GCC unroll 6
-  for (int r = 0; r < kRows; ++r) {
-    acc[r][0] = t.first ? Zero() : Load(t.sums + r * kPanel);
-    acc[r][1] = t.first ? Zero() : Load(t.sums + r * kPanel + 8);
+    for (int r = 0; r < kRows; ++r) acc[r][0] = acc[r][1] = Zero();
+  } else {
+#pragma GCC unroll 6
+    for (int r = 0; r < kRows; ++r) {
+      acc[r][0] = Load(sums + r * kPanel);
+      acc[r][1] = Load(sums + r * kPanel + 8);
+    }
   }
   const int64_t n0 = t.n < 8 ? t.n : 8, n1 = t.n - n0;
   const M low = FirstN(n0), high = FirstN(n1);
-  const int64_t a_row = g.a_row, a_col = g.a_col, b_row = t.b_row;
-  const float* a0 = t.a;
-  const float* a3 = t.a + (kRows > 3 ? 3 * a_row : 0);
-  const float* b = t.b;
+  const int64_t a_row = kARow != 0 ? kARow : g.a_row;
+  const int64_t a_col = kACol != 0 ? kACol : g.a_col;
+  const int64_t b_row = kPanelB == PanelB::kPacked ? kPanel : g.b_row;
+  const float* a0 = a;
+  const float* a3 = a + (kRows > 3 ? 3 * a_row : 0);
+  const float* b = kPanelB == PanelB::kPacked ? t.packed : t.b;
   float* packed = t.packed;
-  for (int64_t p = t.k; p > 0; --p) {
-    const V b0 = kPanelB == PanelB::kPackTail ? LoadMasked(b, low) : Load(b);
-    const V b1 =
-        kPanelB == PanelB::kPackTail ? LoadMasked(b + 8, high) : Load(b + 8);
-    if constexpr (kPanelB != PanelB::kReady) {
+  const auto step = [&]() __attribute__((always_inline)) {
+    constexpr bool kMasked = kPanelB == PanelB::kPackTail;
+    const V b0 = kMasked ? LoadMasked(b, low) : Load(b);
+    const V b1 = kMasked ? LoadMasked(b + 8, high) : Load(b + 8);
+    if constexpr (kPanelB == PanelB::kPack || kMasked) {
       Store(packed, b0);
       Store(packed + 8, b1);
       packed += kPanel;
@@ -81,70 +93,87 @@ inline __attribute__((always_inline)) void RunTile(const GemmArgs& g,
     a0 += a_col;
     a3 += a_col;
     b += b_row;
+  };
+  int64_t p = t.k;
+  for (; kVectorised && p >= 4; p -= 4) {
+    step();
+    step();
+    step();
+    step();
   }
-  float* c = t.c;
+  for (; p > 0; --p) step();
   if (!t.last) {
 #pragma GCC unroll 6
     for (int r = 0; r < kRows; ++r) {
-      Store(t.sums + r * kPanel, acc[r][0]);
-      Store(t.sums + r * kPanel + 8, acc[r][1]);
+      Store(sums + r * kPanel, acc[r][0]);
+      Store(sums + r * kPanel + 8, acc[r][1]);
     }
-  } else if (t.n == kPanel) {
-#pragma GCC unroll 6
-    for (int r = 0; r < kRows; ++r, c += g.c_row) {
-      Finish(g, acc[r][0], c, t.bias, 8, 8);
-      Finish(g, acc[r][1], c + 8, t.bias + 8, 8, 8);
-    }
-  } else {
+  } else if (t.n < kPanel) {
     const int64_t write0 = g.c_padded ? 8 : n0, write1 = g.c_padded ? 8 : n1;
 #pragma GCC unroll 6
     for (int r = 0; r < kRows; ++r, c += g.c_row) {
       Finish(g, acc[r][0], c, t.bias, n0, write0);
       if (n1 > 0) Finish(g, acc[r][1], c + 8, t.bias + 8, n1, write1);
     }
-  }
-}
-
-// `tiles` tiles of `kRows` rows; moves `t` past them. kPanelB is for the first.
-template <int kRows>
-inline void RunTiles(const GemmArgs& g, PanelB panel_b, int64_t tiles,
-                     Panel& t) {
-  for (; tiles > 0; --tiles) {
-    if (panel_b == PanelB::kReady) {
-      RunTile<kRows, PanelB::kReady>(g, t);
-    } else {
-      if (panel_b == PanelB::kPack) {
-        RunTile<kRows, PanelB::kPack>(g, t);
-      } else {
-        RunTile<kRows, PanelB::kPackTail>(g, t);
-      }
-      t.b = t.packed;
-      t.b_row = kPanel;
-      panel_b = PanelB::kReady;
+  } else if (g.accumulate || g.bias != nullptr || g.relu) {
+#pragma GCC unroll 6
+    for (int r = 0; r < kRows; ++r, c += g.c_row) {
+      Finish(g, acc[r][0], c, t.bias, 8, 8);
+      Finish(g, acc[r][1], c + 8, t.bias + 8, 8, 8);
     }
-    t.a += kRows * g.a_row;
-    t.c += kRows * g.c_row;
-    t.sums += kRows * kPanel;
+  } else {
+#pragma GCC unroll 6
+    for (int r = 0; r < kRows; ++r, c += g.c_row) {
+      Store(c, acc[r][0]);
+      Store(c + 8, acc[r][1]);
+    }
   }
 }
 
+// `tiles` tiles of `kRows` rows; moves `t` past them. `panel_b` is where the
+// first finds b.
+template <int kRows, int kARow, int kACol>
+inline void RunTiles(const GemmArgs& args, PanelB panel_b, int64_t tiles,
+                     Panel& panel) {
+  const GemmArgs g = args;
+  const Panel t = panel;
+  const float* a = t.a;
+  float *c = t.c, *sums = t.sums;
+  const auto next = [&] {
+    a += kRows * g.a_row;
+    c += kRows * g.c_row;
+    sums += kRows * kPanel;
+    --tiles;
+  };
+  if (panel_b == PanelB::kPack && kARow + kACol != 0) {
+    RunTile<kRows, kARow, kACol, PanelB::kPack>(g, t, a, c, sums);
+    next();
+  } else if (panel_b != PanelB::kPacked) {
+    RunTile<kRows, 0, 0, PanelB::kPackTail>(g, t, a, c, sums);
+    next();
+  }
+  while (tiles > 0) {
+    RunTile<kRows, kARow, kACol, PanelB::kPacked>(g, t, a, c, sums);
+    next();
+  }
+  panel.a = a;
+  panel.c = c;
+  panel.sums = sums;
+}
+
+// The same for any `rows` up to kRows.
+template <int kRows>
 inline void RunTiles(const GemmArgs& g, PanelB panel_b, int64_t rows,
                      int64_t tiles, Panel& t) {
-  if (tiles == 0) return;
-  switch (rows) {
-    case 1:
-      return RunTiles<1>(g, panel_b, tiles, t);
-    case 2:
-      return RunTiles<2>(g, panel_b, tiles, t);
-    case 3:
-      return RunTiles<3>(g, panel_b, tiles, t);
-    case 4:
-      return RunTiles<4>(g, panel_b, tiles, t);
-    case 5:
-      return RunTiles<5>(g, panel_b, tiles, t);
-    default:
-      return RunTiles<6>(g, panel_b, tiles, t);
+  if constexpr (kRows > 1) {
+    if (rows < kRows) return RunTiles<kRows - 1>(g, panel_b, rows, tiles, t);
   }
+  // Code for known strides, which is faster, where there is time to compile it.
+  if constexpr (kVectorised) {
+    if (g.a_col == 1) return RunTiles<kRows, 0, 1>(g, panel_b, tiles, t);
+    if (g.a_row == 1) return RunTiles<kRows, 1, 0>(g, panel_b, tiles, t);
+  }
+  RunTiles<kRows, 0, 0>(g, panel_b, tiles, t);
 }
 
 inline void Gemm(const GemmArgs& g) {
@@ -161,8 +190,8 @@ inline void Gemm(const GemmArgs& g) {
       t.n = g.n - j < kPanel ? g.n - j : kPanel;
       t.packed = packed;
       t.bias = g.bias == nullptr ? packed : g.bias + j;
-      PanelB panel_b = tiles > 2 ? PanelB::kPack : PanelB::kReady;
-      if (t.n < kPanel && !g.b_padded) panel_b = PanelB::kPackTail;
+      const bool tail = t.n < kPanel && !g.b_padded;
+      const PanelB panel_b = tail ? PanelB::kPackTail : PanelB::kPack;
       int64_t p = 0;
       for (int64_t d = 0; d < depths; ++d, p += t.k) {
         t.k = depths == 1 ? g.k : g.k / depths + (d < g.k % depths);
@@ -170,12 +199,13 @@ inline void Gemm(const GemmArgs& g) {
         t.last = d == depths - 1;
         t.a = g.a + i * g.a_row + p * g.a_col;
         t.b = g.b + p * g.b_row + j;
-        t.b_row = g.b_row;
         t.c = g.c + i * g.c_row + j;
         t.sums = sums;
-        RunTiles(g, panel_b, tile_rows + 1, larger, t);
-        RunTiles(g, larger > 0 ? PanelB::kReady : panel_b, tile_rows,
-                 tiles - larger, t);
+        if (larger > 0) {
+          RunTiles<kTileRows>(g, panel_b, tile_rows + 1, larger, t);
+        }
+        RunTiles<kTileRows>(g, larger > 0 ? PanelB::kPacked : panel_b,
+                            tile_rows, tiles - larger, t);
       }
     }
   }

@@ -134,8 +134,8 @@ struct Kernels {
                              ConstMatrix x, const float* weight,
                              const float* bias, Matrix y, float* mean,
                              float* rstd);
-  // dx (accumulating on demand), dweight[cols], dbias[cols] (both overwritten,
-  // lanes over rows).
+  // dx (accumulating on demand; none where its data is null), dweight[cols],
+  // dbias[cols] (both overwritten, lanes over rows).
   void (*layer_norm_backward)(int64_t rows, int64_t cols, ConstMatrix x,
                               const float* weight, const float* mean,
                               const float* rstd, ConstMatrix dy, Matrix dx,

@@ -38,7 +38,7 @@ inline ExpParts ReduceExp(V x) {
 // 2^n for integers n in [-126, 127].
 inline V PowerOf2(I n) { return FromBits(ShiftLeft(n + SetI(127), 23)); }
 
-// Denormal results are right; above 88.73 it is Inf, below -103.98 it is 0.
+// Denormal results are right; above 88.72 it is Inf, below -103.97 it is 0.
 inline V Exp(V x) {
   x = Max(Set1(-104.0f), Min(Set1(89.0f), x));  // keeps NaN
   const ExpParts e = ReduceExp(x);
@@ -82,7 +82,7 @@ inline V Tanh(V x) {
   return CopySign(t / (t + Set1(2.0f)), x);
 }
 
-// 1 / (1 + exp(-x)), 0 below -88.73.
+// 1 / (1 + exp(-x)), 0 below -88.72.
 inline V Sigmoid(V x) {
   const V one = Set1(1.0f);
   return one / (one + Exp(Zero() - x));

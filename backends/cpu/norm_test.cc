@@ -139,6 +139,20 @@ TEST_P(NormTest, AccumulatesAndWorksInPlace) {
   EXPECT_TRUE(SameBits(layer.x.Values(), y));
 }
 
+TEST_P(NormTest, WithoutInputGradientTheOthersAreTheSame) {
+  Random random(4);
+  Layer layer(random, 6, 21);
+  layer.Forward(kernels_);
+  layer.Backward(kernels_);
+  GuardedFloats dweight(21, kNan), dbias(21, kNan);
+  kernels_.layer_norm_backward(6, 21, layer.x.matrix(), layer.weight.data(),
+                               layer.mean.data(), layer.rstd.data(),
+                               layer.dy.matrix(), Matrix(), false,
+                               dweight.data(), dbias.data());
+  EXPECT_TRUE(SameBits(dweight.Values(), layer.dweight.Values()));
+  EXPECT_TRUE(SameBits(dbias.Values(), layer.dbias.Values()));
+}
+
 MODELBATCH_ON_EVERY_TABLE(NormTest);
 
 }  // namespace

@@ -11,6 +11,7 @@
 //   V  8 floats      I  8 int32_t      M  8 truth values
 //   W  4 uint64_t whose low halves count (a round of Philox needs 32 x 32 bits)
 //
+//   kVectorised                  whether an operation is one instruction
 //   Set1, Zero, Load, Store      unaligned
 //   LoadPartial(p, n)            lanes >= n are +0 and not read; n in [0, 8]
 //   StorePartial(p, a, n)        lanes >= n are not written

@@ -8,6 +8,8 @@
 
 namespace modelbatch::cpu::avx2 {
 
+inline constexpr bool kVectorised = true;
+
 struct V {
   __m256 v;
 };

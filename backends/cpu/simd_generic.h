@@ -6,6 +6,8 @@
 
 namespace modelbatch::cpu::generic {
 
+inline constexpr bool kVectorised = false;
+
 struct V {
   float v[8];
 };
