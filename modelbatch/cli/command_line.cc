@@ -1,0 +1,165 @@
+#include "modelbatch/cli/command_line.h"
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <iostream>
+#include <memory>
+#include <string>
+
+#include "CLI/CLI.hpp"
+#include "modelbatch/cli/commands.h"
+#include "modelbatch/cli/exit_code.h"
+#include "modelbatch/cli/terminal.h"
+#include "modelbatch/util/logging.h"
+#include "modelbatch/util/version.h"
+
+namespace modelbatch {
+namespace {
+
+constexpr char kDescription[] =
+    "Trains many small neural networks at once; each ends with exactly the "
+    "bits it would have had alone.";
+
+constexpr char kExamples[] = R"(Examples:
+  modelbatch train digits.toml
+  modelbatch train digits.toml --set optimizer.lr.max=0.3 --set train.epochs=5
+  modelbatch train --resume runs/digits-1
+  modelbatch verify runs/digits-1 --model 17
+  modelbatch backends
+
+Exit codes: 0 done; 1 verify found a difference, or the machine failed;
+2 bad input, with one message; 130 interrupted, with a checkpoint.)";
+
+constexpr char kTrainExamples[] = R"(Examples:
+  modelbatch train digits.toml
+  modelbatch train digits.toml --backend cpu --threads 2 --output runs/first
+  modelbatch train digits.toml --set optimizer.lr.max=0.3
+  modelbatch train digits.toml --set "optimizer.lr={values=[0.01, 0.03]}" \
+      --set population.models=16
+  modelbatch train digits.toml --set model.layers[2].p=0.5
+  modelbatch train --resume runs/digits-1
+  modelbatch train --resume runs/digits-1 --set train.epochs=60
+
+Ctrl-C finishes the step and writes a checkpoint; --resume goes on from there,
+and ends with the bits of a run that was never stopped. The config's keys:
+docs/config.md.)";
+
+constexpr char kVerifyExamples[] = R"(Examples:
+  modelbatch verify runs/digits-1              the best model
+  modelbatch verify runs/digits-1 --model 17
+  modelbatch verify runs/digits-1 --model 3 --model 17
+  modelbatch verify runs/digits-1 --models all
+
+Exit code 0: equal bit for bit; 1: the first difference is printed.)";
+
+void AddTrain(CLI::App* app, TrainCommand* command) {
+  CLI::App* sub = app->add_subcommand(
+      "train", "Train the population that a TOML file describes.");
+  sub->footer(kTrainExamples);
+  sub->add_option("CONFIG", command->config, "the experiment, a TOML file");
+  sub->add_option("--set", command->set,
+                  "change one value of the config; repeatable")
+      ->type_name("KEY=VALUE")
+      ->expected(1)
+      ->take_all();
+  sub->add_option("--backend", command->backend,
+                  "a backend's name, or the path of a plugin")
+      ->type_name("NAME");
+  sub->add_option("--threads", command->threads,
+                  "threads of the backend; 0: it chooses")
+      ->type_name("T")
+      ->check(CLI::Range(0, 4096));
+  sub->add_option("--output", command->output,
+                  "folder of the run (runs/<name>-<number>)")
+      ->type_name("DIR");
+  sub->add_option("--resume", command->resume,
+                  "continue the run in this folder")
+      ->type_name("RUN");
+  sub->add_flag("--force", command->force,
+                "resume under another backend, build or machine");
+  sub->add_flag("--quiet,-q", command->quiet, "print errors only");
+}
+
+void AddVerify(CLI::App* app, VerifyCommand* command) {
+  CLI::App* sub = app->add_subcommand(
+      "verify", "Train models of a run alone and compare them bit for bit.");
+  sub->footer(kVerifyExamples);
+  sub->add_option("RUN", command->run, "the run's folder")->required();
+  sub->add_option("--model,--models", command->models,
+                  "a model's number, or all; repeatable (the best)")
+      ->type_name("ID")
+      ->expected(1)
+      ->take_all();
+  sub->add_option("--backend", command->backend, "instead of the run's own")
+      ->type_name("NAME");
+  sub->add_option("--threads", command->threads,
+                  "threads of the backend; 0: it chooses")
+      ->type_name("T")
+      ->check(CLI::Range(0, 4096));
+}
+
+// The library's exceptions end here.
+int Dispatch(int argc, const char* const* argv) {
+  CLI::App app(kDescription, "modelbatch");
+  app.footer(kExamples);
+  app.set_version_flag("--version",
+                       std::string("modelbatch ") + kVersion);
+  app.require_subcommand(1);
+  TrainCommand train;
+  VerifyCommand verify;
+  AddTrain(&app, &train);
+  AddVerify(&app, &verify);
+  app.add_subcommand("backends",
+                     "List the backends, and what each has or why it cannot "
+                     "run.");
+  if (argc <= 1) {
+    std::cout << app.help();
+    return kExitBadInput;
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& asked) {  // --help, --version
+    app.exit(asked);
+    return kExitOk;
+  } catch (const CLI::ParseError& error) {
+    return ReportError(absl::InvalidArgumentError(
+        std::string(error.what()) + "; see modelbatch --help"));
+  }
+  if (app.got_subcommand("train")) {
+    if (train.config.empty() == train.resume.empty()) {
+      return ReportError(absl::InvalidArgumentError(
+          "train: expected a CONFIG file or --resume RUN; see modelbatch "
+          "train --help"));
+    }
+    return RunTrain(train);
+  }
+  if (app.got_subcommand("verify")) return RunVerify(verify);
+  return RunBackends();
+}
+
+}  // namespace
+
+std::string ProgramName() {
+  return std::getenv("BUILD_WORKING_DIRECTORY") != nullptr
+             ? "tools/bazel run //:modelbatch --"
+             : "modelbatch";
+}
+
+int RunCommandLine(int argc, const char* const* argv) {
+  SetLogSink(LogSeverity::kWarning,
+             [](LogSeverity severity, std::string_view message) {
+               std::cerr << LogSeverityName(severity) << ": " << message
+                         << std::endl;
+             });
+  // `bazel run` starts programs in their runfiles; paths mean the user's folder.
+  if (const char* folder = std::getenv("BUILD_WORKING_DIRECTORY")) {
+    if (chdir(folder) != 0) {
+      return ReportError(absl::NotFoundError(
+          std::string("cannot enter the folder ") + folder));
+    }
+  }
+  return Dispatch(argc, argv);
+}
+
+}  // namespace modelbatch

@@ -1,0 +1,39 @@
+// The subcommands of `modelbatch`, each with the options that the command line
+// gave. They print, and return the process's exit code.
+#ifndef MODELBATCH_CLI_COMMANDS_H_
+#define MODELBATCH_CLI_COMMANDS_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace modelbatch {
+
+// How a person starts this program, for the commands that messages suggest.
+std::string ProgramName();
+
+struct TrainCommand {
+  std::string config;              // empty with `resume`
+  std::string resume;              // a run's folder
+  std::vector<std::string> set;    // "optimizer.lr.max=0.3"
+  std::string backend;             // empty: the config's
+  std::string output;              // empty: the config's
+  int64_t threads = -1;            // below 0: the config's
+  bool force = false;
+  bool quiet = false;
+};
+int RunTrain(const TrainCommand& command);
+
+struct VerifyCommand {
+  std::string run;                  // its folder
+  std::vector<std::string> models;  // ids, or "all"; none: the best
+  std::string backend;
+  int64_t threads = -1;
+};
+int RunVerify(const VerifyCommand& command);
+
+int RunBackends();
+
+}  // namespace modelbatch
+
+#endif  // MODELBATCH_CLI_COMMANDS_H_

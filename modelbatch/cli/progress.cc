@@ -1,0 +1,171 @@
+#include "modelbatch/cli/progress.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <limits>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "modelbatch/cli/describe.h"
+#include "modelbatch/cli/format.h"
+#include "modelbatch/train/results.h"
+
+namespace modelbatch {
+namespace {
+
+constexpr double kLiveSeconds = 0.1;   // between two live lines
+constexpr double kPlainSeconds = 2;    // ... plain ones, at the end of an epoch
+constexpr double kPlainPatience = 10;  // ... within a long epoch
+constexpr int kMaxFrozenLines = 10;
+
+constexpr int kMaxBar = 30;
+constexpr int kMinBar = 8;
+
+std::string Bar(double done, int width, bool unicode) {
+  const int full = std::clamp(static_cast<int>(done * width), 0, width);
+  std::string bar;
+  for (int i = 0; i < width; ++i) {
+    bar += unicode ? (i < full ? "━" : "╌") : (i < full ? "#" : "-");
+  }
+  return unicode ? bar : absl::StrCat("[", bar, "]");
+}
+
+}  // namespace
+
+std::string FormatProgress(const ProgressView& view, int width, bool unicode) {
+  const std::string epochs = absl::StrCat(view.epochs);
+  const std::string head = absl::StrFormat(
+      "epoch %*d/%s ", static_cast<int>(epochs.size()), view.epoch, epochs);
+  std::string tail = absl::StrFormat(" %3.0f %%", std::floor(100 * view.done));
+  if (view.min_loss <= view.max_loss) {
+    absl::StrAppendFormat(&tail, "  loss %.3g..%.3g", view.min_loss,
+                          view.max_loss);
+  }
+  if (!view.best.empty()) absl::StrAppend(&tail, "  best ", view.best);
+  absl::StrAppend(&tail, "  ", FormatCount(view.rows_per_second), " rows/s");
+  absl::StrAppend(&tail, "  ETA ", FormatDuration(view.seconds_left));
+  const int ends = unicode ? 0 : 2;
+  const int room = width - ends - static_cast<int>(head.size() + tail.size());
+  if (room >= kMinBar) {
+    return absl::StrCat(head, Bar(view.done, std::min(room, kMaxBar), unicode),
+                        tail);
+  }
+  return (head + tail.substr(1)).substr(0, std::max(width, 0));
+}
+
+Progress::Progress(Terminal terminal,
+                   std::function<void(const std::string&)> write,
+                   std::function<double()> now)
+    : terminal_(terminal), write_(std::move(write)), now_(std::move(now)) {}
+
+Progress Progress::OnStandardError() {
+  return Progress(
+      Terminal::Of(2),
+      [](const std::string& text) {
+        std::fwrite(text.data(), 1, text.size(), stderr);
+        std::fflush(stderr);
+      },
+      [] {
+        return std::chrono::duration<double>(
+                   std::chrono::steady_clock::now().time_since_epoch())
+            .count();
+      });
+}
+
+void Progress::OnStart(const Trainer& trainer) {
+  start_ = now_();
+  shown_ = terminal_.is_terminal ? 0 : start_;
+  first_step_ = trainer.state().step;
+  best_ = Best(trainer);
+}
+
+void Progress::OnStep(const Trainer& trainer) {
+  const StepReport& report = trainer.last_step();
+  model_rows_ += report.model_rows;
+  if (!report.improved.empty()) best_ = Best(trainer);
+  if (!report.frozen.empty()) ShowFrozen(trainer);
+  const double waited = now_() - shown_;
+  const bool show =
+      trainer.finished() ||
+      (terminal_.is_terminal ? waited >= kLiveSeconds
+                             : waited >= (report.epoch_finished
+                                              ? kPlainSeconds
+                                              : kPlainPatience));
+  if (show) Show(trainer);
+}
+
+void Progress::Show(const Trainer& trainer) {
+  shown_ = now_();
+  const ProgressView view = View(trainer);
+  if (!terminal_.is_terminal) {
+    write_(FormatProgress(view, 100, terminal_.unicode) + "\n");
+    return;
+  }
+  // A character short of the width: some terminals wrap at the last one.
+  write_(absl::StrCat(
+      "\r", FormatProgress(view, terminal_.width - 1, terminal_.unicode),
+      "\x1b[K"));
+  line_open_ = true;
+}
+
+void Progress::Finish() {
+  if (line_open_) write_("\n");
+  line_open_ = false;
+}
+
+ProgressView Progress::View(const Trainer& trainer) const {
+  const TrainState& state = trainer.state();
+  const int64_t epochs = trainer.experiment().config.train.epochs;
+  const double steps = static_cast<double>(epochs * trainer.steps_per_epoch());
+  const double seconds = now_() - start_;
+  const double made = static_cast<double>(state.step - first_step_);
+  ProgressView view;
+  view.epoch = std::min(state.epoch + (state.step_in_epoch > 0 ? 1 : 0), epochs);
+  view.epochs = epochs;
+  view.done = static_cast<double>(state.step) / steps;
+  view.min_loss = trainer.last_step().min_loss;
+  view.max_loss = trainer.last_step().max_loss;
+  view.best = best_;
+  view.rows_per_second = seconds > 0 ? model_rows_ / seconds : 0;
+  view.seconds_left = trainer.finished() ? 0
+                      : made > 0
+                          ? seconds / made * (steps - state.step)
+                          : std::numeric_limits<double>::infinity();
+  return view;
+}
+
+std::string Progress::Best(const Trainer& trainer) const {
+  const Experiment& experiment = trainer.experiment();
+  const int best = Ranking(experiment, trainer.state())[0];
+  const ModelRecord& record = trainer.state().models[best];
+  if (record.best_epoch == 0 || experiment.split.validation.empty()) return "";
+  const std::string score =
+      experiment.has_classes()
+          ? FormatPercent(Accuracy(record.best_validation,
+                                   experiment.split.validation.size()))
+          : absl::StrFormat("%.3g", record.best_validation.loss);
+  return absl::StrCat("#", experiment.population.models[best].id, " ", score);
+}
+
+void Progress::ShowFrozen(const Trainer& trainer) {
+  for (int model : trainer.last_step().frozen) {
+    if (frozen_shown_ > kMaxFrozenLines) return;
+    const std::string clear = line_open_ ? "\r\x1b[K" : "";
+    if (frozen_shown_++ == kMaxFrozenLines) {
+      write_(clear + "further models are frozen; the end names them all\n");
+      return;
+    }
+    write_(absl::StrCat(
+        clear,
+        Styled(absl::StrCat(
+                   DescribeModel(trainer.experiment(), model), ": ",
+                   StatusOf(trainer.state().models[model])),
+               "33", terminal_.colors),
+        "\n"));
+  }
+}
+
+}  // namespace modelbatch

@@ -1,0 +1,99 @@
+#include <iostream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "modelbatch/cli/commands.h"
+#include "modelbatch/cli/describe.h"
+#include "modelbatch/cli/exit_code.h"
+#include "modelbatch/cli/open_backend.h"
+#include "modelbatch/cli/terminal.h"
+#include "modelbatch/config/experiment_config.h"
+#include "modelbatch/train/checkpoint.h"
+#include "modelbatch/train/experiment.h"
+#include "modelbatch/train/results.h"
+#include "modelbatch/train/run_folder.h"
+#include "modelbatch/train/verify.h"
+#include "modelbatch/util/status_macros.h"
+
+namespace modelbatch {
+namespace {
+
+absl::StatusOr<std::vector<int64_t>> ChosenModels(
+    const VerifyCommand& command, const Experiment& experiment,
+    const Checkpoint& checkpoint) {
+  if (command.models.empty()) {
+    const int best = Ranking(experiment, checkpoint.state)[0];
+    return std::vector<int64_t>{checkpoint.ids[best]};
+  }
+  std::vector<int64_t> ids;
+  for (const std::string& text : command.models) {
+    if (text == "all") return checkpoint.ids;
+    int64_t id = 0;
+    if (!absl::SimpleAtoi(text, &id)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--model ", text, ": expected a model's number or all"));
+    }
+    ids.push_back(id);
+  }
+  return ids;
+}
+
+absl::StatusOr<int> Verify(const VerifyCommand& command) {
+  MB_ASSIGN_OR_RETURN(const RunFolder folder, RunFolder::Open(command.run));
+  if (!folder.HasCheckpoint()) {
+    return absl::NotFoundError(absl::StrCat(
+        command.run, " has no checkpoint yet: nothing to compare with"));
+  }
+  MB_ASSIGN_OR_RETURN(ExperimentConfig config,
+                      LoadExperiment(folder.config()));
+  if (!command.backend.empty()) {
+    config.backend.name = command.backend;
+    config.source.RecordOption("backend", "--backend " + command.backend);
+  }
+  if (command.threads >= 0) config.backend.threads = command.threads;
+  MB_ASSIGN_OR_RETURN(const Experiment experiment,
+                      PrepareExperiment(std::move(config)));
+  MB_ASSIGN_OR_RETURN(const Checkpoint checkpoint,
+                      ReadCheckpoint(folder.checkpoint()));
+  MB_RETURN_IF_ERROR(CheckBelongs(checkpoint, experiment));
+  MB_ASSIGN_OR_RETURN(const std::vector<int64_t> models,
+                      ChosenModels(command, experiment, checkpoint));
+  MB_ASSIGN_OR_RETURN(const OpenedBackend opened,
+                      OpenBackend(experiment.config));
+  for (const std::string& difference :
+       Differences(checkpoint.info, opened.info)) {
+    std::cerr << "note: " << difference << "\n";
+  }
+  const bool colors = Terminal::Of(1).colors;
+  int differing = 0;
+  for (const int64_t id : models) {
+    MB_ASSIGN_OR_RETURN(const VerifyReport report,
+                        VerifyModel(experiment, checkpoint, id,
+                                    opened.backend.get()));
+    if (!report.equal) ++differing;
+    std::cout << DescribeModel(experiment, report.index)
+              << ", trained alone: "
+              << Styled(report.text, report.equal ? "32" : "1;31", colors)
+              << std::endl;
+  }
+  if (models.size() > 1) {
+    std::cout << models.size() - differing << " of " << models.size()
+              << " models are equal bit for bit to themselves trained alone"
+              << std::endl;
+  }
+  return differing == 0 ? kExitOk : kExitFailure;
+}
+
+}  // namespace
+
+int RunVerify(const VerifyCommand& command) {
+  const absl::StatusOr<int> code = Verify(command);
+  return code.ok() ? *code : ReportError(code.status());
+}
+
+}  // namespace modelbatch

@@ -1,0 +1,130 @@
+// An experiment as its TOML file describes it: checked, with defaults filled
+// in. docs/config.md describes every key.
+//
+//   MB_ASSIGN_OR_RETURN(ExperimentConfig config,
+//                       LoadExperiment("digits.toml", {"train.epochs=3"}));
+#ifndef MODELBATCH_CONFIG_EXPERIMENT_CONFIG_H_
+#define MODELBATCH_CONFIG_EXPERIMENT_CONFIG_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "modelbatch/config/config_source.h"
+#include "modelbatch/data/column_ref.h"
+#include "modelbatch/model/model_spec.h"
+#include "modelbatch/tensor/tensor.h"
+
+namespace modelbatch {
+
+// How a number varies over the models.
+struct Sweep {
+  enum class Kind { kFixed, kValues, kRange };
+
+  Kind kind = Kind::kFixed;
+  bool integer = false;        // every value is a whole number
+  std::vector<double> values;  // kFixed: one; kValues: at least one
+  double min = 0;              // kRange: both ends included
+  double max = 0;
+  bool log = false;   // kRange: even on a logarithmic scale
+  int64_t count = 0;  // kRange: how many a grid takes; 0: not given
+
+  static Sweep Fixed(double value, bool integer = false);
+};
+
+struct BackendConfig {
+  std::string name = "cpu";  // or the path of a plugin
+  int64_t threads = 0;       // 0: the backend chooses
+  Attributes options;        // further ones, the plugin's own
+};
+
+struct SplitConfig {
+  double train = 0.7;
+  double validation = 0.15;
+  double test = 0.15;
+  bool stratified = true;
+  uint64_t seed = 0;
+};
+
+struct DataConfig {
+  std::string format = "csv";
+  std::string path;  // absolute, or relative to the working directory
+  bool header = false;
+  std::vector<ColumnRef> label;  // one for classification
+  double scale = 1;              // features are multiplied by it
+  bool classification = true;    // else regression
+  SplitConfig split;
+};
+
+struct LayerConfig {
+  std::string name;                 // empty: its index
+  std::string kind;                 // "linear"
+  std::vector<std::string> inputs;  // names, or "input"; empty: layer before
+  Attributes attributes;            // those that can not be swept
+  std::map<std::string, Sweep> numbers;  // those that can
+};
+
+struct ModelConfig {
+  Shape input;  // of one row; empty: [number of features]
+  std::vector<LayerConfig> layers;
+};
+
+struct PopulationConfig {
+  int64_t models = 0;  // 0: as many as the grid has
+  bool random = false;  // else a grid
+};
+
+struct OptimizerSection {
+  std::string kind = "adam";
+  std::map<std::string, Sweep> numbers;
+};
+
+enum class Selection { kValidationAccuracy, kValidationLoss, kLast };
+
+struct TrainConfig {
+  int64_t epochs = 1;
+  int64_t batch_size = 32;
+  Selection select = Selection::kValidationAccuracy;
+  int64_t checkpoint_every = 10;  // epochs; 0: at the end only
+  std::string output;             // empty: runs/<name>-<first free number>
+};
+
+struct ExperimentConfig {
+  std::string name;
+  uint64_t seed = 0;
+  BackendConfig backend;
+  DataConfig data;
+  ModelConfig model;
+  std::string loss;
+  PopulationConfig population;
+  OptimizerSection optimizer;
+  TrainConfig train;
+  ConfigSource source;
+};
+
+// Reads and checks. InvalidArgument and NotFound name file, line, column and
+// key, what was found and what was expected. `overrides` are those of --set:
+// "optimizer.lr.max=0.3".
+absl::StatusOr<ExperimentConfig> LoadExperiment(
+    const std::string& path, const std::vector<std::string>& overrides = {});
+
+// The same for text; `file` is for messages, and its folder is what relative
+// paths in it are relative to.
+absl::StatusOr<ExperimentConfig> ParseExperiment(
+    const std::string& text, const std::string& file,
+    const std::vector<std::string>& overrides = {});
+
+// TOML with every default written out and absolute paths, which reads back as
+// the same experiment from any folder.
+std::string ExperimentToToml(const ExperimentConfig& config);
+
+// "validation_accuracy", ...: what `train.select` says.
+const char* SelectionName(Selection selection);
+
+}  // namespace modelbatch
+
+#endif  // MODELBATCH_CONFIG_EXPERIMENT_CONFIG_H_

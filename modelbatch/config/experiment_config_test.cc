@@ -1,0 +1,312 @@
+#include "modelbatch/config/experiment_config.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace modelbatch {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr char kValid[] = R"(name = "t"
+seed = 7
+backend = "cpu"
+
+[data]
+path = "digits.csv"
+scale = 0.0625
+
+[model]
+layers = [
+  { kind = "linear", out_features = { values = [32, 64] } },
+  { kind = "relu" },
+  { kind = "dropout", p = 0 },
+  { kind = "linear", out_features = 10 },
+]
+
+[population]
+models = 16
+
+[optimizer]
+kind = "adam"
+lr = { min = 1e-4, max = 0.1, scale = "log", count = 8 }
+
+[train]
+epochs = 3
+batch_size = 64
+)";
+
+std::string Replace(std::string text, const std::string& what,
+                    const std::string& with) {
+  const size_t at = text.find(what);
+  EXPECT_NE(at, std::string::npos) << what;
+  return text.replace(at, what.size(), with);
+}
+
+std::string ErrorOf(const std::string& text,
+                    const std::vector<std::string>& overrides = {}) {
+  const auto config = ParseExperiment(text, "dir/t.toml", overrides);
+  return config.ok() ? "no error" : std::string(config.status().message());
+}
+
+TEST(ParseExperimentTest, ReadsWhatTheFileSays) {
+  const auto parsed = ParseExperiment(kValid, "dir/t.toml");
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->name, "t");
+  EXPECT_EQ(parsed->seed, 7u);
+  EXPECT_EQ(parsed->backend.name, "cpu");
+  EXPECT_EQ(parsed->data.path, "dir/digits.csv");
+  EXPECT_EQ(parsed->data.scale, 0.0625);
+  ASSERT_EQ(parsed->data.label.size(), 1u);
+  EXPECT_EQ(parsed->data.label[0].index, -1);
+  EXPECT_TRUE(parsed->data.split.stratified);
+  ASSERT_EQ(parsed->model.layers.size(), 4u);
+  const Sweep& width = parsed->model.layers[0].numbers.at("out_features");
+  EXPECT_EQ(width.kind, Sweep::Kind::kValues);
+  EXPECT_TRUE(width.integer);
+  EXPECT_EQ(width.values, (std::vector<double>{32, 64}));
+  const Sweep& p = parsed->model.layers[2].numbers.at("p");
+  EXPECT_EQ(p.kind, Sweep::Kind::kFixed);
+  EXPECT_FALSE(p.integer);
+  EXPECT_EQ(p.values, std::vector<double>{0});
+  const Sweep& lr = parsed->optimizer.numbers.at("lr");
+  EXPECT_EQ(lr.kind, Sweep::Kind::kRange);
+  EXPECT_TRUE(lr.log);
+  EXPECT_EQ(lr.min, 1e-4);
+  EXPECT_EQ(lr.max, 0.1);
+  EXPECT_EQ(lr.count, 8);
+  EXPECT_EQ(parsed->population.models, 16);
+  EXPECT_EQ(parsed->train.epochs, 3);
+  EXPECT_EQ(parsed->train.select, Selection::kValidationAccuracy);
+  EXPECT_EQ(parsed->loss, "cross_entropy");
+}
+
+// A run repeats from its resolved config: it reads back as the same text.
+TEST(ParseExperimentTest, ResolvedTomlReadsBackAsTheSame) {
+  const auto parsed =
+      ParseExperiment(kValid, "/dir/t.toml",
+                      {"backend={name=\"cpu\", threads=2}", "train.select=last",
+                       "data.label=0", "model.input=[8, 8]"});
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  const std::string toml = ExperimentToToml(*parsed);
+  const auto again = ParseExperiment(toml, "/elsewhere/run.toml");
+  ASSERT_TRUE(again.ok()) << again.status() << "\n" << toml;
+  EXPECT_EQ(ExperimentToToml(*again), toml);
+  EXPECT_EQ(again->data.path, "/dir/digits.csv");
+  EXPECT_EQ(again->backend.threads, 2);
+  EXPECT_EQ(again->model.input, (Shape{8, 8}));
+  EXPECT_EQ(again->optimizer.numbers.at("lr").min, 1e-4);
+  EXPECT_EQ(again->train.select, Selection::kLast);
+}
+
+TEST(ParseExperimentTest, OverridesReplaceOneValue) {
+  const auto parsed = ParseExperiment(
+      kValid, "t.toml",
+      {"optimizer.lr.max=0.3", "model.layers[2].p=0.5", "name=other",
+       "population.search=random", "data.split.seed=5"});
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->optimizer.numbers.at("lr").max, 0.3);
+  EXPECT_EQ(parsed->optimizer.numbers.at("lr").min, 1e-4);
+  EXPECT_EQ(parsed->model.layers[2].numbers.at("p").values[0], 0.5);
+  EXPECT_EQ(parsed->name, "other");
+  EXPECT_TRUE(parsed->population.random);
+  EXPECT_EQ(parsed->data.split.seed, 5u);
+}
+
+TEST(ParseExperimentTest, NameDefaultsToTheFile) {
+  const auto parsed =
+      ParseExperiment(Replace(kValid, "name = \"t\"\n", ""), "a/digits.toml");
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->name, "digits");
+}
+
+struct BadCase {
+  const char* name;
+  const char* what;  // replaced ...
+  const char* with;  // ... by this
+  const char* message;
+};
+
+class BadConfigTest : public ::testing::TestWithParam<BadCase> {};
+
+// Every message has file, line, column and key, what was found and expected.
+TEST_P(BadConfigTest, NamesLineAndKey) {
+  EXPECT_THAT(ErrorOf(Replace(kValid, GetParam().what, GetParam().with)),
+              HasSubstr(GetParam().message));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, BadConfigTest,
+    ::testing::Values(
+        BadCase{"NotToml", "seed = 7", "seed 7",
+                "dir/t.toml:2:6: not valid TOML: "},
+        BadCase{"DuplicateKey", "seed = 7", "name = 7",
+                "dir/t.toml:2:8: not valid TOML: "},
+        BadCase{"UnknownKey", "epochs = 3", "epcohs = 3",
+                "dir/t.toml:25:1: train.epcohs: unknown key; did you mean "
+                "\"epochs\"?"},
+        BadCase{"UnknownKeyBeside", "batch_size", "batchsize",
+                "dir/t.toml:26:1: train.batchsize: unknown key; did you mean "
+                "\"batch_size\"?"},
+        BadCase{"UnknownTable", "[optimizer]", "[optimiser]",
+                "dir/t.toml:20:2: optimiser: unknown key; did you mean "
+                "\"optimizer\"?"},
+        BadCase{"UnknownLayerKey", "p = 0 }", "q = 0 }",
+                "dir/t.toml:13:23: model.layers[2].q: unknown key"},
+        BadCase{"WrongType", "epochs = 3", "epochs = \"three\"",
+                "dir/t.toml:25:1: train.epochs: expected an integer from 1 to "
+                "1000000000, found a string \"three\""},
+        BadCase{"FloatForInt", "epochs = 3", "epochs = 3.5",
+                "dir/t.toml:25:1: train.epochs: expected an integer from 1 to "
+                "1000000000, found a number 3.5"},
+        BadCase{"TableForString", "path = \"digits.csv\"", "path = {}",
+                "dir/t.toml:6:1: data.path: expected a string, found a table"},
+        BadCase{"MissingPath", "path = \"digits.csv\"\n", "",
+                "dir/t.toml:5:2: data.path: missing, expected a string"},
+        BadCase{"NoModels", "models = 16", "models = 0",
+                "dir/t.toml:18:1: population.models: expected an integer from "
+                "1 to 1000000, found an integer 0"},
+        BadCase{"LrNan", "lr = { min = 1e-4", "lr = { min = nan",
+                "dir/t.toml:22:8: optimizer.lr.min: expected a finite number, "
+                "found a number nan"},
+        BadCase{"LrNegative", "lr = { min = 1e-4", "lr = { min = -1.0",
+                "dir/t.toml:22:8: optimizer.lr.min: lr is -1, expected a "
+                "number finite and at least 0"},
+        BadCase{"LrString", "lr = { min", "lr = \"a\" # { min",
+                "dir/t.toml:22:1: optimizer.lr: expected a number, { values = "
+                "[...] } or { min, max, scale, count }, found a string \"a\""},
+        BadCase{"LogFromZero", "lr = { min = 1e-4", "lr = { min = 0",
+                "dir/t.toml:22:8: optimizer.lr.min: is 0, expected a number "
+                "above 0: the scale is logarithmic"},
+        BadCase{"MinAboveMax", "lr = { min = 1e-4", "lr = { min = 2",
+                "dir/t.toml:22:8: optimizer.lr.min: is 2, above max, which is "
+                "0.1"},
+        BadCase{"NoCount", ", count = 8", "",
+                "dir/t.toml:22:1: optimizer.lr.count: missing"},
+        BadCase{"BadScale", "scale = \"log\"", "scale = \"lg\"",
+                "dir/t.toml:22:31: optimizer.lr.scale: found \"lg\"; did you "
+                "mean \"log\"?"},
+        BadCase{"MisspeltRange", "max = 0.1", "mx = 0.1",
+                "dir/t.toml:22:20: optimizer.lr.mx: unknown key; did you mean "
+                "\"max\"?"},
+        BadCase{"WidthZero", "[32, 64]", "[32, 0]",
+                "dir/t.toml:11:53: model.layers[0].out_features.values[1]: "
+                "out_features is 0, expected 1 to"},
+        BadCase{"WidthFloat", "[32, 64]", "[32, 64.5]",
+                "dir/t.toml:11:53: model.layers[0].out_features.values[1]: "
+                "expected an integer, found a number 64.5"},
+        BadCase{"NoValues", "[32, 64]", "[]",
+                "dir/t.toml:11:39: model.layers[0].out_features.values: "
+                "expected an array of at least one number"},
+        BadCase{"RateAboveOne", "p = 0 }", "p = 1.5 }",
+                "dir/t.toml:13:23: model.layers[2].p: p is 1.5, expected a "
+                "number in [0, 1]"},
+        BadCase{"NoWidth", "\"linear\", out_features = 10", "\"linear\"",
+                "dir/t.toml:14:3: model.layers[3].out_features: missing"},
+        BadCase{"UnknownLayer", "kind = \"relu\"", "kind = \"rellu\"",
+                "dir/t.toml:12:5: model.layers[1].kind: no layer \"rellu\"; "
+                "did you mean \"relu\"?"},
+        BadCase{"PlannedLayer", "kind = \"relu\"", "kind = \"conv2d\"",
+                "dir/t.toml:12:5: model.layers[1].kind: operator conv2d is "
+                "not implemented yet"},
+        BadCase{"TwoGraphs", "kind = \"relu\"",
+                "kind = { values = [\"relu\", \"tanh\"] }",
+                "dir/t.toml:12:5: model.layers[1].kind: a model with tanh has "
+                "another graph than a model with relu"},
+        BadCase{"UnknownOptimizer", "kind = \"adam\"", "kind = \"adan\"",
+                "dir/t.toml:21:1: optimizer.kind: no optimizer \"adan\"; "
+                "there are: sgd, adam, adamw"},
+        BadCase{"UnknownHyperParameter", "lr = {", "momentum = 0.9\nlr = {",
+                "dir/t.toml:22:1: optimizer.momentum: unknown key; expected "
+                "one of: beta1, beta2, eps, kind, lr, weight_decay"},
+        BadCase{"LossForOtherTask", "backend = \"cpu\"", "loss = \"mse\"",
+                "dir/t.toml:3:1: loss: is \"mse\", expected "
+                "\"cross_entropy\": data.task is classification"},
+        BadCase{"SplitNotOne", "scale = 0.0625", "split = { train = 0.9 }",
+                "dir/t.toml:7:1: data.split: train + validation + test is "
+                "1.2, expected 1"},
+        BadCase{"LabelNameWithoutHeader", "scale = 0.0625", "label = \"y\"",
+                "dir/t.toml:7:1: data.label: found a name, \"y\", but "
+                "data.header is false"},
+        BadCase{"PlannedPolicy", "epochs = 3", "epochs = 3\non_nan = \"warn\"",
+                "dir/t.toml:26:1: train.on_nan: \"warn\" is not implemented "
+                "yet"},
+        BadCase{"RandomWithoutModels", "models = 16", "search = \"random\"",
+                "dir/t.toml:17:2: population.models: missing"},
+        BadCase{"NegativeSeed", "seed = 7", "seed = -1",
+                "dir/t.toml:2:1: seed: expected an integer of at least 0, "
+                "found an integer -1"},
+        BadCase{"NameWithSlash", "name = \"t\"", "name = \"a/b\"",
+                "dir/t.toml:1:1: name: found \"a/b\", expected letters"}),
+    [](const auto& param_info) { return param_info.param.name; });
+
+struct BadOverride {
+  const char* name;
+  const char* text;
+  const char* message;
+};
+
+class BadOverrideTest : public ::testing::TestWithParam<BadOverride> {};
+
+TEST_P(BadOverrideTest, NamesTheOverride) {
+  EXPECT_THAT(ErrorOf(kValid, {GetParam().text}),
+              HasSubstr(GetParam().message));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, BadOverrideTest,
+    ::testing::Values(
+        BadOverride{"NoEquals", "train.epochs",
+                    "--set train.epochs: expected KEY=VALUE"},
+        BadOverride{"BadKey", "train..epochs=3",
+                    "--set train..epochs=3: \"train..epochs\" is not a key"},
+        BadOverride{"BadValue", "train.epochs=3,5",
+                    "--set train.epochs=3,5: \"3,5\" is not a TOML value"},
+        BadOverride{"UnknownKey", "train.epoch=3",
+                    "--set train.epoch=3: train.epoch: unknown key; did you "
+                    "mean \"epochs\"?"},
+        BadOverride{"UnknownTable", "trian.epochs=3",
+                    "--set trian.epochs=3: trian: unknown key; did you mean "
+                    "\"train\"?"},
+        BadOverride{"WrongType", "train.epochs=many",
+                    "--set train.epochs=many: train.epochs: expected an "
+                    "integer from 1 to 1000000000, found a string \"many\""},
+        BadOverride{"NotATable", "train.epochs.max=3",
+                    "--set train.epochs.max=3: train.epochs is an integer 3, "
+                    "expected a table with the key \"max\""},
+        BadOverride{"NoSuchIndex", "model.layers[9].p=0",
+                    "--set model.layers[9].p=0: model.layers has 4 entries, "
+                    "found index 9"},
+        BadOverride{"Nan", "optimizer.lr=nan",
+                    "--set optimizer.lr=nan: optimizer.lr: expected a finite "
+                    "number, found a number nan"}),
+    [](const auto& param_info) { return param_info.param.name; });
+
+TEST(LoadExperimentTest, MissingFileAndFolder) {
+  const auto missing = LoadExperiment("/nowhere/a.toml");
+  EXPECT_EQ(missing.status().code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(missing.status().message()),
+              HasSubstr("cannot read /nowhere/a.toml: No such file"));
+  EXPECT_THAT(std::string(LoadExperiment("/tmp").status().message()),
+              HasSubstr("/tmp: is a folder"));
+}
+
+// No text, however cut, may crash the reader.
+TEST(ParseExperimentTest, EveryPrefixGivesAStatus) {
+  const std::string text = kValid;
+  for (size_t size = 0; size < text.size(); ++size) {
+    const auto config = ParseExperiment(text.substr(0, size), "t.toml");
+    if (!config.ok()) {
+      EXPECT_THAT(std::string(config.status().message()), HasSubstr("t.toml:"));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace modelbatch

@@ -1,0 +1,30 @@
+// Reads a number that may be swept:
+//
+//   lr = 0.001
+//   lr = { values = [0.001, 0.01] }
+//   lr = { min = 1e-4, max = 0.1, scale = "log", count = 8 }
+//
+// Private to config/.
+#ifndef MODELBATCH_CONFIG_SWEEP_READER_H_
+#define MODELBATCH_CONFIG_SWEEP_READER_H_
+
+#include <functional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "modelbatch/config/experiment_config.h"
+#include "modelbatch/config/table_reader.h"
+
+namespace modelbatch {
+
+// Says why a value may not be, for NaN too.
+using CheckNumber = std::function<absl::Status(double)>;
+
+// Key `key` of `table`, which must be there. Errors go to the table's status.
+// `grid`: a range must have a count.
+Sweep ReadSweep(TableReader* table, const std::string& key, bool integer,
+                bool grid, const CheckNumber& check);
+
+}  // namespace modelbatch
+
+#endif  // MODELBATCH_CONFIG_SWEEP_READER_H_

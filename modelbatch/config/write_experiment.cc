@@ -1,0 +1,186 @@
+#include <charconv>
+#include <filesystem>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "modelbatch/config/experiment_config.h"
+
+namespace modelbatch {
+namespace {
+
+std::string Quote(const std::string& text) {
+  std::string out = "\"";
+  for (unsigned char c : text) {
+    if (c == '"' || c == '\\') {
+      absl::StrAppend(&out, "\\", std::string(1, c));
+    } else if (c < 0x20 || c == 0x7f) {
+      absl::StrAppendFormat(&out, "\\u%04X", c);
+    } else {
+      out.push_back(c);
+    }
+  }
+  return out + "\"";
+}
+
+// The shortest text that reads back as the same double, with a point so that
+// TOML takes it for a float.
+std::string Float(double value) {
+  char buffer[64];
+  const auto end = std::to_chars(buffer, buffer + sizeof(buffer), value).ptr;
+  std::string text(buffer, end);
+  if (text.find_first_of(".en") == std::string::npos) text += ".0";
+  return text;
+}
+
+std::string Number(double value, bool integer) {
+  return integer ? absl::StrCat(static_cast<int64_t>(value)) : Float(value);
+}
+
+std::string Bool(bool value) { return value ? "true" : "false"; }
+
+std::string SweepToToml(const Sweep& sweep) {
+  if (sweep.kind == Sweep::Kind::kRange) {
+    std::string out = absl::StrCat(
+        "{ min = ", Number(sweep.min, sweep.integer),
+        ", max = ", Number(sweep.max, sweep.integer), ", scale = ",
+        sweep.log ? "\"log\"" : "\"linear\"");
+    if (sweep.count > 0) absl::StrAppend(&out, ", count = ", sweep.count);
+    return out + " }";
+  }
+  if (sweep.kind == Sweep::Kind::kFixed) {
+    return Number(sweep.values[0], sweep.integer);
+  }
+  std::vector<std::string> values;
+  for (double value : sweep.values) {
+    values.push_back(Number(value, sweep.integer));
+  }
+  return absl::StrCat("{ values = [", absl::StrJoin(values, ", "), "] }");
+}
+
+std::string AttributeToToml(const AttributeValue& value) {
+  struct Visitor {
+    std::string operator()(int64_t v) const { return absl::StrCat(v); }
+    std::string operator()(double v) const { return Float(v); }
+    std::string operator()(bool v) const { return Bool(v); }
+    std::string operator()(const std::string& v) const { return Quote(v); }
+    std::string operator()(const std::vector<int64_t>& v) const {
+      return absl::StrCat("[", absl::StrJoin(v, ", "), "]");
+    }
+  };
+  return std::visit(Visitor(), value);
+}
+
+std::string QuoteAll(const std::vector<std::string>& texts) {
+  std::vector<std::string> quoted;
+  for (const std::string& text : texts) quoted.push_back(Quote(text));
+  return absl::StrCat("[", absl::StrJoin(quoted, ", "), "]");
+}
+
+std::string LayerToToml(const LayerConfig& layer) {
+  std::vector<std::string> fields;
+  if (!layer.name.empty()) {
+    fields.push_back(absl::StrCat("name = ", Quote(layer.name)));
+  }
+  fields.push_back(absl::StrCat("kind = ", Quote(layer.kind)));
+  if (!layer.inputs.empty()) {
+    fields.push_back(absl::StrCat("inputs = ", QuoteAll(layer.inputs)));
+  }
+  for (const auto& [name, sweep] : layer.numbers) {
+    fields.push_back(absl::StrCat(name, " = ", SweepToToml(sweep)));
+  }
+  for (const auto& [name, value] : layer.attributes) {
+    fields.push_back(absl::StrCat(name, " = ", AttributeToToml(value)));
+  }
+  return absl::StrCat("  { ", absl::StrJoin(fields, ", "), " },\n");
+}
+
+// A path is made absolute, a name is not.
+std::string BackendName(const std::string& name) {
+  if (name.find('/') == std::string::npos) return name;
+  return std::filesystem::absolute(name).lexically_normal().string();
+}
+
+std::string LabelToToml(const std::vector<ColumnRef>& label) {
+  std::vector<std::string> columns;
+  for (const ColumnRef& column : label) {
+    columns.push_back(column.name.empty() ? absl::StrCat(column.index)
+                                          : Quote(column.name));
+  }
+  if (columns.size() == 1) return columns[0];
+  return absl::StrCat("[", absl::StrJoin(columns, ", "), "]");
+}
+
+}  // namespace
+
+std::string ExperimentToToml(const ExperimentConfig& config) {
+  std::string out;
+  const auto line = [&out](const auto&... parts) {
+    absl::StrAppend(&out, parts...);
+    out.push_back('\n');
+  };
+  line("name = ", Quote(config.name));
+  line("seed = ", config.seed);
+  line("loss = ", Quote(config.loss));
+
+  line("\n[backend]");
+  line("name = ", Quote(BackendName(config.backend.name)));
+  line("threads = ", config.backend.threads);
+  if (!config.backend.options.empty()) {
+    line("\n[backend.options]");
+    for (const auto& [name, value] : config.backend.options) {
+      line(Quote(name), " = ", AttributeToToml(value));
+    }
+  }
+
+  const DataConfig& data = config.data;
+  line("\n[data]");
+  line("format = ", Quote(data.format));
+  line("path = ", Quote(std::filesystem::absolute(data.path).string()));
+  line("header = ", Bool(data.header));
+  line("label = ", LabelToToml(data.label));
+  line("scale = ", Float(data.scale));
+  line("task = ", data.classification ? "\"classification\"" : "\"regression\"");
+
+  line("\n[data.split]");
+  line("train = ", Float(data.split.train));
+  line("validation = ", Float(data.split.validation));
+  line("test = ", Float(data.split.test));
+  line("stratified = ", Bool(data.split.stratified));
+  line("seed = ", data.split.seed);
+
+  line("\n[model]");
+  if (!config.model.input.empty()) {
+    line("input = ", ShapeToString(config.model.input));
+  }
+  line("layers = [");
+  for (const LayerConfig& layer : config.model.layers) {
+    out += LayerToToml(layer);
+  }
+  line("]");
+
+  line("\n[population]");
+  line("search = ", config.population.random ? "\"random\"" : "\"grid\"");
+  if (config.population.models > 0) {
+    line("models = ", config.population.models);
+  }
+
+  line("\n[optimizer]");
+  line("kind = ", Quote(config.optimizer.kind));
+  for (const auto& [name, sweep] : config.optimizer.numbers) {
+    line(name, " = ", SweepToToml(sweep));
+  }
+
+  line("\n[train]");
+  line("epochs = ", config.train.epochs);
+  line("batch_size = ", config.train.batch_size);
+  line("select = ", Quote(SelectionName(config.train.select)));
+  line("checkpoint_every = ", config.train.checkpoint_every);
+  line("on_nan = \"freeze\"");
+  return out;
+}
+
+}  // namespace modelbatch

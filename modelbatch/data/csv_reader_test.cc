@@ -1,0 +1,152 @@
+#include "modelbatch/data/csv_reader.h"
+
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+
+namespace modelbatch {
+namespace {
+
+CsvOptions Regression(std::vector<ColumnRef> label) {
+  CsvOptions options;
+  options.classes = false;
+  options.label = std::move(label);
+  return options;
+}
+
+std::vector<float> Values(const Tensor& tensor) {
+  return {tensor.data<float>(), tensor.data<float>() + tensor.size()};
+}
+
+std::vector<int64_t> Classes(const DataTable& table) {
+  return {table.targets.data<int64_t>(),
+          table.targets.data<int64_t>() + table.targets.size()};
+}
+
+TEST(ParseCsvTest, LastColumnIsTheClass) {
+  CsvOptions options;
+  options.scale = 0.5;
+  const auto table = ParseCsv("1,2,0\n3,-4.5e1,2\n", "d.csv", options);
+  ASSERT_TRUE(table.ok()) << table.status();
+  EXPECT_EQ(table->features.shape(), (Shape{2, 2}));
+  EXPECT_EQ(Values(table->features), (std::vector<float>{0.5, 1, 1.5, -22.5}));
+  EXPECT_EQ(Classes(*table), (std::vector<int64_t>{0, 2}));
+  EXPECT_EQ(table->num_classes, 3);
+  EXPECT_EQ(table->label_column, 3);
+  EXPECT_EQ(table->lines, (std::vector<int64_t>{1, 2}));
+}
+
+// One meaning, however a program wrote it down.
+TEST(ParseCsvTest, ToleratesHowItIsWritten) {
+  for (const char* text :
+       {"1,2,0\n3,4,1\n", "1,2,0\n3,4,1", "1,2,0\r\n3,4,1\r\n",
+        " 1 ,\t2, 0 \n\n  \n+3,4,1.0\n", "\"1\",\"2\",0\n3,\"4\" ,1",
+        "\xEF\xBB\xBF" "1,2,0\n3,4,1\n"}) {
+    const auto table = ParseCsv(text, "d.csv", {});
+    ASSERT_TRUE(table.ok()) << table.status() << " in " << text;
+    EXPECT_EQ(Values(table->features), (std::vector<float>{1, 2, 3, 4}));
+    EXPECT_EQ(Classes(*table), (std::vector<int64_t>{0, 1}));
+  }
+}
+
+TEST(ParseCsvTest, LabelsByNameAndSeveral) {
+  CsvOptions options = Regression({{0, "y"}, {0, "a \"b\""}});
+  options.header = true;
+  const auto table =
+      ParseCsv("x,\"a \"\"b\"\"\",y\n1,2,3\n4,5,6\n", "d.csv", options);
+  ASSERT_TRUE(table.ok()) << table.status();
+  EXPECT_EQ(Values(table->features), (std::vector<float>{1, 4}));
+  EXPECT_EQ(table->targets.shape(), (Shape{2, 2}));
+  EXPECT_EQ(Values(table->targets), (std::vector<float>{3, 2, 6, 5}));
+  EXPECT_EQ(table->lines, (std::vector<int64_t>{2, 3}));
+}
+
+struct BadCsv {
+  const char* text;
+  const char* message;
+};
+
+TEST(ParseCsvTest, ErrorsNameLineAndColumn) {
+  const BadCsv cases[] = {
+      {"", "d.csv: has no rows of data"},
+      {"\n \n", "d.csv: has no rows of data"},
+      {"1,2,0\n3,1\n",
+       "d.csv:2: the row has 2 columns, expected 3 as in the first one"},
+      {"1,2,0\n\n3,4,5,1\n",
+       "d.csv:3: the row has 4 columns, expected 3 as in the first one"},
+      {"1,x,0\n", "d.csv:1: column 2: \"x\" is not a number"},
+      {"1,2 3,0\n", "d.csv:1: column 2: \"2 3\" is not a number"},
+      {"1,,0\n", "d.csv:1: column 2: is empty, expected a number"},
+      {"1,2,0,\n", "d.csv:1: column 4: is empty, expected a number"},
+      {"1,nan,0\n", "d.csv:1: column 2: \"nan\" is not a finite number"},
+      {"1,2,0\ninf,2,0\n", "d.csv:2: column 1: \"inf\" is not a finite number"},
+      {"1e999,2,0\n", "d.csv:1: column 1: \"1e999\" is not a finite number"},
+      {"1e300,2,0\n", "d.csv:1: column 1: \"1e300\" is too large for a float"},
+      {"1,2,0.5\n", "d.csv:1: column 3: label \"0.5\" is not an integer"},
+      {"1,2,-1\n",
+       "d.csv:1: column 3: label \"-1\" is out of range, expected 0 to "
+       "16777215"},
+      {"1,2,cat\n", "d.csv:1: column 3: \"cat\" is not a number"},
+      {"1,\"2,0\n", "d.csv:1: column 2: a quote is not closed on its line"},
+      {"1,\"2\"3,0\n", "d.csv:1: column 2: text after a closing quote"},
+      {"5\n6\n",
+       "d.csv:1: the row has 1 column, expected at least one beside the label"},
+  };
+  for (const BadCsv& bad : cases) {
+    const auto table = ParseCsv(bad.text, "d.csv", {});
+    ASSERT_FALSE(table.ok()) << bad.text;
+    EXPECT_EQ(table.status().message(), bad.message);
+  }
+}
+
+TEST(ParseCsvTest, RefusesLabelsThatAreNotThere) {
+  CsvOptions options = Regression({{0, "z"}});
+  options.header = true;
+  EXPECT_EQ(ParseCsv("x1,y\n1,2\n", "d.csv", options).status().message(),
+            "d.csv:1: no column is named \"z\"; did you mean \"y\"?");
+  EXPECT_EQ(
+      ParseCsv("1,2\n", "d.csv", Regression({{2, ""}})).status().message(),
+      "d.csv:1: there is no column with index 2 for the label: the row has 2 "
+      "columns");
+  EXPECT_EQ(
+      ParseCsv("1,2\n", "d.csv", Regression({{-3, ""}})).status().message(),
+      "d.csv:1: there is no column with index -3 for the label: the row has 2 "
+      "columns");
+  EXPECT_EQ(ParseCsv("1,2\n", "d.csv", Regression({{1, ""}, {-1, ""}}))
+                .status()
+                .message(),
+            "d.csv:1: column 2 is a label more than once");
+}
+
+TEST(CheckClassesTest, NamesTheFirstLabelOutOfRange) {
+  const auto table = ParseCsv("1,0\n2,3\n3,9\n", "d.csv", {});
+  ASSERT_TRUE(table.ok());
+  EXPECT_TRUE(CheckClasses(*table, 10).ok());
+  EXPECT_TRUE(CheckClasses(*table, 11).ok());
+  EXPECT_EQ(CheckClasses(*table, 3).message(),
+            "d.csv:2: column 2: label 3 is out of range, expected 0 to 2: the "
+            "model has 3 outputs");
+  EXPECT_EQ(CheckClasses(*table, 9).message(),
+            "d.csv:3: column 2: label 9 is out of range, expected 0 to 8: the "
+            "model has 9 outputs");
+}
+
+TEST(FingerprintTest, ChangesWithAnyValue) {
+  const uint64_t original = Fingerprint(*ParseCsv("1,2,0\n", "d", {}));
+  EXPECT_EQ(Fingerprint(*ParseCsv("1.0, 2 ,0\r\n", "e", {})), original);
+  EXPECT_NE(Fingerprint(*ParseCsv("1,3,0\n", "d", {})), original);
+  EXPECT_NE(Fingerprint(*ParseCsv("1,2,1\n", "d", {})), original);
+  EXPECT_NE(Fingerprint(*ParseCsv("2,1,0\n", "d", {})), original);
+}
+
+TEST(ReadCsvTest, MissingFile) {
+  const auto table = ReadCsv("/nowhere/d.csv", {});
+  EXPECT_EQ(table.status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(table.status().message(),
+            "cannot read /nowhere/d.csv: No such file or directory");
+}
+
+}  // namespace
+}  // namespace modelbatch

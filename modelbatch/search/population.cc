@@ -1,0 +1,275 @@
+#include "modelbatch/search/population.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "modelbatch/config/nearest.h"
+#include "modelbatch/optim/optimizer_info.h"
+#include "modelbatch/search/sweep_values.h"
+#include "modelbatch/util/philox.h"
+#include "modelbatch/util/status_macros.h"
+
+namespace modelbatch {
+namespace {
+
+// More models than this are a typing error.
+constexpr int64_t kMaxModels = 1'000'000;
+
+// One number of the config, fixed or swept.
+struct Field {
+  std::string path;
+  std::string name;  // "lr", "out_features"
+  const Sweep* sweep;
+};
+
+std::string LayerPath(size_t layer) {
+  return absl::StrCat("model.layers[", layer, "]");
+}
+
+std::vector<Field> ListFields(const ExperimentConfig& config,
+                              const OptimizerInfo& optimizer) {
+  std::vector<Field> fields;
+  for (const HyperParameter& h : optimizer.hyper_parameters) {
+    const auto it = config.optimizer.numbers.find(h.name);
+    if (it != config.optimizer.numbers.end()) {
+      fields.push_back({absl::StrCat("optimizer.", h.name), h.name,
+                        &it->second});
+    }
+  }
+  for (size_t i = 0; i < config.model.layers.size(); ++i) {
+    for (const auto& [name, sweep] : config.model.layers[i].numbers) {
+      fields.push_back({absl::StrCat(LayerPath(i), ".", name), name, &sweep});
+    }
+  }
+  return fields;
+}
+
+// "out_features", or "layers[0].out_features" when another field has that name.
+std::vector<SweptField> SweptFields(const std::vector<Field>& fields) {
+  std::map<std::string, int> uses;
+  for (const Field& field : fields) {
+    if (field.sweep->kind != Sweep::Kind::kFixed) ++uses[field.name];
+  }
+  std::vector<SweptField> swept;
+  for (const Field& field : fields) {
+    if (field.sweep->kind == Sweep::Kind::kFixed) continue;
+    SweptField out;
+    out.path = field.path;
+    out.integer = field.sweep->integer;
+    out.label = uses[field.name] == 1 ? field.name
+                : absl::StartsWith(field.path, "model.")
+                    ? field.path.substr(6)
+                    : field.path;
+    swept.push_back(std::move(out));
+  }
+  return swept;
+}
+
+absl::Status CheckDistinct(const ExperimentConfig& config, const Field& field,
+                           const std::vector<double>& values) {
+  const std::set<double> distinct(values.begin(), values.end());
+  if (distinct.size() == values.size()) return absl::OkStatus();
+  return config.source.Error(
+      field.path, absl::StrCat("gives only ", distinct.size(),
+                               " different values out of ", values.size(),
+                               ", expected each to differ"));
+}
+
+// Sets the values of the swept fields for every model of a grid.
+absl::Status FillGrid(const ExperimentConfig& config,
+                      const std::vector<Field>& fields,
+                      std::vector<SweptField>* swept) {
+  std::vector<std::vector<double>> values;
+  std::vector<std::string> factors;
+  int64_t product = 1;
+  for (const Field& field : fields) {
+    if (field.sweep->kind == Sweep::Kind::kFixed) continue;
+    values.push_back(GridValues(*field.sweep));
+    MB_RETURN_IF_ERROR(CheckDistinct(config, field, values.back()));
+    factors.push_back(absl::StrCat(values.back().size(), " of ", field.path));
+    product *= static_cast<int64_t>(values.back().size());
+    if (product > kMaxModels) {
+      return config.source.Error(
+          field.path, absl::StrCat("the grid has more than ", kMaxModels,
+                                   " combinations"));
+    }
+  }
+  const int64_t wanted = config.population.models;
+  if (!values.empty() && wanted > 0 && wanted != product) {
+    return config.source.Error(
+        "population.models",
+        absl::StrCat("found ", wanted, ", but the grid has ", product,
+                     " combinations: ", absl::StrJoin(factors, " x ")));
+  }
+  for (int64_t model = 0; model < product; ++model) {
+    int64_t rest = model;
+    for (size_t f = swept->size(); f-- > 0;) {  // the last varies fastest
+      const int64_t count = static_cast<int64_t>(values[f].size());
+      (*swept)[f].values.push_back(values[f][rest % count]);
+      rest /= count;
+    }
+  }
+  return absl::OkStatus();
+}
+
+void FillRandom(const ExperimentConfig& config,
+                const std::vector<Field>& fields,
+                std::vector<SweptField>* swept) {
+  size_t f = 0;
+  for (const Field& field : fields) {
+    if (field.sweep->kind == Sweep::Kind::kFixed) continue;
+    for (int64_t model = 0; model < config.population.models; ++model) {
+      (*swept)[f].values.push_back(
+          RandomValue(*field.sweep, config.seed, field.path, model));
+    }
+    ++f;
+  }
+}
+
+// The index of each input of layer `layer`.
+absl::StatusOr<std::vector<int>> ResolveInputs(const ExperimentConfig& config,
+                                               size_t layer) {
+  const std::vector<LayerConfig>& layers = config.model.layers;
+  if (layers[layer].inputs.empty()) {
+    return std::vector<int>{static_cast<int>(layer) - 1};
+  }
+  std::vector<int> indices;
+  for (size_t i = 0; i < layers[layer].inputs.size(); ++i) {
+    const std::string& wanted = layers[layer].inputs[i];
+    std::vector<std::string> names = {"input"};
+    bool found = wanted == "input";
+    if (found) indices.push_back(Operator::kModelInput);
+    for (size_t j = 0; j < layer && !found; ++j) {
+      names.push_back(layers[j].name.empty() ? absl::StrCat(j)
+                                             : layers[j].name);
+      found = names.back() == wanted;
+      if (found) indices.push_back(static_cast<int>(j));
+    }
+    if (!found) {
+      return config.source.Error(
+          absl::StrCat(LayerPath(layer), ".inputs[", i, "]"),
+          absl::StrCat("no earlier layer is named \"", wanted, "\"",
+                       SuggestName(wanted, names)));
+    }
+  }
+  return indices;
+}
+
+// Which line an error of `InferLayout` is about.
+std::string BlamedPath(const ModelSpec& spec, const std::string& message) {
+  for (size_t i = 0; i < spec.operators().size(); ++i) {
+    const Operator& op = spec.operators()[i];
+    if (!absl::StartsWith(message, absl::StrCat("operator \"", op.name, "\" ("))) {
+      continue;
+    }
+    for (const auto& [name, value] : op.attributes) {
+      if (absl::StrContains(message, absl::StrCat(": ", name, " is "))) {
+        return absl::StrCat(LayerPath(i), ".", name);
+      }
+    }
+    return LayerPath(i);
+  }
+  return absl::StartsWith(message, "input shape") ? "model.input"
+                                                  : "model.layers";
+}
+
+absl::StatusOr<Shape> InputShape(const ExperimentConfig& config,
+                                 const Shape& row_shape) {
+  if (config.model.input.empty()) return row_shape;
+  // Sizes are bounded one by one, so that their product can not overflow.
+  constexpr int64_t kMaxElements = int64_t{1} << 24;
+  int64_t elements = 1;
+  for (int64_t size : config.model.input) {
+    elements = std::min(elements, kMaxElements) * std::min(size, kMaxElements);
+  }
+  if (elements != NumElements(row_shape)) {
+    return config.source.Error(
+        "model.input",
+        absl::StrCat("found ", ShapeToString(config.model.input),
+                     ", but a row of the data has ", NumElements(row_shape),
+                     " features"));
+  }
+  return config.model.input;
+}
+
+}  // namespace
+
+absl::StatusOr<Population> ExpandPopulation(const ExperimentConfig& config,
+                                            const Shape& row_shape) {
+  MB_ASSIGN_OR_RETURN(const OptimizerInfo* info,
+                      FindOptimizer(config.optimizer.kind));
+  MB_ASSIGN_OR_RETURN(const Shape input, InputShape(config, row_shape));
+  const std::vector<Field> fields = ListFields(config, *info);
+  Population population;
+  population.fields = SweptFields(fields);
+  if (config.population.random) {
+    FillRandom(config, fields, &population.fields);
+  } else {
+    MB_RETURN_IF_ERROR(FillGrid(config, fields, &population.fields));
+  }
+  int64_t models = config.population.models;
+  if (!population.fields.empty()) {
+    models = static_cast<int64_t>(population.fields[0].values.size());
+  }
+  models = std::max<int64_t>(models, 1);
+
+  std::vector<std::vector<int>> inputs;
+  for (size_t i = 0; i < config.model.layers.size(); ++i) {
+    MB_ASSIGN_OR_RETURN(std::vector<int> resolved, ResolveInputs(config, i));
+    inputs.push_back(std::move(resolved));
+  }
+
+  for (int64_t id = 0; id < models; ++id) {
+    std::map<std::string, double> swept;
+    for (const SweptField& field : population.fields) {
+      swept[field.path] = field.values[id];
+    }
+    const auto value_of = [&swept](const std::string& path,
+                                   const Sweep& sweep) {
+      return sweep.kind == Sweep::Kind::kFixed ? sweep.values[0] : swept[path];
+    };
+    ModelInstance model{id, DeriveSeed(config.seed, id), ModelSpec(input)};
+    for (size_t i = 0; i < config.model.layers.size(); ++i) {
+      const LayerConfig& layer = config.model.layers[i];
+      Operator op{layer.name, layer.kind, inputs[i], layer.attributes};
+      for (const auto& [name, sweep] : layer.numbers) {
+        const double value =
+            value_of(absl::StrCat(LayerPath(i), ".", name), sweep);
+        if (sweep.integer) {
+          op.attributes[name] = static_cast<int64_t>(value);
+        } else {
+          op.attributes[name] = value;
+        }
+      }
+      model.spec.AddOperator(std::move(op));
+    }
+    absl::StatusOr<Layout> layout = InferLayout(model.spec);
+    if (!layout.ok()) {
+      const std::string message(layout.status().message());
+      return config.source.Error(BlamedPath(model.spec, message),
+                                 absl::StrCat("model ", id, ": ", message),
+                                 layout.status().code());
+    }
+    OptimizerConfig optimizer;
+    for (const auto& [name, sweep] : config.optimizer.numbers) {
+      optimizer[name] = value_of(absl::StrCat("optimizer.", name), sweep);
+    }
+    population.models.push_back(std::move(model));
+    population.layouts.push_back(*std::move(layout));
+    population.optimizers.push_back(std::move(optimizer));
+  }
+  if (absl::Status status = Optimizer::Create(config.optimizer.kind, {},
+                                              population.optimizers)
+                                .status();
+      !status.ok()) {
+    return config.source.Error("optimizer", std::string(status.message()));
+  }
+  return population;
+}
+
+}  // namespace modelbatch

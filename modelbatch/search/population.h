@@ -1,0 +1,52 @@
+// Turns the swept numbers of a config into one model, and one set of
+// hyper-parameters, for each member of the population.
+//
+//   MB_ASSIGN_OR_RETURN(Population population,
+//                       ExpandPopulation(config, dataset_row_shape));
+//
+// Model i has id i and seed DeriveSeed(config.seed, i). Swept fields are
+// ordered: the optimizer's first, as OptimizerInfo lists them, then the
+// layers', in the order of layers and alphabetically within one. In a grid the
+// first field varies slowest. A random search draws field f of model i from
+// Philox(config.seed, kSweep), so a value depends on neither the other fields
+// nor the number of models.
+#ifndef MODELBATCH_SEARCH_POPULATION_H_
+#define MODELBATCH_SEARCH_POPULATION_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "modelbatch/backend/backend.h"
+#include "modelbatch/config/experiment_config.h"
+#include "modelbatch/model/layout.h"
+#include "modelbatch/optim/optimizer.h"
+#include "modelbatch/tensor/tensor.h"
+
+namespace modelbatch {
+
+// A number that differs between models.
+struct SweptField {
+  std::string path;   // "model.layers[0].out_features"
+  std::string label;  // "out_features" where that is unique
+  bool integer = false;
+  std::vector<double> values;  // of each model
+};
+
+struct Population {
+  std::vector<ModelInstance> models;
+  std::vector<Layout> layouts;
+  std::vector<OptimizerConfig> optimizers;
+  std::vector<SweptField> fields;
+
+  int size() const { return static_cast<int>(models.size()); }
+};
+
+// `row_shape` is that of one row of the data; config.model.input, when given,
+// reshapes it. Every model is checked: an error names file, line and key.
+absl::StatusOr<Population> ExpandPopulation(const ExperimentConfig& config,
+                                            const Shape& row_shape);
+
+}  // namespace modelbatch
+
+#endif  // MODELBATCH_SEARCH_POPULATION_H_

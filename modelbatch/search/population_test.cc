@@ -1,0 +1,173 @@
+#include "modelbatch/search/population.h"
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "modelbatch/util/philox.h"
+
+namespace modelbatch {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr char kConfig[] = R"(seed = 7
+[data]
+path = "digits.csv"
+[model]
+layers = [
+  { kind = "linear", out_features = { values = [32, 64] } },
+  { kind = "relu" },
+  { kind = "dropout", p = { values = [0, 0.2] } },
+  { kind = "linear", out_features = 10 },
+]
+[optimizer]
+kind = "adam"
+lr = { min = 1e-3, max = 0.1, scale = "log", count = 3 }
+eps = 1e-7
+[train]
+epochs = 3
+)";
+
+absl::StatusOr<Population> Expand(const std::string& text,
+                                  const std::vector<std::string>& overrides,
+                                  const Shape& row_shape = {64}) {
+  auto config = ParseExperiment(text, "t.toml", overrides);
+  if (!config.ok()) return config.status();
+  return ExpandPopulation(*config, row_shape);
+}
+
+std::string ErrorOf(const std::vector<std::string>& overrides,
+                    const Shape& row_shape = {64}) {
+  const auto population = Expand(kConfig, overrides, row_shape);
+  return population.ok() ? "no error"
+                         : std::string(population.status().message());
+}
+
+int64_t Width(const ModelInstance& model) {
+  return std::get<int64_t>(
+      model.spec.operators()[0].attributes.at("out_features"));
+}
+
+TEST(ExpandPopulationTest, GridTakesAllCombinations) {
+  const auto population = Expand(kConfig, {});
+  ASSERT_TRUE(population.ok()) << population.status();
+  ASSERT_EQ(population->size(), 12);
+  ASSERT_EQ(population->fields.size(), 3u);
+  EXPECT_EQ(population->fields[0].path, "optimizer.lr");
+  EXPECT_EQ(population->fields[0].label, "lr");
+  EXPECT_EQ(population->fields[1].path, "model.layers[0].out_features");
+  EXPECT_EQ(population->fields[1].label, "out_features");
+  EXPECT_TRUE(population->fields[1].integer);
+  EXPECT_EQ(population->fields[2].label, "p");
+  // The first field varies slowest.
+  const std::vector<double> p = {0, 0.2};
+  const std::vector<int64_t> widths = {32, 64};
+  const std::vector<double> rates = {1e-3, 1e-2, 1e-1};
+  std::set<uint64_t> seeds;
+  for (int i = 0; i < 12; ++i) {
+    const ModelInstance& model = population->models[i];
+    EXPECT_EQ(model.id, i);
+    EXPECT_EQ(model.seed, DeriveSeed(7, i));
+    seeds.insert(model.seed);
+    EXPECT_EQ(Width(model), widths[i / 2 % 2]);
+    EXPECT_EQ(std::get<double>(model.spec.operators()[2].attributes.at("p")),
+              p[i % 2]);
+    EXPECT_NEAR(population->optimizers[i].at("lr"), rates[i / 4], 1e-9);
+    EXPECT_EQ(population->optimizers[i].at("eps"), 1e-7);
+    // 64 w + w + 10 w + 10 parameters.
+    EXPECT_EQ(population->layouts[i].num_parameters(),
+              75 * widths[i / 2 % 2] + 10);
+  }
+  EXPECT_EQ(seeds.size(), 12u);
+}
+
+TEST(ExpandPopulationTest, NothingSweptGivesReplicas) {
+  const auto population =
+      Expand(kConfig, {"optimizer.lr=0.01", "model.layers[0].out_features=8",
+                       "model.layers[2].p=0", "population.models=5"});
+  ASSERT_TRUE(population.ok()) << population.status();
+  EXPECT_EQ(population->size(), 5);
+  EXPECT_TRUE(population->fields.empty());
+}
+
+// A model of a random search stays itself when the population grows or another
+// field is swept as well.
+TEST(ExpandPopulationTest, RandomDrawsAreIndependent) {
+  const auto few =
+      Expand(kConfig, {"population={search=\"random\", models=4}",
+                       "model.layers[2].p=0.2"});
+  const auto many =
+      Expand(kConfig, {"population={search=\"random\", models=9}"});
+  ASSERT_TRUE(few.ok()) << few.status();
+  ASSERT_TRUE(many.ok()) << many.status();
+  EXPECT_EQ(many->size(), 9);
+  std::set<double> rates;
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_EQ(few->optimizers[i], many->optimizers[i]);
+    EXPECT_EQ(Width(few->models[i]), Width(many->models[i]));
+    rates.insert(few->optimizers[i].at("lr"));
+  }
+  EXPECT_EQ(rates.size(), 4u);
+}
+
+TEST(ExpandPopulationTest, SameFieldInTwoLayersIsToldApart) {
+  const auto population =
+      Expand(kConfig, {"model.layers[3].out_features={values=[10, 12]}"});
+  ASSERT_TRUE(population.ok()) << population.status();
+  EXPECT_EQ(population->fields[1].label, "layers[0].out_features");
+  EXPECT_EQ(population->fields[3].label, "layers[3].out_features");
+}
+
+TEST(ExpandPopulationTest, GraphsByName) {
+  const auto population = Expand(R"([data]
+path = "d.csv"
+[model]
+layers = [
+  { name = "stem", kind = "linear", out_features = 8 },
+  { name = "inner", kind = "linear", out_features = 8 },
+  { name = "sum", kind = "add", inputs = ["inner", "stem"] },
+]
+[train]
+epochs = 1
+)",
+                                 {});
+  ASSERT_TRUE(population.ok()) << population.status();
+  EXPECT_EQ(population->models[0].spec.operators()[2].inputs,
+            (std::vector<int>{1, 0}));
+  EXPECT_EQ(population->layouts[0].parameters[0].name, "stem.weight");
+}
+
+TEST(ExpandPopulationTest, InputShapeReshapesARow) {
+  EXPECT_EQ(ErrorOf({"model.input=[8, 9]"}),
+            "--set model.input=[8, 9]: model.input: found [8, 9], but a row of "
+            "the data has 64 features");
+  // linear needs one dimension: the message comes from the layer's line.
+  EXPECT_THAT(ErrorOf({"model.input=[8, 8]"}),
+              HasSubstr("t.toml:6:3: model.layers[0]: model 0: operator \"0\" "
+                        "(linear): input has shape [8, 8] a row"));
+}
+
+TEST(ExpandPopulationTest, ErrorsNameLineAndKey) {
+  EXPECT_EQ(ErrorOf({"population.models=60"}),
+            "--set population.models=60: population.models: found 60, but the "
+            "grid has 12 combinations: 3 of optimizer.lr x 2 of "
+            "model.layers[0].out_features x 2 of model.layers[2].p");
+  EXPECT_EQ(
+      ErrorOf({"model.layers[0].out_features={min=4, max=6, count=9}"}),
+      "--set model.layers[0].out_features={min=4, max=6, count=9}: "
+      "model.layers[0].out_features: gives only 3 different values out of 9, "
+      "expected each to differ");
+  EXPECT_THAT(ErrorOf({"model.layers[1].inputs=[\"00\"]"}),
+              HasSubstr("model.layers[1].inputs[0]: no earlier layer is named "
+                        "\"00\""));
+  EXPECT_THAT(ErrorOf({"optimizer={kind=\"sgd\", nesterov=true}"}),
+              HasSubstr("optimizer: model 0: nesterov needs momentum"));
+  EXPECT_THAT(ErrorOf({"optimizer.lr={values=[0.1, 0.1]}"}),
+              HasSubstr("optimizer.lr: gives only 1 different values"));
+}
+
+}  // namespace
+}  // namespace modelbatch

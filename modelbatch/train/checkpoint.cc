@@ -1,0 +1,367 @@
+#include "modelbatch/train/checkpoint.h"
+
+#include <map>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "modelbatch/io/safetensors.h"
+#include "modelbatch/util/status_macros.h"
+
+namespace modelbatch {
+namespace {
+
+constexpr char kFormat[] = "modelbatch.checkpoint.1";
+constexpr char kIds[] = "run.ids";
+
+// ---- Writing --------------------------------------------------------------
+
+class Writer {
+ public:
+  template <typename T>
+  void AddVector(const std::string& name, const std::vector<T>& values) {
+    Add(name, Tensor::FromVector(values, {static_cast<int64_t>(values.size())}));
+  }
+  void Add(const std::string& name, Tensor tensor) {
+    tensors_.push_back(std::move(tensor));
+    names_.push_back(name);
+  }
+  void SetText(const std::string& key, const std::string& value) {
+    metadata_[key] = value;
+  }
+  void SetInt(const std::string& key, int64_t value) {
+    metadata_[key] = absl::StrCat(value);
+  }
+
+  absl::Status Write(const std::string& path) const {
+    std::vector<NamedTensor> named;
+    for (size_t i = 0; i < names_.size(); ++i) {
+      named.push_back({names_[i], &tensors_[i]});
+    }
+    return WriteSafetensors(path, named, metadata_);
+  }
+
+ private:
+  std::vector<std::string> names_;
+  std::vector<Tensor> tensors_;
+  std::map<std::string, std::string> metadata_;
+};
+
+void AddRecords(const TrainState& state, Writer* writer) {
+  std::vector<int64_t> frozen_step, best_epoch, validation_hits, test_hits;
+  std::vector<uint8_t> frozen_outcome;
+  std::vector<double> validation_loss, test_loss;
+  for (const ModelRecord& record : state.models) {
+    frozen_step.push_back(record.frozen_step);
+    frozen_outcome.push_back(static_cast<uint8_t>(record.frozen_outcome));
+    best_epoch.push_back(record.best_epoch);
+    validation_loss.push_back(record.best_validation.loss);
+    validation_hits.push_back(record.best_validation.correct);
+    test_loss.push_back(record.best_test.loss);
+    test_hits.push_back(record.best_test.correct);
+  }
+  writer->AddVector("run.frozen_step", frozen_step);
+  writer->AddVector("run.frozen_outcome", frozen_outcome);
+  writer->AddVector("run.best_epoch", best_epoch);
+  writer->AddVector("run.best_validation_loss", validation_loss);
+  writer->AddVector("run.best_validation_correct", validation_hits);
+  writer->AddVector("run.best_test_loss", test_loss);
+  writer->AddVector("run.best_test_correct", test_hits);
+  writer->AddVector("run.epoch_loss", state.epoch_loss);
+  writer->AddVector("run.epoch_rows", state.epoch_rows);
+}
+
+void AddCurves(const TrainState& state, Writer* writer) {
+  std::vector<double> train, validation;
+  std::vector<int64_t> correct;
+  for (const EpochCurve& curve : state.curves) {
+    train.insert(train.end(), curve.train_loss.begin(), curve.train_loss.end());
+    for (const Score& score : curve.validation) {
+      validation.push_back(score.loss);
+      correct.push_back(score.correct);
+    }
+  }
+  const Shape shape = {static_cast<int64_t>(state.curves.size()),
+                       static_cast<int64_t>(state.models.size())};
+  writer->Add("run.curves.train_loss", Tensor::FromVector(train, shape));
+  writer->Add("run.curves.validation_loss",
+              Tensor::FromVector(validation, shape));
+  writer->Add("run.curves.validation_correct",
+              Tensor::FromVector(correct, shape));
+}
+
+// ---- Reading --------------------------------------------------------------
+
+class Reader {
+ public:
+  Reader(std::string path, Safetensors file)
+      : path_(std::move(path)), file_(std::move(file)) {}
+
+  absl::StatusOr<Checkpoint> Read() {
+    Checkpoint checkpoint;
+    MB_RETURN_IF_ERROR(ReadMetadata(&checkpoint));
+    MB_ASSIGN_OR_RETURN(checkpoint.ids, Vector<int64_t>(kIds, -1));
+    models_ = static_cast<int64_t>(checkpoint.ids.size());
+    for (int64_t i = 0; i < models_; ++i) {
+      if (!slots_.emplace(checkpoint.ids[i], i).second) {
+        return Error("a model's id appears more than once");
+      }
+    }
+    MB_RETURN_IF_ERROR(ReadRecords(&checkpoint.state));
+    MB_RETURN_IF_ERROR(ReadCurves(&checkpoint.state));
+    checkpoint.models.resize(models_);
+    for (auto& [name, tensor] : file_.tensors) {
+      MB_RETURN_IF_ERROR(ReadTensor(name, &tensor, &checkpoint));
+    }
+    return checkpoint;
+  }
+
+ private:
+  absl::Status Error(const std::string& message) const {
+    return absl::DataLossError(
+        absl::StrCat(path_, ": not a valid checkpoint: ", message));
+  }
+
+  absl::StatusOr<std::string> Text(const std::string& key) const {
+    const auto it = file_.metadata.find(key);
+    if (it != file_.metadata.end()) return it->second;
+    return Error(absl::StrCat("metadata \"", key, "\" is missing"));
+  }
+
+  template <typename Int>
+  absl::Status Number(const std::string& key, Int* value) const {
+    MB_ASSIGN_OR_RETURN(const std::string text, Text(key));
+    if (absl::SimpleAtoi(text, value) && *value >= 0) return absl::OkStatus();
+    return Error(absl::StrCat("metadata \"", key, "\" is \"", text,
+                              "\", expected a number"));
+  }
+
+  absl::Status ReadMetadata(Checkpoint* checkpoint) const {
+    MB_ASSIGN_OR_RETURN(const std::string format, Text("format"));
+    if (format != kFormat) {
+      return Error(absl::StrCat("its format is \"", format, "\", expected \"",
+                                kFormat, "\""));
+    }
+    TrainState& state = checkpoint->state;
+    MB_RETURN_IF_ERROR(Number("epoch", &state.epoch));
+    MB_RETURN_IF_ERROR(Number("step_in_epoch", &state.step_in_epoch));
+    MB_RETURN_IF_ERROR(Number("step", &state.step));
+    MB_RETURN_IF_ERROR(
+        Number("config_fingerprint", &checkpoint->config_fingerprint));
+    MB_RETURN_IF_ERROR(
+        Number("data_fingerprint", &checkpoint->data_fingerprint));
+    RunInfo& info = checkpoint->info;
+    MB_ASSIGN_OR_RETURN(info.backend, Text("backend"));
+    MB_ASSIGN_OR_RETURN(info.backend_version, Text("backend_version"));
+    MB_ASSIGN_OR_RETURN(info.backend_build_id, Text("backend_build_id"));
+    MB_ASSIGN_OR_RETURN(info.modelbatch_version, Text("modelbatch_version"));
+    MB_ASSIGN_OR_RETURN(info.machine, Text("machine"));
+    return absl::OkStatus();
+  }
+
+  // The tensor, of this dtype and shape; size -1: any.
+  template <typename T>
+  absl::StatusOr<const Tensor*> Find(const std::string& name,
+                                     const Shape& shape) const {
+    const auto it = file_.tensors.find(name);
+    if (it == file_.tensors.end()) {
+      return Error(absl::StrCat("tensor \"", name, "\" is missing"));
+    }
+    const Tensor& tensor = it->second;
+    bool fits = tensor.dtype() == DTypeOf<T>::value &&
+                tensor.shape().size() == shape.size();
+    for (size_t d = 0; fits && d < shape.size(); ++d) {
+      fits = shape[d] < 0 || shape[d] == tensor.shape()[d];
+    }
+    if (!fits) {
+      return Error(absl::StrCat(
+          "tensor \"", name, "\" is ", DTypeName(tensor.dtype()), " ",
+          ShapeToString(tensor.shape()), ", expected ",
+          DTypeName(DTypeOf<T>::value), " ", ShapeToString(shape)));
+    }
+    return &tensor;
+  }
+
+  template <typename T>
+  absl::StatusOr<std::vector<T>> Vector(const std::string& name,
+                                        int64_t size) const {
+    MB_ASSIGN_OR_RETURN(const Tensor* tensor, Find<T>(name, {size}));
+    const T* data = tensor->template data<T>();
+    return std::vector<T>(data, data + tensor->size());
+  }
+
+  absl::Status ReadRecords(TrainState* state) const {
+    const auto ints = [this](const char* name) {
+      return Vector<int64_t>(name, models_);
+    };
+    const auto doubles = [this](const char* name) {
+      return Vector<double>(name, models_);
+    };
+    MB_ASSIGN_OR_RETURN(const auto frozen_step, ints("run.frozen_step"));
+    MB_ASSIGN_OR_RETURN(const auto frozen_outcome,
+                        Vector<uint8_t>("run.frozen_outcome", models_));
+    MB_ASSIGN_OR_RETURN(const auto best_epoch, ints("run.best_epoch"));
+    MB_ASSIGN_OR_RETURN(const auto validation_loss,
+                        doubles("run.best_validation_loss"));
+    MB_ASSIGN_OR_RETURN(const auto validation_hits,
+                        ints("run.best_validation_correct"));
+    MB_ASSIGN_OR_RETURN(const auto test_loss, doubles("run.best_test_loss"));
+    MB_ASSIGN_OR_RETURN(const auto test_hits, ints("run.best_test_correct"));
+    MB_ASSIGN_OR_RETURN(state->epoch_loss, doubles("run.epoch_loss"));
+    MB_ASSIGN_OR_RETURN(state->epoch_rows, ints("run.epoch_rows"));
+    state->models.resize(models_);
+    for (int64_t i = 0; i < models_; ++i) {
+      ModelRecord& record = state->models[i];
+      if (frozen_outcome[i] >
+          static_cast<uint8_t>(Outcome::kNonFiniteGradient)) {
+        return Error("run.frozen_outcome has an unknown value");
+      }
+      record.frozen_step = frozen_step[i];
+      record.frozen_outcome = static_cast<Outcome>(frozen_outcome[i]);
+      record.best_epoch = best_epoch[i];
+      record.best_validation.loss = validation_loss[i];
+      record.best_validation.correct = validation_hits[i];
+      record.best_test.loss = test_loss[i];
+      record.best_test.correct = test_hits[i];
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status ReadCurves(TrainState* state) const {
+    const Shape shape = {state->epoch, models_};
+    MB_ASSIGN_OR_RETURN(const Tensor* train,
+                        Find<double>("run.curves.train_loss", shape));
+    MB_ASSIGN_OR_RETURN(const Tensor* loss,
+                        Find<double>("run.curves.validation_loss", shape));
+    MB_ASSIGN_OR_RETURN(const Tensor* correct,
+                        Find<int64_t>("run.curves.validation_correct", shape));
+    for (int64_t epoch = 0; epoch < state->epoch; ++epoch) {
+      EpochCurve curve;
+      for (int64_t i = 0; i < models_; ++i) {
+        const int64_t at = epoch * models_ + i;
+        curve.train_loss.push_back(train->data<double>()[at]);
+        Score score;
+        score.loss = loss->data<double>()[at];
+        score.correct = correct->data<int64_t>()[at];
+        curve.validation.push_back(score);
+      }
+      state->curves.push_back(std::move(curve));
+    }
+    return absl::OkStatus();
+  }
+
+  // "model.<id>.<slot>.<parameter>", "model.<id>.step", "best.<id>.<parameter>"
+  absl::Status ReadTensor(const std::string& name, Tensor* tensor,
+                          Checkpoint* checkpoint) const {
+    if (absl::StartsWith(name, "run.")) return absl::OkStatus();
+    const absl::Status unknown =
+        Error(absl::StrCat("tensor \"", name, "\" is of no model in it"));
+    const size_t first = name.find('.');
+    const size_t second =
+        first == std::string::npos ? first : name.find('.', first + 1);
+    int64_t id = 0;
+    if (second == std::string::npos ||
+        !absl::SimpleAtoi(name.substr(first + 1, second - first - 1), &id) ||
+        slots_.count(id) == 0) {
+      return unknown;
+    }
+    const int64_t slot = slots_.at(id);
+    const std::string kind = name.substr(0, first);
+    const std::string rest = name.substr(second + 1);
+    if (kind == "best") {
+      checkpoint->state.models[slot].best.emplace(rest, std::move(*tensor));
+      return absl::OkStatus();
+    }
+    ModelState& model = checkpoint->models[slot];
+    if (kind != "model") return unknown;
+    if (rest == "step") {
+      MB_ASSIGN_OR_RETURN(const Tensor* step, Find<int64_t>(name, {}));
+      model.step = step->data<int64_t>()[0];
+      return absl::OkStatus();
+    }
+    const size_t dot = rest.find('.');
+    if (dot == std::string::npos) return unknown;
+    model.slots[rest.substr(0, dot)].emplace(rest.substr(dot + 1),
+                                             std::move(*tensor));
+    return absl::OkStatus();
+  }
+
+  std::string path_;
+  Safetensors file_;
+  int64_t models_ = 0;
+  std::map<int64_t, int64_t> slots_;  // id -> index
+};
+
+}  // namespace
+
+absl::Status WriteCheckpoint(const std::string& path, Trainer* trainer,
+                             const RunInfo& info) {
+  const TrainState& state = trainer->state();
+  const Experiment& experiment = trainer->experiment();
+  Writer writer;
+  writer.SetText("format", kFormat);
+  writer.SetInt("epoch", state.epoch);
+  writer.SetInt("step_in_epoch", state.step_in_epoch);
+  writer.SetInt("step", state.step);
+  writer.SetText("config_fingerprint",
+                 absl::StrCat(ConfigFingerprint(experiment.config)));
+  writer.SetText("data_fingerprint", absl::StrCat(experiment.data_fingerprint));
+  writer.SetText("backend", info.backend);
+  writer.SetText("backend_version", info.backend_version);
+  writer.SetText("backend_build_id", info.backend_build_id);
+  writer.SetText("modelbatch_version", info.modelbatch_version);
+  writer.SetText("machine", info.machine);
+  std::vector<int64_t> ids;
+  for (const ModelInstance& model : experiment.population.models) {
+    ids.push_back(model.id);
+  }
+  writer.AddVector(kIds, ids);
+  AddRecords(state, &writer);
+  AddCurves(state, &writer);
+  for (int i = 0; i < trainer->num_models(); ++i) {
+    MB_ASSIGN_OR_RETURN(ModelState model, trainer->batch().GetModelState(i));
+    const std::string prefix = absl::StrCat("model.", ids[i], ".");
+    for (auto& [slot, tensors] : model.slots) {
+      for (auto& [parameter, tensor] : tensors) {
+        writer.Add(absl::StrCat(prefix, slot, ".", parameter),
+                   std::move(tensor));
+      }
+    }
+    writer.Add(prefix + "step",
+               Tensor::FromVector(std::vector<int64_t>{model.step}, {}));
+    for (const auto& [parameter, tensor] : state.models[i].best) {
+      writer.Add(absl::StrCat("best.", ids[i], ".", parameter),
+                 tensor.Borrow());
+    }
+  }
+  return writer.Write(path);
+}
+
+absl::StatusOr<Checkpoint> ReadCheckpoint(const std::string& path) {
+  MB_ASSIGN_OR_RETURN(Safetensors file, ReadSafetensors(path));
+  return Reader(path, std::move(file)).Read();
+}
+
+absl::Status CheckBelongs(const Checkpoint& checkpoint,
+                          const Experiment& experiment) {
+  if (checkpoint.data_fingerprint != experiment.data_fingerprint) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the data has changed since the checkpoint: ",
+        experiment.config.data.path));
+  }
+  bool same = checkpoint.ids.size() == experiment.population.models.size() &&
+              checkpoint.config_fingerprint ==
+                  ConfigFingerprint(experiment.config);
+  for (size_t i = 0; same && i < checkpoint.ids.size(); ++i) {
+    same = checkpoint.ids[i] == experiment.population.models[i].id;
+  }
+  if (!same) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the config is not that of the checkpoint: ",
+                     experiment.config.source.file()));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace modelbatch

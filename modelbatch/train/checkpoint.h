@@ -1,0 +1,52 @@
+// The whole state of a run in one safetensors file: enough to continue with the
+// same bits.
+//
+//   model.<id>.<slot>.<parameter>  "param" and the optimizer's state
+//   model.<id>.step                updates made, int64
+//   best.<id>.<parameter>          weights of the best epoch
+//   run.*                          an entry a model: see TrainState
+//   run.curves.*                   [epochs, models]
+//
+// Metadata: position, who made it, fingerprints of config and data. The same
+// state gives the same bytes.
+#ifndef MODELBATCH_TRAIN_CHECKPOINT_H_
+#define MODELBATCH_TRAIN_CHECKPOINT_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "modelbatch/batch/model_batch.h"
+#include "modelbatch/train/run_info.h"
+#include "modelbatch/train/train_state.h"
+#include "modelbatch/train/trainer.h"
+
+namespace modelbatch {
+
+struct Checkpoint {
+  TrainState state;
+  std::vector<ModelState> models;
+  std::vector<int64_t> ids;  // of the models
+  RunInfo info;              // backend, build, version, machine
+  uint64_t config_fingerprint = 0;
+  uint64_t data_fingerprint = 0;
+};
+
+// Atomic.
+absl::Status WriteCheckpoint(const std::string& path, Trainer* trainer,
+                             const RunInfo& info);
+
+// Names the file and what is wrong with it. Whether its tensors fit the models
+// is checked when they are loaded.
+absl::StatusOr<Checkpoint> ReadCheckpoint(const std::string& path);
+
+// FailedPrecondition unless the checkpoint belongs to this experiment: says
+// whether models, config or data differ.
+absl::Status CheckBelongs(const Checkpoint& checkpoint,
+                          const Experiment& experiment);
+
+}  // namespace modelbatch
+
+#endif  // MODELBATCH_TRAIN_CHECKPOINT_H_

@@ -1,0 +1,137 @@
+#include "modelbatch/train/experiment.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "modelbatch/data/csv_reader.h"
+#include "modelbatch/util/status_macros.h"
+
+namespace modelbatch {
+namespace {
+
+absl::Status At(const ExperimentConfig& config, const std::string& path,
+                const absl::Status& status) {
+  if (status.ok()) return status;
+  return config.source.Error(path, std::string(status.message()),
+                             status.code());
+}
+
+absl::StatusOr<DataTable> ReadData(const ExperimentConfig& config) {
+  CsvOptions options;
+  options.header = config.data.header;
+  options.label = config.data.label;
+  options.classes = config.data.classification;
+  options.scale = config.data.scale;
+  absl::StatusOr<DataTable> table = ReadCsv(config.data.path, options);
+  if (!table.ok()) return At(config, "data.path", table.status());
+  return table;
+}
+
+// What a model gives for a row must fit the row's target.
+absl::Status CheckOutputs(const ExperimentConfig& config,
+                          const Population& population,
+                          const DataTable& table) {
+  const std::string last =
+      absl::StrCat("model.layers[", config.model.layers.size() - 1, "]");
+  for (int i = 0; i < population.size(); ++i) {
+    const Shape& output = population.layouts[i].output();
+    if (output.size() != 1) {
+      return config.source.Error(
+          last, absl::StrCat("model ", i, " has outputs of shape ",
+                             ShapeToString(output),
+                             " a row, expected one dimension"));
+    }
+    if (table.has_classes()) {
+      MB_RETURN_IF_ERROR(
+          At(config, "data.path", CheckClasses(table, output[0])));
+    } else if (output[0] != table.targets.shape()[1]) {
+      return config.source.Error(
+          last, absl::StrCat("model ", i, " has ", output[0],
+                             " outputs, expected ", table.targets.shape()[1],
+                             ", the columns of data.label"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<Experiment> PrepareExperiment(ExperimentConfig config) {
+  MB_ASSIGN_OR_RETURN(DataTable table, ReadData(config));
+  Experiment experiment;
+  MB_ASSIGN_OR_RETURN(experiment.population,
+                      ExpandPopulation(config, table.row_shape()));
+  MB_RETURN_IF_ERROR(CheckOutputs(config, experiment.population, table));
+  const SplitConfig& split = config.data.split;
+  absl::StatusOr<Split> rows =
+      SplitRows(table, {split.train, split.validation, split.test},
+                split.stratified, split.seed);
+  if (!rows.ok()) return At(config, "data.split", rows.status());
+  experiment.split = *std::move(rows);
+  experiment.data_fingerprint = Fingerprint(table);
+  Shape shape = experiment.population.models[0].spec.input_shape();
+  shape.insert(shape.begin(), table.rows());
+  table.features = Tensor::Wrap(table.features.owner(), table.features.raw(),
+                                DType::kFloat32, std::move(shape));
+  experiment.data = std::make_shared<const DataTable>(std::move(table));
+  experiment.config = std::move(config);
+  return experiment;
+}
+
+Experiment SingleModel(const Experiment& experiment, int index) {
+  Experiment single = experiment;
+  const Population& all = experiment.population;
+  single.population = Population();
+  single.population.models = {all.models[index]};
+  single.population.layouts = {all.layouts[index]};
+  single.population.optimizers = {all.optimizers[index]};
+  for (const SweptField& field : all.fields) {
+    single.population.fields.push_back(
+        {field.path, field.label, field.integer, {field.values[index]}});
+  }
+  return single;
+}
+
+absl::Status CheckCapabilities(const Experiment& experiment,
+                               const Capabilities& capabilities) {
+  const ExperimentConfig& config = experiment.config;
+  const auto check = [&config](const std::string& path, const char* what,
+                               const std::string& name,
+                               const std::vector<std::string>& there) {
+    if (std::find(there.begin(), there.end(), name) != there.end()) {
+      return absl::OkStatus();
+    }
+    return config.source.Error(
+        path, absl::StrCat("backend \"", config.backend.name, "\" lacks the ",
+                           what, " \"", name, "\"; it has: ",
+                           absl::StrJoin(there, ", ")));
+  };
+  for (size_t i = 0; i < config.model.layers.size(); ++i) {
+    MB_RETURN_IF_ERROR(check(absl::StrCat("model.layers[", i, "].kind"),
+                             "operator", config.model.layers[i].kind,
+                             capabilities.operators));
+  }
+  MB_RETURN_IF_ERROR(check("loss", "loss", config.loss, capabilities.losses));
+  return check("optimizer.kind", "optimizer", config.optimizer.kind,
+               capabilities.optimizers);
+}
+
+uint64_t ConfigFingerprint(const ExperimentConfig& config) {
+  ExperimentConfig core = config;
+  core.name = "";
+  core.backend = BackendConfig();
+  core.data.path = "/";
+  core.train.epochs = 0;
+  core.train.checkpoint_every = 0;
+  uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
+  for (unsigned char c : ExperimentToToml(core)) {
+    hash = (hash ^ c) * 0x100000001b3u;
+  }
+  return hash;
+}
+
+}  // namespace modelbatch

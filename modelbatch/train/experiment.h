@@ -1,0 +1,52 @@
+// A config with everything it names read and checked: what training starts
+// from.
+//
+//   MB_ASSIGN_OR_RETURN(ExperimentConfig config, LoadExperiment(path));
+//   MB_ASSIGN_OR_RETURN(Experiment experiment, PrepareExperiment(config));
+#ifndef MODELBATCH_TRAIN_EXPERIMENT_H_
+#define MODELBATCH_TRAIN_EXPERIMENT_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "modelbatch/backend/backend.h"
+#include "modelbatch/config/experiment_config.h"
+#include "modelbatch/data/data_table.h"
+#include "modelbatch/data/split.h"
+#include "modelbatch/search/population.h"
+
+namespace modelbatch {
+
+// Copyable: copies share the data.
+struct Experiment {
+  ExperimentConfig config;
+  Population population;
+  std::shared_ptr<const DataTable> data;
+  Split split;
+  uint64_t data_fingerprint = 0;
+
+  bool has_classes() const { return config.data.classification; }
+};
+
+// Reads the data, splits it and expands the population. Errors name file, line
+// and key.
+absl::StatusOr<Experiment> PrepareExperiment(ExperimentConfig config);
+
+// The same experiment with the model at `index` alone, as it was: id, seed,
+// hyper-parameters, data and order.
+Experiment SingleModel(const Experiment& experiment, int index);
+
+// InvalidArgument naming file, line and key of the first operator, loss or
+// optimizer that a backend lacks.
+absl::Status CheckCapabilities(const Experiment& experiment,
+                               const Capabilities& capabilities);
+
+// A fingerprint of all that decides the bits of a run. Not of it: the number
+// of epochs, checkpoints, the backend and paths.
+uint64_t ConfigFingerprint(const ExperimentConfig& config);
+
+}  // namespace modelbatch
+
+#endif  // MODELBATCH_TRAIN_EXPERIMENT_H_

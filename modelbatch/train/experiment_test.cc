@@ -1,0 +1,108 @@
+#include "modelbatch/train/experiment.h"
+
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "modelbatch/train/test_experiment.h"
+
+namespace modelbatch {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+std::string ErrorOf(const std::vector<std::string>& overrides) {
+  auto config = ParseExperiment(TestConfig(), "blobs.toml", overrides);
+  if (!config.ok()) return std::string(config.status().message());
+  const auto experiment = PrepareExperiment(*std::move(config));
+  return experiment.ok() ? "no error"
+                         : std::string(experiment.status().message());
+}
+
+std::string WriteCsv(const std::string& name, const std::string& text) {
+  const std::string path = ::testing::TempDir() + "/" + name;
+  std::ofstream(path) << text;
+  return path;
+}
+
+TEST(PrepareExperimentTest, ReadsSplitsAndExpands) {
+  const Experiment experiment = TestExperiment();
+  EXPECT_EQ(experiment.population.size(), 8);
+  EXPECT_EQ(experiment.data->rows(), 120);
+  EXPECT_EQ(experiment.split.train.size(), 72u);
+  EXPECT_EQ(experiment.split.validation.size(), 24u);
+  EXPECT_EQ(experiment.split.test.size(), 24u);
+}
+
+TEST(PrepareExperimentTest, InputReshapesTheRows) {
+  const Experiment experiment = TestExperiment(
+      {"model.input=[2, 2]",
+       "model.layers=[{kind=\"flatten\"}, {kind=\"linear\", out_features=3}]"});
+  EXPECT_EQ(experiment.data->features.shape(), (Shape{120, 2, 2}));
+}
+
+// Bad data names the config's line and the data's.
+TEST(PrepareExperimentTest, ErrorsNameConfigAndData) {
+  EXPECT_EQ(ErrorOf({"data.path=/nowhere/d.csv"}),
+            "--set data.path=/nowhere/d.csv: data.path: cannot read "
+            "/nowhere/d.csv: No such file or directory");
+  const std::string ragged = WriteCsv("ragged.csv", "1,2,0\n1,2\n");
+  EXPECT_THAT(ErrorOf({"data.path=" + ragged}),
+              HasSubstr(": data.path: " + ragged +
+                        ":2: the row has 2 columns, expected 3"));
+  EXPECT_THAT(ErrorOf({"model.layers[3].out_features=2"}),
+              HasSubstr("blobs.csv:3: column 5: label 2 is out of range, "
+                        "expected 0 to 1: the model has 2 outputs"));
+  EXPECT_THAT(ErrorOf({"model.layers[3].out_features=2"}),
+              StartsWith("blobs.toml:4:1: data.path: "));
+  EXPECT_EQ(ErrorOf({"data.split={train=0.98, validation=0.01, test=0.01}"}),
+            "--set data.split={train=0.98, validation=0.01, test=0.01}: "
+            "data.split: the validation part, 0.01 of 120 rows, is empty, "
+            "expected at least one row");
+  EXPECT_EQ(ErrorOf({"data.task=regression", "data.label=[0, 1]"}),
+            "blobs.toml:14:3: model.layers[3]: model 0 has 3 outputs, expected "
+            "2, the columns of data.label");
+}
+
+TEST(SingleModelTest, KeepsIdSeedAndValues) {
+  const Experiment all = TestExperiment();
+  const Experiment one = SingleModel(all, 5);
+  ASSERT_EQ(one.population.size(), 1);
+  EXPECT_EQ(one.population.models[0].id, 5);
+  EXPECT_EQ(one.population.models[0].seed, all.population.models[5].seed);
+  EXPECT_EQ(one.population.optimizers[0], all.population.optimizers[5]);
+  EXPECT_EQ(one.split.train, all.split.train);
+}
+
+TEST(CheckCapabilitiesTest, NamesTheOperatorsLine) {
+  Capabilities capabilities;
+  capabilities.operators = {"linear", "dropout"};
+  capabilities.losses = {"cross_entropy"};
+  capabilities.optimizers = {"adam"};
+  const Experiment experiment = TestExperiment();
+  EXPECT_EQ(CheckCapabilities(experiment, capabilities).message(),
+            "blobs.toml:12:5: model.layers[1].kind: backend \"cpu\" lacks the "
+            "operator \"relu\"; it has: linear, dropout");
+  capabilities.operators.push_back("relu");
+  EXPECT_TRUE(CheckCapabilities(experiment, capabilities).ok());
+}
+
+TEST(ConfigFingerprintTest, ChangesWithWhatDecidesBits) {
+  const uint64_t base = ConfigFingerprint(TestExperiment().config);
+  const auto with = [](const std::string& text) {
+    return ConfigFingerprint(TestExperiment({text}).config);
+  };
+  EXPECT_EQ(with("train.epochs=50"), base);
+  EXPECT_EQ(with("train.checkpoint_every=7"), base);
+  EXPECT_EQ(with("backend={name=\"cpu\", threads=1}"), base);
+  EXPECT_NE(with("seed=4"), base);
+  EXPECT_NE(with("train.batch_size=17"), base);
+  EXPECT_NE(with("optimizer.lr.values=[0.01, 0.02]"), base);
+  EXPECT_NE(with("data.split.seed=1"), base);
+}
+
+}  // namespace
+}  // namespace modelbatch

@@ -1,0 +1,241 @@
+#include "modelbatch/train/results.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "modelbatch/io/safetensors.h"
+#include "modelbatch/util/status_macros.h"
+#include "nlohmann/json.hpp"
+
+namespace modelbatch {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Fields of a path have no comma or quote, but a custom layer's name may.
+std::string CsvField(const std::string& text) {
+  if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
+  std::string out = "\"";
+  for (char c : text) {
+    if (c == '"') out.push_back('"');
+    out.push_back(c);
+  }
+  return out + "\"";
+}
+
+std::string EpochText(int64_t epoch) {
+  return epoch == 0 ? "" : absl::StrCat(epoch);
+}
+
+// JSON has no NaN.
+Json Finite(double value) {
+  return std::isfinite(value) ? Json(value) : Json();
+}
+
+Json SweptValues(const Experiment& experiment, int model) {
+  Json values = Json::object();
+  for (const SweptField& field : experiment.population.fields) {
+    const double value = field.values[model];
+    values[field.path] =
+        field.integer ? Json(static_cast<int64_t>(value)) : Json(value);
+  }
+  return values;
+}
+
+Json ModelJson(const Experiment& experiment, const TrainState& state,
+               int model) {
+  const ModelRecord& record = state.models[model];
+  const Split& split = experiment.split;
+  Json json;
+  json["model"] = experiment.population.models[model].id;
+  json["values"] = SweptValues(experiment, model);
+  json["best_epoch"] = record.best_epoch;
+  json["validation_loss"] = Finite(record.best_validation.loss);
+  json["validation_accuracy"] =
+      Finite(Accuracy(record.best_validation, split.validation.size()));
+  json["test_loss"] = Finite(record.best_test.loss);
+  json["test_accuracy"] =
+      Finite(Accuracy(record.best_test, split.test.size()));
+  return json;
+}
+
+}  // namespace
+
+std::vector<int> Ranking(const Experiment& experiment,
+                         const TrainState& state) {
+  std::vector<int> order(state.models.size());
+  std::iota(order.begin(), order.end(), 0);
+  const bool by_accuracy =
+      experiment.config.train.select != Selection::kValidationLoss &&
+      experiment.has_classes();
+  std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
+    const ModelRecord& x = state.models[a];
+    const ModelRecord& y = state.models[b];
+    if ((x.best_epoch == 0) != (y.best_epoch == 0)) return x.best_epoch != 0;
+    if (by_accuracy && x.best_validation.correct != y.best_validation.correct) {
+      return x.best_validation.correct > y.best_validation.correct;
+    }
+    // NaN after every number: a strict weak order needs it somewhere.
+    const double loss_x = x.best_validation.loss;
+    const double loss_y = y.best_validation.loss;
+    if (std::isnan(loss_x) || std::isnan(loss_y)) {
+      return !std::isnan(loss_x) && std::isnan(loss_y);
+    }
+    return loss_x < loss_y;
+  });
+  return order;
+}
+
+std::string StatusOf(const ModelRecord& record) {
+  if (!record.frozen()) return "ok";
+  return absl::StrCat("frozen at step ", record.frozen_step, ": ",
+                      OutcomeName(record.frozen_outcome));
+}
+
+double Accuracy(const Score& score, size_t rows) {
+  if (score.correct < 0 || rows == 0) {
+    return std::numeric_limits<double>::quiet_NaN();
+  }
+  return static_cast<double>(score.correct) / static_cast<double>(rows);
+}
+
+std::string NumberText(double value) {
+  if (std::isnan(value)) return "";
+  char buffer[64];
+  const auto end = std::to_chars(buffer, buffer + sizeof(buffer), value).ptr;
+  return std::string(buffer, end);
+}
+
+std::string ResultsCsv(const Experiment& experiment, const TrainState& state) {
+  const Population& population = experiment.population;
+  const Split& split = experiment.split;
+  std::vector<int> rank(population.size());
+  const std::vector<int> order = Ranking(experiment, state);
+  for (size_t i = 0; i < order.size(); ++i) {
+    rank[order[i]] = static_cast<int>(i) + 1;
+  }
+  std::string out = "model,seed";
+  for (const SweptField& field : population.fields) {
+    absl::StrAppend(&out, ",", CsvField(field.path));
+  }
+  absl::StrAppend(&out,
+                  ",rank,status,best_epoch,validation_loss,validation_accuracy,"
+                  "test_loss,test_accuracy\n");
+  for (int i = 0; i < population.size(); ++i) {
+    const ModelRecord& record = state.models[i];
+    std::vector<std::string> fields = {
+        absl::StrCat(population.models[i].id),
+        absl::StrCat(population.models[i].seed)};
+    for (const SweptField& field : population.fields) {
+      fields.push_back(NumberText(field.values[i]));
+    }
+    fields.push_back(absl::StrCat(rank[i]));
+    fields.push_back(StatusOf(record));
+    fields.push_back(EpochText(record.best_epoch));
+    fields.push_back(NumberText(record.best_validation.loss));
+    fields.push_back(
+        NumberText(Accuracy(record.best_validation, split.validation.size())));
+    fields.push_back(NumberText(record.best_test.loss));
+    fields.push_back(
+        NumberText(Accuracy(record.best_test, split.test.size())));
+    absl::StrAppend(&out, absl::StrJoin(fields, ","), "\n");
+  }
+  return out;
+}
+
+std::string CurvesCsv(const Experiment& experiment, const TrainState& state) {
+  std::string out =
+      "epoch,model,train_loss,validation_loss,validation_accuracy\n";
+  const size_t rows = experiment.split.validation.size();
+  for (size_t epoch = 0; epoch < state.curves.size(); ++epoch) {
+    const EpochCurve& curve = state.curves[epoch];
+    for (int i = 0; i < experiment.population.size(); ++i) {
+      absl::StrAppend(&out, epoch + 1, ",", experiment.population.models[i].id,
+                      ",", NumberText(curve.train_loss[i]), ",");
+      absl::StrAppend(&out, NumberText(curve.validation[i].loss), ",",
+                      NumberText(Accuracy(curve.validation[i], rows)), "\n");
+    }
+  }
+  return out;
+}
+
+std::string SummaryJson(const Experiment& experiment, const TrainState& state,
+                        const RunInfo& info, const SessionStats& stats,
+                        const RunTimes& times) {
+  const ExperimentConfig& config = experiment.config;
+  Json json;
+  json["name"] = config.name;
+  json["finished"] = state.epoch >= config.train.epochs ||
+                     std::all_of(state.models.begin(), state.models.end(),
+                                 [](const auto& m) { return m.frozen(); });
+  json["models"] = experiment.population.size();
+  json["epochs"] = {{"done", state.epoch}, {"planned", config.train.epochs}};
+  json["steps"] = state.step;
+  json["rows"] = {{"train", experiment.split.train.size()},
+                  {"validation", experiment.split.validation.size()},
+                  {"test", experiment.split.test.size()}};
+  json["selected_by"] = SelectionName(config.train.select);
+  const std::vector<int> order = Ranking(experiment, state);
+  json["best"] = state.models[order[0]].best_epoch > 0
+                     ? ModelJson(experiment, state, order[0])
+                     : Json();
+  Json frozen = Json::array();
+  for (int i = 0; i < experiment.population.size(); ++i) {
+    const ModelRecord& record = state.models[i];
+    if (!record.frozen()) continue;
+    frozen.push_back({{"model", experiment.population.models[i].id},
+                      {"step", record.frozen_step},
+                      {"reason", OutcomeName(record.frozen_outcome)},
+                      {"values", SweptValues(experiment, i)}});
+  }
+  json["frozen"] = std::move(frozen);
+  json["backend"] = {{"name", info.backend},
+                     {"version", info.backend_version},
+                     {"build_id", info.backend_build_id},
+                     {"path", info.backend_path},
+                     {"device", info.device}};
+  json["modelbatch_version"] = info.modelbatch_version;
+  json["machine"] = {{"processor", info.machine},
+                     {"cpus", info.cpus},
+                     {"host", info.host},
+                     {"system", info.system}};
+  json["times"] = {{"started", times.started},
+                   {"finished", times.finished},
+                   {"seconds", times.seconds},
+                   {"model_rows_per_second",
+                    times.seconds > 0
+                        ? static_cast<double>(times.model_rows) / times.seconds
+                        : 0.0},
+                   {"resumed", times.resumed}};
+  json["memory"] = {{"state_bytes", stats.state_bytes},
+                    {"workspace_bytes", stats.workspace_bytes}};
+  json["plan"] = stats.plan;
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+absl::Status WriteModels(const Experiment& experiment, const TrainState& state,
+                         const std::string& folder) {
+  for (int i = 0; i < experiment.population.size(); ++i) {
+    const ModelRecord& record = state.models[i];
+    if (record.best_epoch == 0) continue;
+    const int64_t id = experiment.population.models[i].id;
+    std::vector<NamedTensor> tensors;
+    for (const auto& [name, tensor] : record.best) {
+      tensors.push_back({name, &tensor});
+    }
+    MB_RETURN_IF_ERROR(WriteSafetensors(
+        absl::StrCat(folder, "/models/model_", id, ".safetensors"), tensors,
+        {{"format", "pt"},
+         {"model", absl::StrCat(id)},
+         {"epoch", absl::StrCat(record.best_epoch)}}));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace modelbatch

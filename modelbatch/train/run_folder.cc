@@ -1,0 +1,118 @@
+#include "modelbatch/train/run_folder.h"
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "modelbatch/io/atomic_file.h"
+#include "modelbatch/util/status_macros.h"
+#include "nlohmann/json.hpp"
+
+namespace modelbatch {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+absl::Status CannotCreate(const std::string& path,
+                          const std::error_code& error) {
+  return absl::InvalidArgumentError(absl::StrCat(
+      "cannot create the folder ", path, ": ", error.message()));
+}
+
+// runs/<name>-1, or the first number that is free. Making a folder succeeds for
+// one process only.
+absl::StatusOr<std::string> FirstFree(const std::string& name) {
+  std::error_code error;
+  fs::create_directories("runs", error);
+  if (error) return CannotCreate("runs", error);
+  for (int64_t number = 1;; ++number) {
+    const std::string path = absl::StrCat("runs/", name, "-", number);
+    if (fs::create_directory(path, error)) return path;
+    if (error) return CannotCreate(path, error);
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<RunFolder> RunFolder::Create(const ExperimentConfig& config) {
+  std::string path = config.train.output;
+  std::error_code error;
+  if (path.empty()) {
+    MB_ASSIGN_OR_RETURN(path, FirstFree(config.name));
+  } else {
+    fs::create_directories(path, error);
+    if (error) return CannotCreate(path, error);
+  }
+  RunFolder folder(path);
+  if (fs::exists(folder.config(), error)) {
+    return absl::AlreadyExistsError(
+        absl::StrCat(path, " holds a run already; continue it with --resume ",
+                     path, " or choose another folder with --output"));
+  }
+  fs::create_directories(path + "/models", error);
+  if (error) return CannotCreate(path + "/models", error);
+  MB_RETURN_IF_ERROR(folder.WriteConfig(config));
+  return folder;
+}
+
+absl::StatusOr<RunFolder> RunFolder::Open(const std::string& path) {
+  std::string trimmed = path;
+  while (trimmed.size() > 1 && trimmed.back() == '/') trimmed.pop_back();
+  RunFolder folder(std::move(trimmed));
+  std::error_code error;
+  if (!fs::exists(folder.config(), error)) {
+    return absl::NotFoundError(
+        absl::StrCat(path, " is not the folder of a run: it has no "
+                     "config.resolved.toml"));
+  }
+  fs::create_directories(folder.path_ + "/models", error);
+  return folder;
+}
+
+bool RunFolder::HasCheckpoint() const {
+  std::error_code error;
+  return fs::exists(checkpoint(), error);
+}
+
+absl::Status RunFolder::WriteConfig(const ExperimentConfig& config) const {
+  return WriteFileAtomically(this->config(), ExperimentToToml(config));
+}
+
+absl::Status RunFolder::AddEvent(int64_t step, int64_t epoch, int64_t model,
+                                 const std::string& event) const {
+  Json json;
+  json["step"] = step;
+  json["epoch"] = epoch;
+  if (model >= 0) json["model"] = model;
+  json["event"] = event;
+  std::ofstream out(events(), std::ios::app);
+  out << json.dump() << "\n";
+  out.close();
+  if (out) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat("cannot write ", events()));
+}
+
+absl::Status RunFolder::ForgetEventsAfter(int64_t step) const {
+  std::error_code error;
+  if (!fs::exists(events(), error)) return absl::OkStatus();
+  MB_ASSIGN_OR_RETURN(const std::string text, ReadFile(events()));
+  std::istringstream lines(text);
+  std::string line;
+  std::string kept;
+  while (std::getline(lines, line)) {
+    const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+    // A line cut by a crash is none.
+    if (!json.is_object() || !json.contains("step") ||
+        !json["step"].is_number_integer()) {
+      continue;
+    }
+    if (json["step"].get<int64_t>() <= step) absl::StrAppend(&kept, line, "\n");
+  }
+  return WriteFileAtomically(events(), kept);
+}
+
+}  // namespace modelbatch

@@ -1,0 +1,58 @@
+// The folder of a run and what lies in it:
+//
+//   config.resolved.toml    every setting; the run repeats from it
+//   checkpoint.safetensors  the whole state (checkpoint.h)
+//   events.jsonl            what happened: a JSON object a line
+//   results.csv             a line a model
+//   curves.csv              a line an epoch and model
+//   summary.json            the best model, who made the run, times, plan
+//   models/model_<id>.safetensors   weights of each model's best epoch
+//
+// The first three while it runs, the others when it ends or is interrupted.
+#ifndef MODELBATCH_TRAIN_RUN_FOLDER_H_
+#define MODELBATCH_TRAIN_RUN_FOLDER_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "modelbatch/config/experiment_config.h"
+
+namespace modelbatch {
+
+class RunFolder {
+ public:
+  // A new folder, as train.output says, with the resolved config in it.
+  // AlreadyExists when it holds a run.
+  static absl::StatusOr<RunFolder> Create(const ExperimentConfig& config);
+  // That of a run. NotFound when there is none.
+  static absl::StatusOr<RunFolder> Open(const std::string& path);
+
+  const std::string& path() const { return path_; }
+  std::string config() const { return path_ + "/config.resolved.toml"; }
+  std::string checkpoint() const { return path_ + "/checkpoint.safetensors"; }
+  std::string events() const { return path_ + "/events.jsonl"; }
+  std::string results() const { return path_ + "/results.csv"; }
+  std::string curves() const { return path_ + "/curves.csv"; }
+  std::string summary() const { return path_ + "/summary.json"; }
+
+  bool HasCheckpoint() const;
+  absl::Status WriteConfig(const ExperimentConfig& config) const;
+
+  // Adds a line to events.jsonl: step, epoch (the one it happened in, from 1),
+  // model (-1: none) and what happened.
+  absl::Status AddEvent(int64_t step, int64_t epoch, int64_t model,
+                        const std::string& event) const;
+  // Forgets what happened after `step`: a resumed run does it again.
+  absl::Status ForgetEventsAfter(int64_t step) const;
+
+ private:
+  explicit RunFolder(std::string path) : path_(std::move(path)) {}
+
+  std::string path_;
+};
+
+}  // namespace modelbatch
+
+#endif  // MODELBATCH_TRAIN_RUN_FOLDER_H_

@@ -1,0 +1,169 @@
+#include "modelbatch/train/run_training.h"
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "modelbatch/io/atomic_file.h"
+#include "modelbatch/train/checkpoint.h"
+#include "modelbatch/util/status_macros.h"
+
+namespace modelbatch {
+namespace {
+
+std::string Now() {
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::Now(),
+                          absl::UTCTimeZone());
+}
+
+class Run {
+ public:
+  Run(const Experiment& experiment, const RunFolder& folder,
+      const RunOptions& options, TrainObserver* observer)
+      : experiment_(experiment), folder_(folder), options_(options),
+        observer_(observer) {}
+
+  absl::StatusOr<RunResult> Go(Backend* backend) {
+    result_.times.started = Now();
+    MB_ASSIGN_OR_RETURN(trainer_, Trainer::Create(&experiment_, backend));
+    if (options_.resume) MB_RETURN_IF_ERROR(Resume());
+    if (observer_ != nullptr) observer_->OnStart(*trainer_);
+    const absl::Time start = absl::Now();
+    MB_RETURN_IF_ERROR(Loop());
+    result_.times.seconds = absl::ToDoubleSeconds(absl::Now() - start);
+    result_.times.finished = Now();
+    MB_RETURN_IF_ERROR(WriteResults());
+    result_.state = TakeState();
+    return std::move(result_);
+  }
+
+ private:
+  absl::Status Resume() {
+    result_.times.resumed = true;
+    if (!folder_.HasCheckpoint()) return folder_.ForgetEventsAfter(-1);
+    MB_ASSIGN_OR_RETURN(Checkpoint checkpoint,
+                        ReadCheckpoint(folder_.checkpoint()));
+    MB_RETURN_IF_ERROR(CheckBelongs(checkpoint, experiment_));
+    const std::vector<std::string> differences =
+        Differences(checkpoint.info, options_.info);
+    if (!differences.empty() && !options_.force) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "the run would not end with the same bits: ",
+          absl::StrJoin(differences, "; "), "; --force resumes nevertheless"));
+    }
+    const int64_t step = checkpoint.state.step;
+    const int64_t epoch = checkpoint.state.epoch;
+    MB_RETURN_IF_ERROR(
+        trainer_->Restore(std::move(checkpoint.state), checkpoint.models));
+    MB_RETURN_IF_ERROR(folder_.ForgetEventsAfter(step));
+    std::string event = "resumed";
+    if (!differences.empty()) {
+      absl::StrAppend(&event, ", forced: ", absl::StrJoin(differences, "; "));
+    }
+    return folder_.AddEvent(step, epoch + 1, -1, event);
+  }
+
+  bool Stopping() const {
+    return options_.stop != nullptr &&
+           options_.stop->load(std::memory_order_relaxed);
+  }
+
+  absl::Status Loop() {
+    const int64_t every = experiment_.config.train.checkpoint_every;
+    int64_t saved_step = -1;
+    while (!trainer_->finished()) {
+      if (Stopping()) {
+        result_.interrupted = true;
+        break;
+      }
+      MB_RETURN_IF_ERROR(trainer_->Step());
+      const StepReport& report = trainer_->last_step();
+      const TrainState& state = trainer_->state();
+      result_.times.model_rows += report.model_rows;
+      for (int model : report.frozen) {
+        MB_RETURN_IF_ERROR(folder_.AddEvent(
+            state.step, state.epoch + (report.epoch_finished ? 0 : 1),
+            experiment_.population.models[model].id,
+            absl::StrCat("frozen: ",
+                         OutcomeName(state.models[model].frozen_outcome))));
+      }
+      if (observer_ != nullptr) observer_->OnStep(*trainer_);
+      if (every > 0 && report.epoch_finished && state.epoch % every == 0) {
+        MB_RETURN_IF_ERROR(Save());
+        saved_step = state.step;
+      }
+    }
+    const TrainState& state = trainer_->state();
+    if (saved_step != state.step) MB_RETURN_IF_ERROR(Save());
+    if (!result_.interrupted) return absl::OkStatus();
+    return folder_.AddEvent(state.step, state.epoch + 1, -1, "interrupted");
+  }
+
+  absl::Status Save() {
+    MB_RETURN_IF_ERROR(WriteCheckpoint(folder_.checkpoint(), trainer_.get(),
+                                       options_.info));
+    if (observer_ != nullptr) {
+      observer_->OnCheckpoint(*trainer_, folder_.checkpoint());
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status WriteResults() {
+    const TrainState& state = trainer_->state();
+    // A backend need not tell.
+    absl::StatusOr<SessionStats> stats = trainer_->batch().session().Stats();
+    if (stats.ok()) result_.stats = *std::move(stats);
+    MB_RETURN_IF_ERROR(WriteFileAtomically(folder_.results(),
+                                           ResultsCsv(experiment_, state)));
+    MB_RETURN_IF_ERROR(
+        WriteFileAtomically(folder_.curves(), CurvesCsv(experiment_, state)));
+    MB_RETURN_IF_ERROR(WriteModels(experiment_, state, folder_.path()));
+    return WriteFileAtomically(
+        folder_.summary(), SummaryJson(experiment_, state, options_.info,
+                                       result_.stats, result_.times));
+  }
+
+  // The state without the weights, which are in the files now.
+  TrainState TakeState() const {
+    const TrainState& state = trainer_->state();
+    TrainState out;
+    out.epoch = state.epoch;
+    out.step_in_epoch = state.step_in_epoch;
+    out.step = state.step;
+    out.curves = state.curves;
+    for (const ModelRecord& record : state.models) {
+      ModelRecord copy;
+      copy.frozen_step = record.frozen_step;
+      copy.frozen_outcome = record.frozen_outcome;
+      copy.best_epoch = record.best_epoch;
+      copy.best_validation = record.best_validation;
+      copy.best_test = record.best_test;
+      out.models.push_back(std::move(copy));
+    }
+    return out;
+  }
+
+  const Experiment& experiment_;
+  const RunFolder& folder_;
+  const RunOptions& options_;
+  TrainObserver* observer_;
+  std::unique_ptr<Trainer> trainer_;
+  RunResult result_;
+};
+
+}  // namespace
+
+absl::StatusOr<RunResult> RunTraining(const Experiment& experiment,
+                                      Backend* backend,
+                                      const RunFolder& folder,
+                                      const RunOptions& options,
+                                      TrainObserver* observer) {
+  return Run(experiment, folder, options, observer).Go(backend);
+}
+
+}  // namespace modelbatch

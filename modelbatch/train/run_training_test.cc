@@ -1,0 +1,261 @@
+#include "modelbatch/train/run_training.h"
+
+#include <atomic>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "modelbatch/io/atomic_file.h"
+#include "modelbatch/io/safetensors.h"
+#include "modelbatch/train/checkpoint.h"
+#include "modelbatch/train/test_experiment.h"
+
+namespace modelbatch {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+RunInfo Info() {
+  RunInfo info = RunInfo::OfThisMachine();
+  info.backend = "cpu";
+  info.backend_build_id = "build";
+  return info;
+}
+
+// Asks to stop after some steps, as Ctrl-C would.
+class StopAfter : public TrainObserver {
+ public:
+  explicit StopAfter(int steps) : left_(steps) {}
+  void OnStep(const Trainer&) override {
+    if (--left_ == 0) stop_ = true;
+  }
+  const std::atomic<bool>* flag() const { return &stop_; }
+
+ private:
+  int left_;
+  std::atomic<bool> stop_{false};
+};
+
+class RunTrainingTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    root_ = fs::path(::testing::TempDir()) /
+            ::testing::UnitTest::GetInstance()->current_test_info()->name();
+    fs::remove_all(root_);
+    backend_ = CpuBackendForTest();
+  }
+
+  RunFolder NewFolder(const std::string& name,
+                      const Experiment& experiment) {
+    ExperimentConfig config = experiment.config;
+    config.train.output = (root_ / name).string();
+    auto folder = RunFolder::Create(config);
+    EXPECT_TRUE(folder.ok()) << folder.status();
+    return *std::move(folder);
+  }
+
+  absl::StatusOr<RunResult> Run(const Experiment& experiment,
+                                const RunFolder& folder, bool resume = false,
+                                int stop_after = 0, RunInfo info = Info(),
+                                bool force = false) {
+    StopAfter observer(stop_after);
+    RunOptions options;
+    options.info = std::move(info);
+    options.resume = resume;
+    options.force = force;
+    options.stop = observer.flag();
+    return RunTraining(experiment, backend_.get(), folder, options, &observer);
+  }
+
+  fs::path root_;
+  std::unique_ptr<Backend> backend_;
+};
+
+void ExpectSameFiles(const RunFolder& a, const RunFolder& b) {
+  EXPECT_EQ(*ReadFile(a.checkpoint()), *ReadFile(b.checkpoint()));
+  EXPECT_EQ(*ReadFile(a.results()), *ReadFile(b.results()));
+  EXPECT_EQ(*ReadFile(a.curves()), *ReadFile(b.curves()));
+  for (int i = 0; i < 8; ++i) {
+    const std::string name = "/models/model_" + std::to_string(i) + ".safetensors";
+    if (!fs::exists(a.path() + name)) {
+      EXPECT_FALSE(fs::exists(b.path() + name));
+      continue;
+    }
+    EXPECT_EQ(*ReadFile(a.path() + name), *ReadFile(b.path() + name));
+  }
+}
+
+// Stopped at any step and resumed, a run ends with the same files to the byte:
+// weights, moments, masks, order, curves, best epochs, frozen models.
+TEST_F(RunTrainingTest, ResumesToTheSameBits) {
+  for (const bool explode : {false, true}) {
+    const Experiment experiment = TestExperiment(
+        explode ? ExplodingOverrides() : std::vector<std::string>{});
+    const std::string kind = explode ? "explode" : "calm";
+    const RunFolder whole = NewFolder(kind, experiment);
+    const auto result = Run(experiment, whole);
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_FALSE(result->interrupted);
+    for (int stop : {1, 2, 4, 5, 6, 10, 14}) {
+      const RunFolder folder =
+          NewFolder(kind + std::to_string(stop), experiment);
+      const auto first = Run(experiment, folder, false, stop);
+      ASSERT_TRUE(first.ok()) << first.status();
+      EXPECT_TRUE(first->interrupted);
+      EXPECT_EQ(first->state.step, stop);
+      const auto second = Run(experiment, folder, true);
+      ASSERT_TRUE(second.ok()) << second.status();
+      EXPECT_FALSE(second->interrupted);
+      ExpectSameFiles(whole, folder);
+    }
+  }
+}
+
+// Stopped after every single step.
+TEST_F(RunTrainingTest, ResumesAgainAndAgain) {
+  const Experiment experiment = TestExperiment();
+  const RunFolder whole = NewFolder("whole", experiment);
+  ASSERT_TRUE(Run(experiment, whole).ok());
+  const RunFolder folder = NewFolder("pieces", experiment);
+  bool interrupted = true;
+  for (int i = 0; interrupted; ++i) {
+    ASSERT_LT(i, 20);
+    const auto result = Run(experiment, folder, i > 0, 1);
+    ASSERT_TRUE(result.ok()) << result.status();
+    interrupted = result->interrupted;
+  }
+  ExpectSameFiles(whole, folder);
+}
+
+// A process that was killed left an older checkpoint, or none.
+TEST_F(RunTrainingTest, ResumesFromAnOlderCheckpointOrNone) {
+  const Experiment experiment = TestExperiment(ExplodingOverrides());
+  const RunFolder whole = NewFolder("whole", experiment);
+  ASSERT_TRUE(Run(experiment, whole).ok());
+  const RunFolder none = NewFolder("none", experiment);
+  ASSERT_TRUE(Run(experiment, none, true).ok());
+  ExpectSameFiles(whole, none);
+
+  const RunFolder old = NewFolder("old", experiment);
+  ASSERT_TRUE(Run(experiment, old, false, 6).ok());
+  const std::string kept = *ReadFile(old.checkpoint());
+  ASSERT_TRUE(Run(experiment, old, true, 7).ok());
+  ASSERT_TRUE(WriteFileAtomically(old.checkpoint(), kept).ok());
+  ASSERT_TRUE(Run(experiment, old, true).ok());
+  ExpectSameFiles(whole, old);
+  // Each model was frozen once, whatever happened between.
+  const std::string events = *ReadFile(old.events());
+  for (int id = 4; id < 8; ++id) {
+    const std::string model = "\"model\":" + std::to_string(id) + ",";
+    const size_t first = events.find(model);
+    EXPECT_NE(first, std::string::npos);
+    EXPECT_EQ(events.find(model, first + 1), std::string::npos) << events;
+  }
+  EXPECT_THAT(events, HasSubstr("\"event\":\"interrupted\""));
+  EXPECT_THAT(events, HasSubstr("\"event\":\"resumed\""));
+}
+
+TEST_F(RunTrainingTest, MoreEpochsContinueARun) {
+  const Experiment three = TestExperiment();
+  const Experiment five = TestExperiment({"train.epochs=5"});
+  const RunFolder whole = NewFolder("whole", five);
+  ASSERT_TRUE(Run(five, whole).ok());
+  const RunFolder grown = NewFolder("grown", three);
+  ASSERT_TRUE(Run(three, grown).ok());
+  ASSERT_TRUE(Run(five, grown, true).ok());
+  ExpectSameFiles(whole, grown);
+}
+
+TEST_F(RunTrainingTest, RefusesWhatWouldChangeBits) {
+  const Experiment experiment = TestExperiment();
+  const RunFolder folder = NewFolder("run", experiment);
+  ASSERT_TRUE(Run(experiment, folder, false, 3).ok());
+  RunInfo other = Info();
+  other.backend_build_id = "another";
+  const auto build = Run(experiment, folder, true, 0, other);
+  EXPECT_EQ(build.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(build.status().message(),
+            "the run would not end with the same bits: backend build \"build\" "
+            "in the run, \"another\" here; --force resumes nevertheless");
+  const auto config = Run(TestExperiment({"seed=4"}), folder, true);
+  EXPECT_THAT(std::string(config.status().message()),
+              HasSubstr("the config is not that of the checkpoint"));
+  const auto data = Run(TestExperiment({"data.scale=2"}), folder, true);
+  EXPECT_THAT(std::string(data.status().message()),
+              HasSubstr("the data has changed since the checkpoint"));
+  EXPECT_TRUE(Run(experiment, folder, true, 0, other, true).ok());
+}
+
+// A damaged checkpoint is an error that names the file.
+TEST_F(RunTrainingTest, RefusesADamagedCheckpoint) {
+  const Experiment experiment = TestExperiment();
+  const RunFolder folder = NewFolder("run", experiment);
+  ASSERT_TRUE(Run(experiment, folder, false, 3).ok());
+  const std::string bytes = *ReadFile(folder.checkpoint());
+  ASSERT_TRUE(WriteFileAtomically(folder.checkpoint(),
+                                  bytes.substr(0, bytes.size() - 9))
+                  .ok());
+  const auto cut = Run(experiment, folder, true);
+  EXPECT_EQ(cut.status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(std::string(cut.status().message()),
+              HasSubstr(folder.checkpoint()));
+  // Valid as a file, but a tensor is missing.
+  ASSERT_TRUE(WriteFileAtomically(folder.checkpoint(), bytes).ok());
+  auto file = ReadSafetensors(folder.checkpoint());
+  ASSERT_TRUE(file.ok());
+  for (const char* name : {"run.frozen_step", "model.2.exp_avg.0.weight"}) {
+    std::vector<NamedTensor> tensors;
+    for (const auto& [key, tensor] : file->tensors) {
+      if (key != name) tensors.push_back({key, &tensor});
+    }
+    ASSERT_TRUE(
+        WriteSafetensors(folder.checkpoint(), tensors, file->metadata).ok());
+    const auto result = Run(experiment, folder, true);
+    ASSERT_FALSE(result.ok()) << name;
+    const std::string last = std::string(name).substr(std::string(name).rfind('.') + 1);
+    EXPECT_THAT(std::string(result.status().message()), HasSubstr(last));
+  }
+}
+
+TEST_F(RunTrainingTest, FolderOfARunIsNotOverwritten) {
+  const Experiment experiment = TestExperiment();
+  const RunFolder folder = NewFolder("run", experiment);
+  ExperimentConfig config = experiment.config;
+  config.train.output = folder.path();
+  EXPECT_EQ(RunFolder::Create(config).status().code(),
+            absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(RunFolder::Open(root_ / "none").status().code(),
+            absl::StatusCode::kNotFound);
+}
+
+TEST_F(RunTrainingTest, LeavesEveryFile) {
+  const Experiment experiment = TestExperiment(ExplodingOverrides());
+  const RunFolder folder = NewFolder("run", experiment);
+  ASSERT_TRUE(Run(experiment, folder).ok());
+  const std::string summary = *ReadFile(folder.summary());
+  EXPECT_THAT(summary, HasSubstr("\"finished\": true"));
+  EXPECT_THAT(summary, HasSubstr("\"build_id\": \"build\""));
+  EXPECT_THAT(*ReadFile(folder.results()), HasSubstr("frozen at step "));
+  // The weights of the best epoch, with PyTorch's names and shapes.
+  const auto model = ReadSafetensors(folder.path() +
+                                     "/models/model_2.safetensors");
+  ASSERT_TRUE(model.ok()) << model.status();
+  ASSERT_EQ(model->tensors.size(), 4u);
+  EXPECT_EQ(model->tensors.at("0.weight").shape(), (Shape{8, 4}));
+  EXPECT_EQ(model->tensors.at("3.bias").shape(), (Shape{3}));
+  // The run repeats from its resolved config.
+  auto config = LoadExperiment(folder.config());
+  ASSERT_TRUE(config.ok()) << config.status();
+  auto again = PrepareExperiment(*std::move(config));
+  ASSERT_TRUE(again.ok()) << again.status();
+  const RunFolder repeated = NewFolder("again", *again);
+  ASSERT_TRUE(Run(*again, repeated).ok());
+  ExpectSameFiles(folder, repeated);
+}
+
+}  // namespace
+}  // namespace modelbatch

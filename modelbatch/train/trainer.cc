@@ -1,0 +1,210 @@
+#include "modelbatch/train/trainer.h"
+
+#include <algorithm>
+#include <limits>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "modelbatch/util/status_macros.h"
+
+namespace modelbatch {
+namespace {
+
+constexpr char kParam[] = "param";
+
+RowSet AllModels(absl::Span<const int32_t> rows) { return RowSet{rows, {}}; }
+
+}  // namespace
+
+Trainer::Trainer(const Experiment* experiment, EpochBatches batches)
+    : experiment_(experiment), batches_(std::move(batches)) {
+  const int models = experiment->population.size();
+  state_.epoch_loss.assign(models, 0);
+  state_.epoch_rows.assign(models, 0);
+  state_.models.resize(models);
+}
+
+absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(
+    const Experiment* experiment, Backend* backend) {
+  const ExperimentConfig& config = experiment->config;
+  const Population& population = experiment->population;
+  auto trainer = std::unique_ptr<Trainer>(new Trainer(
+      experiment, EpochBatches(experiment->split.train, config.train.batch_size,
+                               config.seed)));
+  const int64_t max_rows =
+      std::min(config.train.batch_size, trainer->batches_.rows_per_epoch());
+  MB_RETURN_IF_ERROR(CheckCapabilities(*experiment, backend->capabilities()));
+  absl::StatusOr<std::unique_ptr<ModelBatch>> batch = ModelBatch::Create(
+      backend, population.models, {config.loss, {}}, max_rows);
+  if (!batch.ok()) {
+    return config.source.Error("model", std::string(batch.status().message()),
+                               batch.status().code());
+  }
+  trainer->batch_ = *std::move(batch);
+  MB_ASSIGN_OR_RETURN(Optimizer optimizer,
+                      Optimizer::Create(config.optimizer.kind, {},
+                                        population.optimizers));
+  trainer->optimizer_ = std::make_unique<Optimizer>(std::move(optimizer));
+  MB_RETURN_IF_ERROR(trainer->batch_->SetOptimizer(config.optimizer.kind));
+  MB_ASSIGN_OR_RETURN(
+      trainer->dataset_,
+      backend->CreateDataset(experiment->data->features.Borrow(),
+                             experiment->data->targets.Borrow()));
+  return trainer;
+}
+
+int Trainer::num_active() const {
+  return static_cast<int>(
+      std::count_if(state_.models.begin(), state_.models.end(),
+                    [](const ModelRecord& m) { return !m.frozen(); }));
+}
+
+bool Trainer::finished() const {
+  return state_.epoch >= experiment_->config.train.epochs || num_active() == 0;
+}
+
+absl::Status Trainer::Step() {
+  if (finished()) return absl::FailedPreconditionError("training is finished");
+  if (state_.step_in_epoch == 0) batches_.StartEpoch(state_.epoch);
+  const absl::Span<const int32_t> rows = batches_.Batch(state_.step_in_epoch);
+  MB_RETURN_IF_ERROR(
+      batch_->TrainStep(*dataset_, AllModels(rows), *optimizer_));
+  ++state_.step;
+  ++state_.step_in_epoch;
+  RecordStep(static_cast<int64_t>(rows.size()));
+  if (state_.step_in_epoch == batches_.steps_per_epoch()) {
+    return FinishEpoch();
+  }
+  return absl::OkStatus();
+}
+
+void Trainer::RecordStep(int64_t rows) {
+  report_ = StepReport();
+  report_.min_loss = std::numeric_limits<float>::infinity();
+  report_.max_loss = -std::numeric_limits<float>::infinity();
+  const StepResult& step = batch_->last_step();
+  for (int i = 0; i < num_models(); ++i) {
+    const Outcome outcome = step.outcomes[i];
+    if (outcome == Outcome::kStepped) {
+      const float loss = step.losses[i];
+      state_.epoch_loss[i] += static_cast<double>(loss) * rows;
+      state_.epoch_rows[i] += rows;
+      report_.model_rows += rows;
+      report_.min_loss = std::min(report_.min_loss, loss);
+      report_.max_loss = std::max(report_.max_loss, loss);
+    } else if (outcome == Outcome::kNonFiniteLoss ||
+               outcome == Outcome::kNonFiniteGradient) {
+      state_.models[i].frozen_step = state_.step;
+      state_.models[i].frozen_outcome = outcome;
+      batch_->SetActive(i, false);
+      report_.frozen.push_back(i);
+    }
+  }
+  if (report_.model_rows == 0) {
+    report_.min_loss = report_.max_loss =
+        std::numeric_limits<float>::quiet_NaN();
+  }
+}
+
+absl::Status Trainer::FinishEpoch() {
+  EpochCurve curve;
+  curve.train_loss.assign(num_models(),
+                          std::numeric_limits<double>::quiet_NaN());
+  curve.validation.resize(num_models());
+  EvaluateResult validation;
+  const bool validate =
+      !experiment_->split.validation.empty() && num_active() > 0;
+  if (validate) {
+    MB_RETURN_IF_ERROR(batch_->Evaluate(
+        *dataset_, AllModels(experiment_->split.validation), &validation));
+  }
+  std::vector<uint8_t> improved(num_models(), 0);
+  for (int i = 0; i < num_models(); ++i) {
+    if (!state_.models[i].frozen()) {
+      curve.train_loss[i] = state_.epoch_loss[i] / state_.epoch_rows[i];
+      if (validate) {
+        curve.validation[i].loss = validation.losses[i];
+        curve.validation[i].correct = validation.correct[i];
+      }
+      improved[i] = Improves(i, curve.validation[i]);
+    }
+    state_.epoch_loss[i] = 0;
+    state_.epoch_rows[i] = 0;
+  }
+  ++state_.epoch;
+  state_.step_in_epoch = 0;
+  report_.epoch_finished = true;
+  MB_RETURN_IF_ERROR(KeepBest(improved, curve));
+  state_.curves.push_back(std::move(curve));
+  return absl::OkStatus();
+}
+
+bool Trainer::Improves(int model, const Score& validation) const {
+  const Score& best = state_.models[model].best_validation;
+  if (experiment_->config.train.select == Selection::kLast) return true;
+  if (!(validation.loss == validation.loss)) return false;
+  if (state_.models[model].best_epoch == 0) return true;
+  if (experiment_->config.train.select == Selection::kValidationAccuracy &&
+      validation.correct != best.correct) {
+    return validation.correct > best.correct;
+  }
+  return validation.loss < best.loss;  // the earlier epoch wins a tie
+}
+
+absl::Status Trainer::KeepBest(const std::vector<uint8_t>& improved,
+                               const EpochCurve& curve) {
+  EvaluateResult test;
+  const bool any = std::count(improved.begin(), improved.end(), 1) > 0;
+  const bool evaluate = any && !experiment_->split.test.empty();
+  if (evaluate) {
+    EvaluateRequest request;
+    request.dataset = dataset_.get();
+    request.rows = AllModels(experiment_->split.test);
+    request.active = improved;
+    MB_RETURN_IF_ERROR(batch_->session().Evaluate(request, &test));
+  }
+  for (int i = 0; i < num_models(); ++i) {
+    if (!improved[i]) continue;
+    ModelRecord& record = state_.models[i];
+    record.best_epoch = state_.epoch;
+    record.best_validation = curve.validation[i];
+    if (evaluate) {
+      record.best_test.loss = test.losses[i];
+      record.best_test.correct = test.correct[i];
+    }
+    for (const Parameter& parameter : batch_->layout(i).parameters) {
+      MB_ASSIGN_OR_RETURN(
+          Tensor value,
+          batch_->session().ReadState(i, kParam, parameter.name));
+      record.best[parameter.name] = std::move(value);
+    }
+    report_.improved.push_back(i);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Trainer::Restore(TrainState state,
+                              const std::vector<ModelState>& models) {
+  if (static_cast<int>(models.size()) != num_models() ||
+      static_cast<int>(state.models.size()) != num_models()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a state of ", models.size(), " models, expected ",
+                     num_models()));
+  }
+  if (state.step_in_epoch >= steps_per_epoch()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a state at step ", state.step_in_epoch,
+                     " of an epoch of ", steps_per_epoch(), " steps"));
+  }
+  for (int i = 0; i < num_models(); ++i) {
+    MB_RETURN_IF_ERROR(batch_->LoadModelState(i, models[i]));
+    batch_->SetActive(i, !state.models[i].frozen());
+  }
+  state_ = std::move(state);
+  batches_.StartEpoch(state_.epoch);
+  report_ = StepReport();
+  return absl::OkStatus();
+}
+
+}  // namespace modelbatch

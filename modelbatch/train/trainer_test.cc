@@ -1,0 +1,127 @@
+#include "modelbatch/train/trainer.h"
+
+#include <cmath>
+#include <memory>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "modelbatch/train/test_experiment.h"
+
+namespace modelbatch {
+namespace {
+
+TEST(TrainerTest, StepsEpochsAndCurves) {
+  const Experiment experiment = TestExperiment();
+  const auto backend = CpuBackendForTest();
+  auto trainer = Trainer::Create(&experiment, backend.get());
+  ASSERT_TRUE(trainer.ok()) << trainer.status();
+  EXPECT_EQ((*trainer)->steps_per_epoch(), 5);  // 72 rows by 16
+  int steps = 0;
+  while (!(*trainer)->finished()) {
+    ASSERT_TRUE((*trainer)->Step().ok());
+    ++steps;
+    const StepReport& report = (*trainer)->last_step();
+    EXPECT_EQ(report.epoch_finished, steps % 5 == 0);
+    // 16 rows, 8 in the last batch, for each of eight models.
+    EXPECT_EQ(report.model_rows, 8 * (steps % 5 == 0 ? 8 : 16));
+    EXPECT_LE(report.min_loss, report.max_loss);
+  }
+  EXPECT_EQ(steps, 15);
+  EXPECT_FALSE((*trainer)->Step().ok());
+  const TrainState& state = (*trainer)->state();
+  ASSERT_EQ(state.curves.size(), 3u);
+  for (int i = 0; i < 8; ++i) {
+    // It learns: three classes, so a guess costs log 3.
+    EXPECT_LT(state.curves[2].train_loss[i], state.curves[0].train_loss[i]);
+    EXPECT_LT(state.curves[2].validation[i].loss, std::log(3.0));
+    EXPECT_GE(state.models[i].best_epoch, 1);
+    EXPECT_EQ(state.models[i].best.size(), 4u);
+  }
+}
+
+// The best epoch is the one the curves show, whatever select says.
+TEST(TrainerTest, SelectsByWhatTheConfigSays) {
+  for (const char* select :
+       {"validation_accuracy", "validation_loss", "last"}) {
+    const Experiment experiment = TestExperiment(
+        {std::string("train.select=") + select, "train.epochs=12",
+         "optimizer.lr.values=[0.1, 0.3]"});
+    const auto backend = CpuBackendForTest();
+    auto trainer = Trainer::Create(&experiment, backend.get());
+    ASSERT_TRUE(trainer.ok()) << trainer.status();
+    while (!(*trainer)->finished()) ASSERT_TRUE((*trainer)->Step().ok());
+    const TrainState& state = (*trainer)->state();
+    for (int i = 0; i < 8; ++i) {
+      size_t best = 0;
+      for (size_t e = 1; e < state.curves.size(); ++e) {
+        const Score& a = state.curves[e].validation[i];
+        const Score& b = state.curves[best].validation[i];
+        const bool better =
+            select == std::string("last") ||
+            (select == std::string("validation_loss")
+                 ? a.loss < b.loss
+                 : a.correct > b.correct ||
+                       (a.correct == b.correct && a.loss < b.loss));
+        if (better) best = e;
+      }
+      EXPECT_EQ(state.models[i].best_epoch, static_cast<int64_t>(best) + 1);
+      EXPECT_EQ(state.models[i].best_validation.loss,
+                state.curves[best].validation[i].loss);
+    }
+  }
+}
+
+// A model that explodes is frozen; nothing changes for the others.
+TEST(TrainerTest, FreezesNonFiniteModelsOnly) {
+  const auto backend = CpuBackendForTest();
+  const Experiment calm =
+      TestExperiment({"optimizer={kind=\"sgd\", lr={values=[0.05, 0.06]}}"});
+  const Experiment mixed = TestExperiment(ExplodingOverrides());
+  auto a = Trainer::Create(&calm, backend.get());
+  auto b = Trainer::Create(&mixed, backend.get());
+  ASSERT_TRUE(a.ok() && b.ok());
+  while (!(*a)->finished()) ASSERT_TRUE((*a)->Step().ok());
+  while (!(*b)->finished()) ASSERT_TRUE((*b)->Step().ok());
+  EXPECT_EQ((*b)->num_active(), 4);
+  const TrainState& state = (*b)->state();
+  EXPECT_EQ(state.epoch, 3);
+  for (int i = 0; i < 8; ++i) {
+    EXPECT_EQ(state.models[i].frozen(), i >= 4);
+    if (i >= 4) {
+      EXPECT_TRUE(std::isnan(state.curves[2].train_loss[i]));
+      EXPECT_EQ(state.curves[2].validation[i].correct, -1);
+      continue;
+    }
+    for (int e = 0; e < 3; ++e) {
+      EXPECT_EQ(state.curves[e].train_loss[i],
+                (*a)->state().curves[e].train_loss[i]);
+    }
+  }
+}
+
+TEST(TrainerTest, EndsWhenAllAreFrozen) {
+  const Experiment experiment =
+      TestExperiment({"optimizer={kind=\"sgd\", lr=1e30}"});
+  const auto backend = CpuBackendForTest();
+  auto trainer = Trainer::Create(&experiment, backend.get());
+  ASSERT_TRUE(trainer.ok());
+  while (!(*trainer)->finished()) ASSERT_TRUE((*trainer)->Step().ok());
+  EXPECT_EQ((*trainer)->num_active(), 0);
+  EXPECT_LT((*trainer)->state().step, 15);
+}
+
+TEST(TrainerTest, Regression) {
+  const Experiment experiment = TestExperiment(
+      {"data.task=regression", "data.label=[3, 4]",
+       "model.layers[3].out_features=2"});
+  const auto backend = CpuBackendForTest();
+  auto trainer = Trainer::Create(&experiment, backend.get());
+  ASSERT_TRUE(trainer.ok()) << trainer.status();
+  while (!(*trainer)->finished()) ASSERT_TRUE((*trainer)->Step().ok());
+  const TrainState& state = (*trainer)->state();
+  EXPECT_EQ(state.models[0].best_validation.correct, -1);
+  EXPECT_LT(state.curves[2].train_loss[0], state.curves[0].train_loss[0]);
+}
+
+}  // namespace
+}  // namespace modelbatch

@@ -1,0 +1,117 @@
+#include "modelbatch/train/verify.h"
+
+#include <memory>
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "modelbatch/plugin/plugin.h"
+#include "modelbatch/train/test_experiment.h"
+
+namespace modelbatch {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+// The checkpoint after `steps` steps.
+Checkpoint CheckpointAfter(const Experiment& experiment, Backend* backend,
+                           int steps) {
+  const std::string path = ::testing::TempDir() + "/verify.safetensors";
+  auto trainer = Trainer::Create(&experiment, backend);
+  EXPECT_TRUE(trainer.ok()) << trainer.status();
+  while (steps-- > 0 && !(*trainer)->finished()) {
+    EXPECT_TRUE((*trainer)->Step().ok());
+  }
+  EXPECT_TRUE(WriteCheckpoint(path, trainer->get(), RunInfo()).ok());
+  auto checkpoint = ReadCheckpoint(path);
+  EXPECT_TRUE(checkpoint.ok()) << checkpoint.status();
+  return *std::move(checkpoint);
+}
+
+// Finished or in mid-epoch, next to models that explode or not, every model is
+// what it is alone.
+TEST(VerifyModelTest, EveryModelEqualsItselfAlone) {
+  const auto backend = CpuBackendForTest();
+  for (const bool explode : {false, true}) {
+    const Experiment experiment = TestExperiment(
+        explode ? ExplodingOverrides() : std::vector<std::string>{});
+    for (int steps : {7, 1000}) {
+      const Checkpoint checkpoint =
+          CheckpointAfter(experiment, backend.get(), steps);
+      for (int id = 0; id < 8; ++id) {
+        const auto report =
+            VerifyModel(experiment, checkpoint, id, backend.get());
+        ASSERT_TRUE(report.ok()) << report.status();
+        EXPECT_TRUE(report->equal) << id << ": " << report->text;
+        EXPECT_THAT(report->text, StartsWith("equal bit for bit: "));
+      }
+    }
+  }
+}
+
+// A backend whose sums depend on the number of models is found out.
+TEST(VerifyModelTest, NoticesABackendThatMixesModels) {
+  auto broken = CreateBackend("tests/independence/libmodelbatch_broken.so");
+  ASSERT_TRUE(broken.ok()) << broken.status();
+  const Experiment experiment = TestExperiment();
+  const Checkpoint checkpoint =
+      CheckpointAfter(experiment, broken->get(), 1000);
+  const auto report = VerifyModel(experiment, checkpoint, 2, broken->get());
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_FALSE(report->equal);
+  EXPECT_THAT(report->text, StartsWith("differs: "));
+  EXPECT_THAT(report->text, HasSubstr(" in the run, "));
+}
+
+// One changed bit in any part of the checkpoint is named.
+TEST(VerifyModelTest, NamesTheFirstDifference) {
+  const auto backend = CpuBackendForTest();
+  const Experiment experiment = TestExperiment();
+  const auto text_after = [&](void (*change)(Checkpoint*)) {
+    Checkpoint checkpoint = CheckpointAfter(experiment, backend.get(), 1000);
+    change(&checkpoint);
+    const auto report = VerifyModel(experiment, checkpoint, 2, backend.get());
+    EXPECT_TRUE(report.ok()) << report.status();
+    EXPECT_FALSE(report->equal);
+    return report->text;
+  };
+  // 32 weights of shape [8, 4]: element 13 lies at [3, 1].
+  const std::string weight = text_after([](Checkpoint* c) {
+    auto* bits = static_cast<uint32_t*>(
+        c->models[2].slots["param"].at("0.weight").raw());
+    bits[13] = 0x3f800000;
+  });
+  EXPECT_THAT(weight, StartsWith("differs: param 0.weight[3, 1]: 0x3f800000 "
+                                 "(1) in the run, 0x"));
+  EXPECT_THAT(weight, HasSubstr("; 1 of 32 elements differ, by "));
+  EXPECT_THAT(text_after([](Checkpoint* c) {
+                auto& moments = c->models[2].slots["exp_avg_sq"];
+                static_cast<uint8_t*>(moments.at("3.bias").raw())[0] ^= 1;
+              }),
+              StartsWith("differs: exp_avg_sq 3.bias[0]: 0x"));
+  EXPECT_EQ(text_after([](Checkpoint* c) { c->models[2].step = 14; }),
+            "differs: step count: 14 in the run, 15 alone");
+  EXPECT_THAT(text_after([](Checkpoint* c) {
+                c->state.curves[1].train_loss[2] = 0.5;
+              }),
+              StartsWith("differs: epoch 2: training loss: 0x3fe0000000000000 "
+                         "(0.5) in the run, 0x"));
+  EXPECT_THAT(text_after([](Checkpoint* c) {
+                c->state.models[2].best_test.correct = 0;
+              }),
+              StartsWith("differs: best test correct rows: 0 in the run, "));
+}
+
+TEST(VerifyModelTest, UnknownModel) {
+  const auto backend = CpuBackendForTest();
+  const Experiment experiment = TestExperiment();
+  const Checkpoint checkpoint = CheckpointAfter(experiment, backend.get(), 1);
+  const auto report = VerifyModel(experiment, checkpoint, 8, backend.get());
+  EXPECT_EQ(report.status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(report.status().message(),
+            "the run has no model 8, expected 0 to 7");
+}
+
+}  // namespace
+}  // namespace modelbatch
