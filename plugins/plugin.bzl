@@ -42,6 +42,8 @@ def modelbatch_plugin(
             "-Wl,--version-script,$(location //plugins:plugin.lds)",
             # A symbol that nothing provides fails here, not when a user loads the plugin.
             "-Wl,-z,defs",
+            # Of the Abseil libraries that follow, only those that are called: each is one more to find and load.
+            "-Wl,--as-needed",
             # Libraries shipped beside the plugin are found first.
             "-Wl,-rpath,$$ORIGIN",
             # What a run records, to refuse resuming under another build.

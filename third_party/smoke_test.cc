@@ -1,14 +1,14 @@
 // Shows that each dependency compiles, links and gives a known answer.
 
-#include <libxsmm.h>
+#include <Random123/philox.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <libxsmm.h>
+#include <toml++/toml.h>
 
 #include <CLI/CLI.hpp>
-#include <Random123/philox.h>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <toml++/toml.h>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -36,7 +36,8 @@ TEST(Abseil, StatusCarriesItsMessageAndPayload) {
   absl::Status status = Half(7).status();
   EXPECT_TRUE(absl::IsInvalidArgument(status));
   EXPECT_EQ(status.message(), "7 is odd");
-  // A payload is a Cord: the library whose static build does not link into plugins.
+  // A payload is a Cord: the library whose static build does not link into
+  // plugins.
   status.SetPayload("field", absl::Cord("value"));
   EXPECT_EQ(status.GetPayload("field").value(), "value");
 }

@@ -98,10 +98,7 @@ def _field(text, key):
 
 def _library(module, text):
     requires = [entry.split("=")[0].strip() for entry in _field(text, "Requires").split(",")]
-    libs = [flag for flag in _field(text, "Libs").split(" ") if flag.startswith("-labsl_")]
-
-    # Only what is called becomes a dependency of the linked file: fewer libraries to load at every start.
-    linkopts = ["-Wl,--push-state,--as-needed,%s,--pop-state" % flag for flag in libs]
+    linkopts = [flag for flag in _field(text, "Libs").split(" ") if flag.startswith("-labsl_")]
     return "\ncc_library(\n    name = %r,\n    linkopts = %r,\n    deps = %r,\n)\n" % (
         module,
         linkopts,

@@ -1,9 +1,9 @@
-// Shows that nvcc's objects link into a C++ program, and that the runtime answers with an error, not a crash, where
-// there is no device.
-
-#include "third_party/cuda/smoke_kernel.h"
+// Shows that nvcc's objects link into a C++ program, and that the runtime
+// answers with an error, not a crash, where there is no device.
 
 #include <gtest/gtest.h>
+
+#include "third_party/cuda/smoke_kernel.h"
 
 namespace modelbatch {
 namespace {
