@@ -103,8 +103,7 @@ void AddVerify(CLI::App* app, VerifyCommand* command) {
 int Dispatch(int argc, const char* const* argv) {
   CLI::App app(kDescription, "modelbatch");
   app.footer(kExamples);
-  app.set_version_flag("--version",
-                       std::string("modelbatch ") + kVersion);
+  app.set_version_flag("--version", std::string("modelbatch ") + kVersion);
   app.require_subcommand(1);
   TrainCommand train;
   VerifyCommand verify;
@@ -123,8 +122,8 @@ int Dispatch(int argc, const char* const* argv) {
     app.exit(asked);
     return kExitOk;
   } catch (const CLI::ParseError& error) {
-    return ReportError(absl::InvalidArgumentError(
-        std::string(error.what()) + "; see modelbatch --help"));
+    return ReportError(absl::InvalidArgumentError(std::string(error.what()) +
+                                                  "; see modelbatch --help"));
   }
   if (app.got_subcommand("train")) {
     if (train.config.empty() == train.resume.empty()) {
@@ -147,12 +146,12 @@ std::string ProgramName() {
 }
 
 int RunCommandLine(int argc, const char* const* argv) {
-  SetLogSink(LogSeverity::kWarning,
-             [](LogSeverity severity, std::string_view message) {
-               std::cerr << LogSeverityName(severity) << ": " << message
-                         << std::endl;
-             });
-  // `bazel run` starts programs in their runfiles; paths mean the user's folder.
+  SetLogSink(LogSeverity::kWarning, [](LogSeverity severity,
+                                       std::string_view message) {
+    std::cerr << LogSeverityName(severity) << ": " << message << std::endl;
+  });
+  // `bazel run` starts programs in their runfiles; paths mean the user's
+  // folder.
   if (const char* folder = std::getenv("BUILD_WORKING_DIRECTORY")) {
     if (chdir(folder) != 0) {
       return ReportError(absl::NotFoundError(

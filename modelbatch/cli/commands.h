@@ -13,12 +13,12 @@ namespace modelbatch {
 std::string ProgramName();
 
 struct TrainCommand {
-  std::string config;              // empty with `resume`
-  std::string resume;              // a run's folder
-  std::vector<std::string> set;    // "optimizer.lr.max=0.3"
-  std::string backend;             // empty: the config's
-  std::string output;              // empty: the config's
-  int64_t threads = -1;            // below 0: the config's
+  std::string config;            // empty with `resume`
+  std::string resume;            // a run's folder
+  std::vector<std::string> set;  // "optimizer.lr.max=0.3"
+  std::string backend;           // empty: the config's
+  std::string output;            // empty: the config's
+  int64_t threads = -1;          // below 0: the config's
   bool force = false;
   bool quiet = false;
 };

@@ -86,9 +86,9 @@ std::string DescribeExperiment(const Experiment& experiment,
   const int models = experiment.population.size();
   std::string out = absl::StrCat(
       experiment.config.name, ": ", models, models == 1 ? " model" : " models",
-      labels.empty() ? ""
-                     : absl::StrCat(", swept over ",
-                                    absl::StrJoin(labels, ", ")),
+      labels.empty()
+          ? ""
+          : absl::StrCat(", swept over ", absl::StrJoin(labels, ", ")),
       "; ", split.train.size(), " rows to train, ", split.validation.size(),
       " to validate, ", split.test.size(), " to test\n");
   absl::StrAppend(&out, "backend ", info.backend, " ", info.backend_version,
@@ -96,8 +96,7 @@ std::string DescribeExperiment(const Experiment& experiment,
   return out;
 }
 
-std::string Leaderboard(const Experiment& experiment,
-                        const TrainState& state) {
+std::string Leaderboard(const Experiment& experiment, const TrainState& state) {
   std::vector<int> ranked = Ranking(experiment, state);
   while (!ranked.empty() && state.models[ranked.back()].best_epoch == 0) {
     ranked.pop_back();

@@ -88,12 +88,11 @@ void Progress::OnStep(const Trainer& trainer) {
   if (!report.improved.empty()) best_ = Best(trainer);
   if (!report.frozen.empty()) ShowFrozen(trainer);
   const double waited = now_() - shown_;
-  const bool show =
-      trainer.finished() ||
-      (terminal_.is_terminal ? waited >= kLiveSeconds
-                             : waited >= (report.epoch_finished
-                                              ? kPlainSeconds
-                                              : kPlainPatience));
+  const bool show = trainer.finished() ||
+                    (terminal_.is_terminal
+                         ? waited >= kLiveSeconds
+                         : waited >= (report.epoch_finished ? kPlainSeconds
+                                                            : kPlainPatience));
   if (show) Show(trainer);
 }
 
@@ -123,7 +122,8 @@ ProgressView Progress::View(const Trainer& trainer) const {
   const double seconds = now_() - start_;
   const double made = static_cast<double>(state.step - first_step_);
   ProgressView view;
-  view.epoch = std::min(state.epoch + (state.step_in_epoch > 0 ? 1 : 0), epochs);
+  view.epoch =
+      std::min(state.epoch + (state.step_in_epoch > 0 ? 1 : 0), epochs);
   view.epochs = epochs;
   view.done = static_cast<double>(state.step) / steps;
   view.min_loss = trainer.last_step().min_loss;
@@ -131,9 +131,8 @@ ProgressView Progress::View(const Trainer& trainer) const {
   view.best = best_;
   view.rows_per_second = seconds > 0 ? model_rows_ / seconds : 0;
   view.seconds_left = trainer.finished() ? 0
-                      : made > 0
-                          ? seconds / made * (steps - state.step)
-                          : std::numeric_limits<double>::infinity();
+                      : made > 0         ? seconds / made * (steps - state.step)
+                                 : std::numeric_limits<double>::infinity();
   return view;
 }
 
@@ -160,9 +159,8 @@ void Progress::ShowFrozen(const Trainer& trainer) {
     }
     write_(absl::StrCat(
         clear,
-        Styled(absl::StrCat(
-                   DescribeModel(trainer.experiment(), model), ": ",
-                   StatusOf(trainer.state().models[model])),
+        Styled(absl::StrCat(DescribeModel(trainer.experiment(), model), ": ",
+                            StatusOf(trainer.state().models[model])),
                "33", terminal_.colors),
         "\n"));
   }

@@ -24,14 +24,15 @@ constexpr char kTail[] =
     "  25 %  loss 0.0213..2.31  best #17 97.8 %  1.9M rows/s  ETA 1:02";
 
 TEST(FormatProgressTest, SaysEverything) {
-  EXPECT_EQ(FormatProgress(View(), 120, false),
-            std::string("epoch  3/30 [#######-----------------------]") + kTail);
+  EXPECT_EQ(
+      FormatProgress(View(), 120, false),
+      std::string("epoch  3/30 [#######-----------------------]") + kTail);
 }
 
 TEST(FormatProgressTest, TheBarGivesWayFirst) {
   const std::string line = FormatProgress(View(), 90, false);
   EXPECT_EQ(line.size(), 90u);
-  EXPECT_EQ(line, std::string("epoch  3/30 [##-------]") + kTail);
+  EXPECT_EQ(line, std::string("epoch  3/30 [##---------]") + kTail);
   EXPECT_EQ(FormatProgress(View(), 84, false),
             std::string("epoch  3/30") + kTail);
   EXPECT_EQ(FormatProgress(View(), 20, false), "epoch  3/30  25 %  l");

@@ -66,8 +66,7 @@ class TrainRun {
 
   absl::StatusOr<int> Run() {
     MB_RETURN_IF_ERROR(Prepare());
-    MB_ASSIGN_OR_RETURN(OpenedBackend opened,
-                        OpenBackend(experiment_.config));
+    MB_ASSIGN_OR_RETURN(OpenedBackend opened, OpenBackend(experiment_.config));
     MB_RETURN_IF_ERROR(
         CheckCapabilities(experiment_, opened.backend->capabilities()));
     // From here on Ctrl-C waits for the step's end.

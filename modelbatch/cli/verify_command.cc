@@ -49,8 +49,7 @@ absl::StatusOr<int> Verify(const VerifyCommand& command) {
     return absl::NotFoundError(absl::StrCat(
         command.run, " has no checkpoint yet: nothing to compare with"));
   }
-  MB_ASSIGN_OR_RETURN(ExperimentConfig config,
-                      LoadExperiment(folder.config()));
+  MB_ASSIGN_OR_RETURN(ExperimentConfig config, LoadExperiment(folder.config()));
   if (!command.backend.empty()) {
     config.backend.name = command.backend;
     config.source.RecordOption("backend", "--backend " + command.backend);
@@ -72,12 +71,11 @@ absl::StatusOr<int> Verify(const VerifyCommand& command) {
   const bool colors = Terminal::Of(1).colors;
   int differing = 0;
   for (const int64_t id : models) {
-    MB_ASSIGN_OR_RETURN(const VerifyReport report,
-                        VerifyModel(experiment, checkpoint, id,
-                                    opened.backend.get()));
+    MB_ASSIGN_OR_RETURN(
+        const VerifyReport report,
+        VerifyModel(experiment, checkpoint, id, opened.backend.get()));
     if (!report.equal) ++differing;
-    std::cout << DescribeModel(experiment, report.index)
-              << ", trained alone: "
+    std::cout << DescribeModel(experiment, report.index) << ", trained alone: "
               << Styled(report.text, report.equal ? "32" : "1;31", colors)
               << std::endl;
   }

@@ -145,14 +145,12 @@ DataConfig ReadData(TableReader* root, const std::string& folder) {
   data.path = table.String("path");
   if (table.ok() && data.path.empty()) table.Fail("path", "is empty");
   if (!data.path.empty()) {
-    data.path = (std::filesystem::path(folder) / data.path)
-                    .lexically_normal()
-                    .string();
+    data.path =
+        (std::filesystem::path(folder) / data.path).lexically_normal().string();
   }
   data.header = table.Bool("header", data.header);
   data.classification =
-      table.OneOf("task", {"classification", "regression"}) ==
-      "classification";
+      table.OneOf("task", {"classification", "regression"}) == "classification";
   data.label = ReadLabel(&table, data.header);
   if (data.classification && data.label.size() > 1) {
     table.Fail("label", "expected one column: the task is classification");
@@ -183,8 +181,9 @@ ModelConfig ReadModel(TableReader* root, bool grid) {
     }
     if (array == nullptr || array->empty() ||
         model.input.size() != array->size()) {
-      table.Fail("input", "expected an array of integers of at least 1, the "
-                          "shape of one row");
+      table.Fail("input",
+                 "expected an array of integers of at least 1, the "
+                 "shape of one row");
     }
   }
   model.layers = ReadLayers(&table, grid);
@@ -199,8 +198,9 @@ PopulationConfig ReadPopulation(TableReader* root) {
   const bool given = table.Find("models") != nullptr;
   population.models = table.Int("models", 0, given ? 1 : 0, kMaxModels);
   if (population.random && !given) {
-    table.Fail("models", "missing, expected an integer: a random search does "
-                         "not end by itself");
+    table.Fail("models",
+               "missing, expected an integer: a random search does "
+               "not end by itself");
   }
   table.Finish();
   return population;
@@ -230,10 +230,10 @@ std::string ReadLoss(TableReader* root, bool classification) {
   const std::string loss = root->String("loss", fitting);
   if (loss == fitting) return loss;
   if (loss == "cross_entropy" || loss == "mse") {
-    root->Fail("loss", absl::StrCat("is \"", loss, "\", expected \"", fitting,
-                                    "\": data.task is ",
-                                    classification ? "classification"
-                                                   : "regression"));
+    root->Fail("loss",
+               absl::StrCat("is \"", loss, "\", expected \"", fitting,
+                            "\": data.task is ",
+                            classification ? "classification" : "regression"));
   } else {
     root->Fail("loss",
                absl::StrCat("found \"", loss, "\"",
@@ -271,8 +271,8 @@ TrainConfig ReadTrain(TableReader* root, const DataConfig& data) {
                                       "\" is not implemented yet; expected "
                                       "\"freeze\""));
   } else if (on_nan != "freeze") {
-    table.Fail("on_nan", absl::StrCat("found \"", on_nan,
-                                      "\", expected \"freeze\""));
+    table.Fail("on_nan",
+               absl::StrCat("found \"", on_nan, "\", expected \"freeze\""));
   }
   table.Finish();
   return train;
@@ -335,8 +335,8 @@ absl::StatusOr<ExperimentConfig> LoadExperiment(
   std::stringstream text;
   if (in) text << in.rdbuf();
   if (!in) {
-    return absl::NotFoundError(absl::StrCat("cannot read ", path, ": ",
-                                            std::strerror(errno)));
+    return absl::NotFoundError(
+        absl::StrCat("cannot read ", path, ": ", std::strerror(errno)));
   }
   return ParseExperiment(text.str(), path, overrides);
 }

@@ -74,7 +74,7 @@ struct ModelConfig {
 };
 
 struct PopulationConfig {
-  int64_t models = 0;  // 0: as many as the grid has
+  int64_t models = 0;   // 0: as many as the grid has
   bool random = false;  // else a grid
 };
 

@@ -5,8 +5,7 @@ namespace modelbatch {
 const std::vector<LayerKind>& LayerKinds() {
   using Type = LayerAttribute::Type;
   static const auto* const kKinds = new std::vector<LayerKind>{
-      {"linear",
-       {{"out_features", Type::kInt, true}, {"bias", Type::kBool}}},
+      {"linear", {{"out_features", Type::kInt, true}, {"bias", Type::kBool}}},
       {"relu", {}},
       {"gelu", {{"approximate", Type::kString}}},
       {"tanh", {}},

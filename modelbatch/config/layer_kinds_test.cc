@@ -33,8 +33,7 @@ TEST(LayerKindsTest, AgreesWithInferLayout) {
     }
     const int input = Operator::kModelInput;
     ModelSpec spec({4});
-    spec.AddOperator({"",
-                      kind.kind,
+    spec.AddOperator({"", kind.kind,
                       kind.kind == "add" ? std::vector<int>{input, input}
                                          : std::vector<int>{input},
                       attributes});

@@ -25,8 +25,7 @@ std::string WithoutOwner(const absl::Status& status) {
 // Whether the layer's kind allows these attributes, whatever the graph.
 absl::Status CheckAlone(const std::string& kind, Attributes attributes) {
   ModelSpec spec({1});
-  spec.AddOperator(
-      {"", kind, {Operator::kModelInput}, std::move(attributes)});
+  spec.AddOperator({"", kind, {Operator::kModelInput}, std::move(attributes)});
   return InferLayout(spec).status();
 }
 
@@ -47,7 +46,8 @@ class LayerReader {
     layer.kind = ReadKind();
     if (!table_->ok()) return layer;
     ReadInputs(&layer);
-    for (const LayerAttribute& attribute : FindLayerKind(layer.kind)->attributes) {
+    for (const LayerAttribute& attribute :
+         FindLayerKind(layer.kind)->attributes) {
       ReadAttribute(attribute, &layer);
     }
     table_->Finish();
@@ -80,8 +80,7 @@ class LayerReader {
   std::string ReadSweptKind() {
     TableReader table = table_->Table("kind");
     const toml::node* values = table.Find("values");
-    const toml::array* array =
-        values == nullptr ? nullptr : values->as_array();
+    const toml::array* array = values == nullptr ? nullptr : values->as_array();
     table.Finish();
     std::vector<std::string> kinds;
     for (size_t i = 0; array != nullptr && i < array->size(); ++i) {
@@ -122,8 +121,9 @@ class LayerReader {
     }
     if (array == nullptr || array->empty() ||
         layer->inputs.size() != array->size()) {
-      table_->Fail("inputs", "expected an array of layer names, or \"input\" "
-                             "for the model's own input");
+      table_->Fail("inputs",
+                   "expected an array of layer names, or \"input\" "
+                   "for the model's own input");
     }
   }
 
@@ -132,9 +132,8 @@ class LayerReader {
     if (table_->Find(attribute.name) == nullptr) {
       if (attribute.required) {
         table_->Missing(attribute.name,
-                        absl::StrCat(attribute.type == Type::kInt
-                                         ? "an integer"
-                                         : "a value",
+                        absl::StrCat(attribute.type == Type::kInt ? "an integer"
+                                                                  : "a value",
                                      ": a ", layer->kind, " layer has it"));
       }
       return;
@@ -161,9 +160,8 @@ class LayerReader {
       return status.ok() ? status
                          : absl::InvalidArgumentError(WithoutOwner(status));
     };
-    layer->numbers[attribute.name] =
-        ReadSweep(table_, attribute.name, attribute.type == Type::kInt, grid_,
-                  check);
+    layer->numbers[attribute.name] = ReadSweep(
+        table_, attribute.name, attribute.type == Type::kInt, grid_, check);
   }
 
   TableReader* table_;
@@ -177,11 +175,10 @@ std::vector<LayerConfig> ReadLayers(TableReader* model, bool grid) {
   const toml::node* node = model->Find("layers");
   const toml::array* array = node == nullptr ? nullptr : node->as_array();
   if (array == nullptr || array->empty()) {
-    model->Fail("layers",
-                node == nullptr
-                    ? "missing, expected an array of layers such as "
-                      "{ kind = \"linear\", out_features = 64 }"
-                    : "expected an array of at least one layer");
+    model->Fail("layers", node == nullptr
+                              ? "missing, expected an array of layers such as "
+                                "{ kind = \"linear\", out_features = 64 }"
+                              : "expected an array of at least one layer");
     return layers;
   }
   const std::string path = model->PathOf("layers");

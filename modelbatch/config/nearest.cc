@@ -17,8 +17,8 @@ int EditDistance(const std::string& a, const std::string& b) {
     for (size_t j = 1; j <= b.size(); ++j) {
       const int replace = d[i - 1][j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
       d[i][j] = std::min({d[i - 1][j] + 1, d[i][j - 1] + 1, replace});
-      const bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] &&
-                           a[i - 2] == b[j - 1];
+      const bool swapped =
+          i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
       if (swapped) d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
     }
   }
@@ -27,12 +27,12 @@ int EditDistance(const std::string& a, const std::string& b) {
 
 std::string NearestName(const std::string& word,
                         const std::vector<std::string>& names) {
-  // Further than a third of the longer word is another word.
+  // Further than about a third of the longer word is another word.
   std::string nearest;
   int best = 0;
   for (const std::string& name : names) {
     const int limit =
-        std::max<int>(1, static_cast<int>(std::max(word.size(), name.size())) / 3);
+        (static_cast<int>(std::max(word.size(), name.size())) + 2) / 3;
     const int distance = EditDistance(word, name);
     if (distance > limit) continue;
     if (nearest.empty() || distance < best) {

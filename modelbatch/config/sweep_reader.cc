@@ -40,8 +40,8 @@ class Reader {
 
   double Expected(const toml::node& node, const std::string& path,
                   const std::string& what) {
-    table_->FailAt(path, absl::StrCat("expected ", what, ", found ",
-                                      DescribeToml(node)));
+    table_->FailAt(
+        path, absl::StrCat("expected ", what, ", found ", DescribeToml(node)));
     return 0;
   }
 
@@ -82,7 +82,8 @@ void ReadRange(bool grid, TableReader* table, Reader* reader, Sweep* sweep) {
         reader->Value(*node, table->PathOf(key));
   }
   sweep->log = table->OneOf("scale", {"linear", "log"}) == "log";
-  sweep->count = table->Int("count", 0, table->Find("count") ? 1 : 0, kMaxCount);
+  sweep->count =
+      table->Int("count", 0, table->Find("count") ? 1 : 0, kMaxCount);
   if (!table->ok()) return;
   if (sweep->min > sweep->max) {
     table->Fail("min", absl::StrCat("is ", sweep->min, ", above max, which is ",
@@ -92,8 +93,9 @@ void ReadRange(bool grid, TableReader* table, Reader* reader, Sweep* sweep) {
                                     ", expected a number above 0: the scale "
                                     "is logarithmic"));
   } else if (grid && sweep->count == 0) {
-    table->Fail("count", "missing: a grid needs how many values to take from "
-                         "a range");
+    table->Fail("count",
+                "missing: a grid needs how many values to take from "
+                "a range");
   }
 }
 

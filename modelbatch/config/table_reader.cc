@@ -112,8 +112,7 @@ TableReader TableReader::Table(const std::string& key) {
   return TableReader(table, PathOf(key), source_, status_);
 }
 
-void TableReader::Missing(const std::string& key,
-                          const std::string& expected) {
+void TableReader::Missing(const std::string& key, const std::string& expected) {
   if (table_ != nullptr) {
     for (const auto& [other, node] : *table_) {
       const std::string name(other.str());

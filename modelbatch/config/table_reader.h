@@ -1,6 +1,7 @@
 // Reads one TOML table key by key, with types and ranges checked, and refuses
 // what nobody asked for. The first error of a whole document is kept; after it
-// every read returns its default, so that a reader of structs needs no branches:
+// every read returns its default, so that a reader of structs needs no
+// branches:
 //
 //   absl::Status status;
 //   TableReader root(&document.root, "", &document.source, &status);
@@ -32,7 +33,9 @@ class TableReader {
   // `table` may be null: an empty one. All must outlive the reader.
   TableReader(const toml::table* table, std::string path,
               const ConfigSource* source, absl::Status* status)
-      : table_(table), path_(std::move(path)), source_(source),
+      : table_(table),
+        path_(std::move(path)),
+        source_(source),
         status_(status) {}
 
   const std::string& path() const { return path_; }

@@ -56,8 +56,8 @@ absl::StatusOr<toml::table> Parse(const std::string& text,
   const toml::parse_error& error = result.error();
   const toml::source_position at = error.source().begin;
   return absl::InvalidArgumentError(absl::StrCat(
-      file, ":", at.line, ":", at.column, ": not valid TOML: ",
-      FirstLine(std::string(error.description()))));
+      file, ":", at.line, ":", at.column,
+      ": not valid TOML: ", FirstLine(std::string(error.description()))));
 }
 
 // "model.layers[0].p" as steps; nullopt when malformed.
@@ -69,7 +69,8 @@ std::optional<std::vector<PathStep>> SplitPath(const std::string& path) {
       size_t index = 0;
       const char* end = path.data() + path.size();
       const auto [stop, error] = std::from_chars(&path[i] + 1, end, index);
-      if (steps.empty() || error != std::errc() || stop == end || *stop != ']') {
+      if (steps.empty() || error != std::errc() || stop == end ||
+          *stop != ']') {
         return std::nullopt;
       }
       steps.push_back(index);
@@ -122,15 +123,16 @@ class Override {
     if (equals == std::string::npos) {
       return Error("expected KEY=VALUE, as in --set optimizer.lr.max=0.3");
     }
-    const std::string path = std::string(
-        absl::StripAsciiWhitespace(text_.substr(0, equals)));
+    const std::string path =
+        std::string(absl::StripAsciiWhitespace(text_.substr(0, equals)));
     const std::optional<std::vector<PathStep>> steps = SplitPath(path);
     if (!steps) {
-      return Error(absl::StrCat("\"", path, "\" is not a key such as "
+      return Error(absl::StrCat("\"", path,
+                                "\" is not a key such as "
                                 "optimizer.lr or model.layers[0].p"));
     }
-    const std::string value = std::string(
-        absl::StripAsciiWhitespace(text_.substr(equals + 1)));
+    const std::string value =
+        std::string(absl::StripAsciiWhitespace(text_.substr(equals + 1)));
     toml::parse_result parsed = toml::parse(absl::StrCat("v = ", value));
     toml::table holder;
     if (parsed && parsed.table().size() == 1 && parsed.table().contains("v")) {

@@ -44,10 +44,10 @@ std::string Bool(bool value) { return value ? "true" : "false"; }
 
 std::string SweepToToml(const Sweep& sweep) {
   if (sweep.kind == Sweep::Kind::kRange) {
-    std::string out = absl::StrCat(
-        "{ min = ", Number(sweep.min, sweep.integer),
-        ", max = ", Number(sweep.max, sweep.integer), ", scale = ",
-        sweep.log ? "\"log\"" : "\"linear\"");
+    std::string out =
+        absl::StrCat("{ min = ", Number(sweep.min, sweep.integer),
+                     ", max = ", Number(sweep.max, sweep.integer),
+                     ", scale = ", sweep.log ? "\"log\"" : "\"linear\"");
     if (sweep.count > 0) absl::StrAppend(&out, ", count = ", sweep.count);
     return out + " }";
   }
@@ -143,7 +143,8 @@ std::string ExperimentToToml(const ExperimentConfig& config) {
   line("header = ", Bool(data.header));
   line("label = ", LabelToToml(data.label));
   line("scale = ", Float(data.scale));
-  line("task = ", data.classification ? "\"classification\"" : "\"regression\"");
+  line("task = ",
+       data.classification ? "\"classification\"" : "\"regression\"");
 
   line("\n[data.split]");
   line("train = ", Float(data.split.train));

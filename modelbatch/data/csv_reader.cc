@@ -148,8 +148,8 @@ class CsvParser {
                                   " columns"));
       }
       if (is_label_[column]) {
-        return Error(absl::StrCat("column ", column + 1,
-                                  " is a label more than once"));
+        return Error(
+            absl::StrCat("column ", column + 1, " is a label more than once"));
       }
       is_label_[column] = true;
       labels_.push_back(column);
@@ -170,8 +170,8 @@ class CsvParser {
     const auto [stop, error] = std::from_chars(text.data(), end, value);
     if (text.empty()) return ColumnError(column, "is empty, expected a number");
     if (stop != end || error == std::errc::invalid_argument) {
-      return ColumnError(column, absl::StrCat(Shown(fields_[column]),
-                                              " is not a number"));
+      return ColumnError(
+          column, absl::StrCat(Shown(fields_[column]), " is not a number"));
     }
     if (error == std::errc::result_out_of_range || !std::isfinite(value)) {
       return ColumnError(column, absl::StrCat(Shown(fields_[column]),
@@ -197,9 +197,10 @@ class CsvParser {
                                               " is not an integer"));
     }
     if (value < 0 || value >= kMaxClasses) {
-      return ColumnError(column, absl::StrCat("label ", Shown(fields_[column]),
-                                              " is out of range, expected 0 to ",
-                                              kMaxClasses - 1));
+      return ColumnError(
+          column,
+          absl::StrCat("label ", Shown(fields_[column]),
+                       " is out of range, expected 0 to ", kMaxClasses - 1));
     }
     classes_.push_back(static_cast<int64_t>(value));
     return absl::OkStatus();

@@ -20,10 +20,10 @@
 namespace modelbatch {
 
 struct CsvOptions {
-  bool header = false;               // the first line has names
+  bool header = false;  // the first line has names
   std::vector<ColumnRef> label = {ColumnRef{-1, ""}};
-  bool classes = true;               // labels are class indices from 0
-  double scale = 1;                  // features are multiplied by it
+  bool classes = true;  // labels are class indices from 0
+  double scale = 1;     // features are multiplied by it
 };
 
 // NotFound when the file can not be read; InvalidArgument for what is in it:

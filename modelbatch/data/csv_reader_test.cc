@@ -43,7 +43,8 @@ TEST(ParseCsvTest, ToleratesHowItIsWritten) {
   for (const char* text :
        {"1,2,0\n3,4,1\n", "1,2,0\n3,4,1", "1,2,0\r\n3,4,1\r\n",
         " 1 ,\t2, 0 \n\n  \n+3,4,1.0\n", "\"1\",\"2\",0\n3,\"4\" ,1",
-        "\xEF\xBB\xBF" "1,2,0\n3,4,1\n"}) {
+        "\xEF\xBB\xBF"
+        "1,2,0\n3,4,1\n"}) {
     const auto table = ParseCsv(text, "d.csv", {});
     ASSERT_TRUE(table.ok()) << table.status() << " in " << text;
     EXPECT_EQ(Values(table->features), (std::vector<float>{1, 2, 3, 4}));

@@ -18,8 +18,8 @@ std::vector<int64_t> Apportion(int64_t total,
     // 0.15 * 20 is 2.9999999999999996: noise is not a remainder.
     const double exact = static_cast<double>(total) * (fraction / sum);
     const double rounded = std::round(exact);
-    const double quota = std::abs(exact - rounded) < 1e-9 * total ? rounded
-                                                                  : exact;
+    const double quota =
+        std::abs(exact - rounded) < 1e-9 * total ? rounded : exact;
     sizes.push_back(static_cast<int64_t>(std::floor(quota)));
     remainders.push_back(quota - std::floor(quota));
   }
@@ -28,7 +28,8 @@ std::vector<int64_t> Apportion(int64_t total,
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
     return remainders[a] > remainders[b] + 1e-9;
   });
-  int64_t left = total - std::accumulate(sizes.begin(), sizes.end(), int64_t{0});
+  int64_t left =
+      total - std::accumulate(sizes.begin(), sizes.end(), int64_t{0});
   for (size_t i = 0; left > 0; i = (i + 1) % order.size()) {
     if (fractions[order[i]] <= 0) continue;
     ++sizes[order[i]];
@@ -44,9 +45,8 @@ absl::StatusOr<Split> SplitRows(const DataTable& table,
                                      fractions.test};
   for (double part : parts) {
     if (!(part >= 0 && part <= 1)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("a part of the split is ", part,
-                       ", expected a number from 0 to 1"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "a part of the split is ", part, ", expected a number from 0 to 1"));
     }
   }
   const double sum = parts[0] + parts[1] + parts[2];
@@ -59,8 +59,7 @@ absl::StatusOr<Split> SplitRows(const DataTable& table,
         "a stratified split needs class labels as targets");
   }
   // Without classes all rows are of one.
-  std::vector<std::vector<int32_t>> groups(
-      stratified ? table.num_classes : 1);
+  std::vector<std::vector<int32_t>> groups(stratified ? table.num_classes : 1);
   for (int32_t row :
        RandomPermutation(table.rows(), seed, RandomPurpose::kSplit, 0)) {
     const int64_t group = stratified ? table.targets.data<int64_t>()[row] : 0;

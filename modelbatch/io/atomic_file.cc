@@ -39,7 +39,8 @@ absl::Status SyncFolder(const std::string& folder) {
   const int result = fsync(fd);
   absl::Status status;
   // Some file systems have no folders to sync.
-  if (result != 0 && errno != EINVAL) status = SystemError("cannot sync", folder);
+  if (result != 0 && errno != EINVAL)
+    status = SystemError("cannot sync", folder);
   close(fd);
   return status;
 }

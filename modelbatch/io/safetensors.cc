@@ -49,8 +49,8 @@ std::optional<DType> ParseFileType(const std::string& text) {
 
 bool IsKnownFileType(const std::string& text) {
   static const auto* const kOthers = new std::set<std::string>{
-      "BOOL", "F4",   "F6_E2M3", "F6_E3M2", "U16",  "I8",     "I16",    "U32",
-      "U64",  "F16",  "BF16",    "F8_E5M2", "F8_E4M3", "F8_E8M0", "C64"};
+      "BOOL", "F4",  "F6_E2M3", "F6_E3M2", "U16",     "I8",      "I16", "U32",
+      "U64",  "F16", "BF16",    "F8_E5M2", "F8_E4M3", "F8_E8M0", "C64"};
   return kOthers->count(text) > 0;
 }
 
@@ -187,9 +187,9 @@ class Reader {
     const std::string type = dtype.get<std::string>();
     const std::optional<DType> known = ParseFileType(type);
     if (!known && IsKnownFileType(type)) {
-      return absl::UnimplementedError(absl::StrCat(
-          file_, ": tensor \"", name, "\": dtype ", type,
-          " is not supported, expected F32, F64, I32, I64 or U8"));
+      return absl::UnimplementedError(
+          absl::StrCat(file_, ": tensor \"", name, "\": dtype ", type,
+                       " is not supported, expected F32, F64, I32, I64 or U8"));
     }
     if (!known) return TensorError(name, absl::StrCat("no dtype ", type));
     entry.dtype = *known;
@@ -206,8 +206,8 @@ class Reader {
   }
 
   // Returns the size in bytes.
-  absl::StatusOr<uint64_t> ReadShape(const std::string& name,
-                                     const Json& value, Entry* entry) const {
+  absl::StatusOr<uint64_t> ReadShape(const std::string& name, const Json& value,
+                                     Entry* entry) const {
     // More dimensions than any tensor has.
     constexpr size_t kMaxRank = 64;
     if (!value.is_array() || value.size() > kMaxRank) {
@@ -248,9 +248,9 @@ class Reader {
       return TensorError(name, "data_offsets decrease");
     }
     if (entry->end > DataSize()) {
-      return TensorError(name, absl::StrCat("ends at byte ", entry->end,
-                                            " of the data, which has ",
-                                            DataSize()));
+      return TensorError(name,
+                         absl::StrCat("ends at byte ", entry->end,
+                                      " of the data, which has ", DataSize()));
     }
     return absl::OkStatus();
   }
@@ -314,9 +314,9 @@ absl::StatusOr<std::string> BuildHeader(
   text.resize((text.size() + kLengthBytes - 1) / kLengthBytes * kLengthBytes,
               ' ');
   if (text.size() > kMaxHeader) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "cannot write ", path, ": the header would have ", text.size(),
-        " bytes, the format allows ", kMaxHeader));
+    return absl::InvalidArgumentError(
+        absl::StrCat("cannot write ", path, ": the header would have ",
+                     text.size(), " bytes, the format allows ", kMaxHeader));
   }
   return text;
 }

@@ -57,9 +57,9 @@ TEST(SafetensorsTest, WritesTheFormat) {
   const Tensor b = Tensor::FromVector<int64_t>({3}, {});
   const Tensor c = Tensor::FromVector<uint8_t>({5, 6, 7}, {3});
   const std::string path = TempPath("format.safetensors");
-  ASSERT_TRUE(WriteSafetensors(path, {{"c", &c}, {"b", &b}, {"a", &a}},
-                               {{"k", "v"}})
-                  .ok());
+  ASSERT_TRUE(
+      WriteSafetensors(path, {{"c", &c}, {"b", &b}, {"a", &a}}, {{"k", "v"}})
+          .ok());
   std::string header =
       R"({"__metadata__":{"k":"v"},)"
       R"("b":{"dtype":"I64","shape":[],"data_offsets":[0,8]},)"
@@ -97,8 +97,8 @@ TEST(SafetensorsTest, RoundTrip) {
     const Tensor& read = file->tensors.at(names[i]);
     EXPECT_EQ(read.dtype(), tensors[i].dtype());
     EXPECT_EQ(read.shape(), tensors[i].shape());
-    EXPECT_EQ(
-        std::memcmp(read.raw(), tensors[i].raw(), tensors[i].byte_size()), 0);
+    EXPECT_EQ(std::memcmp(read.raw(), tensors[i].raw(), tensors[i].byte_size()),
+              0);
   }
 }
 
@@ -171,16 +171,15 @@ TEST(SafetensorsTest, ErrorsNameFileAndTensor) {
 }
 
 TEST(SafetensorsTest, HeaderLength) {
-  EXPECT_THAT(
-      std::string(ParseSafetensors("1234567", "m").status().message()),
-      HasSubstr("it has 7 bytes, too few for the header's length"));
+  EXPECT_THAT(std::string(ParseSafetensors("1234567", "m").status().message()),
+              HasSubstr("it has 7 bytes, too few for the header's length"));
   std::string huge(8, '\xff');
   EXPECT_THAT(std::string(ParseSafetensors(huge, "m").status().message()),
               HasSubstr("expected at most 100000000"));
-  EXPECT_THAT(
-      std::string(
-          ParseSafetensors(File("{}", "").substr(0, 9), "m").status().message()),
-      HasSubstr("a header of 2 bytes, but only 1 are there"));
+  EXPECT_THAT(std::string(ParseSafetensors(File("{}", "").substr(0, 9), "m")
+                              .status()
+                              .message()),
+              HasSubstr("a header of 2 bytes, but only 1 are there"));
 }
 
 // A file cut anywhere is an error, never a crash and never a tensor.
@@ -188,7 +187,8 @@ TEST(SafetensorsTest, EveryTruncationIsAnError) {
   const Tensor a = Tensor::FromVector<float>({1, 2, 3}, {3});
   const Tensor b = Tensor::FromVector<int64_t>({3}, {});
   const std::string path = TempPath("cut.safetensors");
-  ASSERT_TRUE(WriteSafetensors(path, {{"a", &a}, {"b", &b}}, {{"k", "v"}}).ok());
+  ASSERT_TRUE(
+      WriteSafetensors(path, {{"a", &a}, {"b", &b}}, {{"k", "v"}}).ok());
   const std::string bytes = *ReadFile(path);
   ASSERT_TRUE(ParseSafetensors(bytes, "m").ok());
   for (size_t size = 0; size < bytes.size(); ++size) {
@@ -202,7 +202,8 @@ TEST(SafetensorsTest, SurvivesEveryByteFlip) {
   const Tensor a = Tensor::FromVector<float>({1, 2, 3}, {3});
   const Tensor b = Tensor::FromVector<int64_t>({3}, {1, 1});
   const std::string path = TempPath("flip.safetensors");
-  ASSERT_TRUE(WriteSafetensors(path, {{"a", &a}, {"b", &b}}, {{"k", "v"}}).ok());
+  ASSERT_TRUE(
+      WriteSafetensors(path, {{"a", &a}, {"b", &b}}, {{"k", "v"}}).ok());
   const std::string bytes = *ReadFile(path);
   for (size_t i = 0; i < bytes.size(); ++i) {
     for (int bit = 0; bit < 256; ++bit) {

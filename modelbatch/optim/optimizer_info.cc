@@ -68,7 +68,7 @@ absl::StatusOr<const OptimizerInfo*> FindOptimizer(const std::string& kind) {
     if (info.kind == kind) return &info;
     kinds.push_back(info.kind);
   }
-  return absl::NotFoundError(absl::StrCat(
+  return absl::InvalidArgumentError(absl::StrCat(
       "no optimizer \"", kind, "\"; there are: ", absl::StrJoin(kinds, ", ")));
 }
 

@@ -31,7 +31,7 @@ struct OptimizerInfo {
   const HyperParameter* Find(const std::string& name) const;
 };
 
-// NotFound lists the optimizers there are.
+// InvalidArgument lists the optimizers there are.
 absl::StatusOr<const OptimizerInfo*> FindOptimizer(const std::string& kind);
 
 }  // namespace modelbatch

@@ -55,7 +55,7 @@ TEST(Optimizer, RefusesBadValuesByModelAndName) {
   expect("sgd", {{"nesterov", 1}}, "nesterov needs momentum above 0");
   expect("sgd", {{"nesterov", 0.5}, {"momentum", 0.9}}, "nesterov is 0.5");
   EXPECT_EQ(Optimizer::Create("adamm", {}, {}).status().code(),
-            absl::StatusCode::kNotFound);
+            absl::StatusCode::kInvalidArgument);
 }
 
 TEST(Optimizer, SetChangesOneModelAndKeepsTheOldValueOnError) {

@@ -11,6 +11,7 @@
 #include <map>
 #include <mutex>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "modelbatch/plugin/adapter.h"
@@ -23,18 +24,6 @@
 
 namespace modelbatch {
 namespace {
-
-// By real path. Never destroyed, as the plugins are never unloaded: some
-// libraries below them (drivers, OpenMP) do not survive that.
-struct Registry {
-  std::mutex mutex;
-  std::map<std::string, std::shared_ptr<Plugin>> plugins;
-};
-
-Registry& GlobalRegistry() {
-  static Registry* const registry = new Registry;
-  return *registry;
-}
 
 // What one plugin is told about the host. A plugin may keep the pointer: it is
 // never freed.
@@ -57,6 +46,19 @@ struct HostRecord {
   const std::string path;
   MB_HostApi api = {};
 };
+
+// Never destroyed, as the plugins are never unloaded: some libraries below them
+// (drivers, OpenMP) do not survive that.
+struct Registry {
+  std::mutex mutex;
+  std::map<std::string, std::shared_ptr<Plugin>> plugins;  // by real path
+  std::vector<std::unique_ptr<HostRecord>> hosts;
+};
+
+Registry& GlobalRegistry() {
+  static Registry* const registry = new Registry;
+  return *registry;
+}
 
 absl::Status WithPath(const absl::Status& status, const std::string& path) {
   return absl::Status(status.code(),
@@ -93,7 +95,8 @@ absl::Status CheckFile(const std::string& path) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<const MB_PluginApi*> Open(const std::string& path) {
+absl::StatusOr<const MB_PluginApi*> Open(const std::string& path,
+                                         Registry* registry) {
   MB_RETURN_IF_ERROR(CheckFile(path));
   // Never closed, also not when a check below fails.
   void* const library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
@@ -111,7 +114,8 @@ absl::StatusOr<const MB_PluginApi*> Open(const std::string& path) {
   }
   const MB_PluginApi* api = nullptr;
   try {
-    api = get_api(&(new HostRecord(path))->api);
+    registry->hosts.push_back(std::make_unique<HostRecord>(path));
+    api = get_api(&registry->hosts.back()->api);
   } catch (...) {
     return absl::InternalError(
         absl::StrCat(MB_GET_PLUGIN_API_SYMBOL, " threw a C++ exception"));
@@ -147,7 +151,7 @@ absl::StatusOr<std::shared_ptr<Plugin>> LoadPlugin(const std::string& path) {
       it != registry.plugins.end()) {
     return it->second;
   }
-  const absl::StatusOr<const MB_PluginApi*> api = Open(*real);
+  const absl::StatusOr<const MB_PluginApi*> api = Open(*real, &registry);
   if (!api.ok()) return WithPath(api.status(), *real);
   auto plugin = std::make_shared<Plugin>(*api, *real);
   registry.plugins.emplace(*real, plugin);

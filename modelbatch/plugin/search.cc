@@ -66,6 +66,7 @@ SearchEnvironment SearchEnvironment::Current() {
   result.plugin_path = GetEnvironment(kPathVariable);
   result.runfiles_dir = GetEnvironment("RUNFILES_DIR");
   result.test_srcdir = GetEnvironment("TEST_SRCDIR");
+  result.workspace = GetEnvironment("BUILD_WORKSPACE_DIRECTORY");
   return result;
 }
 
@@ -90,6 +91,9 @@ std::vector<std::string> PluginFolders(const SearchEnvironment& environment) {
   }
   if (!environment.runfiles_dir.empty()) add(environment.runfiles_dir + below);
   if (!environment.test_srcdir.empty()) add(environment.test_srcdir + below);
+  if (!environment.workspace.empty()) {
+    add(environment.workspace + "/bazel-bin/plugins");
+  }
   if (!executable.empty()) {
     add((fs::path(home).parent_path() / "lib").string() + below);
   }

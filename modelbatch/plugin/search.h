@@ -5,7 +5,9 @@
 //   3. <executable>.runfiles/modelbatch/plugins,
 //      $RUNFILES_DIR/modelbatch/plugins, $TEST_SRCDIR/modelbatch/plugins
 //      (programs and tests that Bazel runs)
-//   4. <folder of the executable>/../lib/modelbatch/plugins (an installation)
+//   4. $BUILD_WORKSPACE_DIRECTORY/bazel-bin/plugins (`bazel run`: what was
+//      built beside it)
+//   5. <folder of the executable>/../lib/modelbatch/plugins (an installation)
 //
 // A folder F holds the backend <name> as F/libmodelbatch_<name>.so or as
 // F/<name>/libmodelbatch_<name>.so. The first found is used.
@@ -25,6 +27,7 @@ struct SearchEnvironment {
   std::string plugin_path;   // $MODELBATCH_PLUGIN_PATH
   std::string runfiles_dir;  // $RUNFILES_DIR
   std::string test_srcdir;   // $TEST_SRCDIR
+  std::string workspace;     // $BUILD_WORKSPACE_DIRECTORY
 
   // Of this process, now.
   static SearchEnvironment Current();

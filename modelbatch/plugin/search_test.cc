@@ -45,10 +45,12 @@ TEST_F(SearchTest, TheStatedFoldersInTheStatedOrder) {
   environment.plugin_path = "/a:/b/c";
   environment.runfiles_dir = "/run";
   environment.test_srcdir = "/test";
+  environment.workspace = "/home/me/project";
   EXPECT_THAT(PluginFolders(environment),
               ElementsAre("/a", "/b/c", "/opt/mb/bin/plugins",
                           "/opt/mb/bin/train.runfiles/modelbatch/plugins",
                           "/run/modelbatch/plugins", "/test/modelbatch/plugins",
+                          "/home/me/project/bazel-bin/plugins",
                           "/opt/mb/lib/modelbatch/plugins"));
 }
 

@@ -37,8 +37,8 @@ std::vector<Field> ListFields(const ExperimentConfig& config,
   for (const HyperParameter& h : optimizer.hyper_parameters) {
     const auto it = config.optimizer.numbers.find(h.name);
     if (it != config.optimizer.numbers.end()) {
-      fields.push_back({absl::StrCat("optimizer.", h.name), h.name,
-                        &it->second});
+      fields.push_back(
+          {absl::StrCat("optimizer.", h.name), h.name, &it->second});
     }
   }
   for (size_t i = 0; i < config.model.layers.size(); ++i) {
@@ -61,10 +61,9 @@ std::vector<SweptField> SweptFields(const std::vector<Field>& fields) {
     SweptField out;
     out.path = field.path;
     out.integer = field.sweep->integer;
-    out.label = uses[field.name] == 1 ? field.name
-                : absl::StartsWith(field.path, "model.")
-                    ? field.path.substr(6)
-                    : field.path;
+    out.label = uses[field.name] == 1                    ? field.name
+                : absl::StartsWith(field.path, "model.") ? field.path.substr(6)
+                                                         : field.path;
     swept.push_back(std::move(out));
   }
   return swept;
@@ -75,9 +74,9 @@ absl::Status CheckDistinct(const ExperimentConfig& config, const Field& field,
   const std::set<double> distinct(values.begin(), values.end());
   if (distinct.size() == values.size()) return absl::OkStatus();
   return config.source.Error(
-      field.path, absl::StrCat("gives only ", distinct.size(),
-                               " different values out of ", values.size(),
-                               ", expected each to differ"));
+      field.path,
+      absl::StrCat("gives only ", distinct.size(), " different values out of ",
+                   values.size(), ", expected each to differ"));
 }
 
 // Sets the values of the swept fields for every model of a grid.
@@ -95,8 +94,8 @@ absl::Status FillGrid(const ExperimentConfig& config,
     product *= static_cast<int64_t>(values.back().size());
     if (product > kMaxModels) {
       return config.source.Error(
-          field.path, absl::StrCat("the grid has more than ", kMaxModels,
-                                   " combinations"));
+          field.path,
+          absl::StrCat("the grid has more than ", kMaxModels, " combinations"));
     }
   }
   const int64_t wanted = config.population.models;
@@ -164,7 +163,8 @@ absl::StatusOr<std::vector<int>> ResolveInputs(const ExperimentConfig& config,
 std::string BlamedPath(const ModelSpec& spec, const std::string& message) {
   for (size_t i = 0; i < spec.operators().size(); ++i) {
     const Operator& op = spec.operators()[i];
-    if (!absl::StartsWith(message, absl::StrCat("operator \"", op.name, "\" ("))) {
+    if (!absl::StartsWith(message,
+                          absl::StrCat("operator \"", op.name, "\" ("))) {
       continue;
     }
     for (const auto& [name, value] : op.attributes) {
@@ -189,12 +189,48 @@ absl::StatusOr<Shape> InputShape(const ExperimentConfig& config,
   }
   if (elements != NumElements(row_shape)) {
     return config.source.Error(
-        "model.input",
-        absl::StrCat("found ", ShapeToString(config.model.input),
-                     ", but a row of the data has ", NumElements(row_shape),
-                     " features"));
+        "model.input", absl::StrCat("found ", ShapeToString(config.model.input),
+                                    ", but a row of the data has ",
+                                    NumElements(row_shape), " features"));
   }
   return config.model.input;
+}
+
+// The value of every field, fixed or swept, for one model; by its path.
+using Values = std::map<std::string, double>;
+
+Values ValuesOf(const std::vector<Field>& fields,
+                const std::vector<SweptField>& swept, int64_t model) {
+  Values values;
+  for (const Field& field : fields) {
+    if (field.sweep->kind == Sweep::Kind::kFixed) {
+      values[field.path] = field.sweep->values[0];
+    }
+  }
+  for (const SweptField& field : swept) {
+    values[field.path] = field.values[model];
+  }
+  return values;
+}
+
+ModelSpec BuildSpec(const ExperimentConfig& config, const Shape& input,
+                    const std::vector<std::vector<int>>& inputs,
+                    const Values& values) {
+  ModelSpec spec(input);
+  for (size_t i = 0; i < config.model.layers.size(); ++i) {
+    const LayerConfig& layer = config.model.layers[i];
+    Operator op{layer.name, layer.kind, inputs[i], layer.attributes};
+    for (const auto& [name, sweep] : layer.numbers) {
+      const double value = values.at(absl::StrCat(LayerPath(i), ".", name));
+      if (sweep.integer) {
+        op.attributes[name] = static_cast<int64_t>(value);
+      } else {
+        op.attributes[name] = value;
+      }
+    }
+    spec.AddOperator(std::move(op));
+  }
+  return spec;
 }
 
 }  // namespace
@@ -212,42 +248,19 @@ absl::StatusOr<Population> ExpandPopulation(const ExperimentConfig& config,
   } else {
     MB_RETURN_IF_ERROR(FillGrid(config, fields, &population.fields));
   }
-  int64_t models = config.population.models;
-  if (!population.fields.empty()) {
-    models = static_cast<int64_t>(population.fields[0].values.size());
-  }
-  models = std::max<int64_t>(models, 1);
-
+  const int64_t models =
+      population.fields.empty()
+          ? std::max<int64_t>(config.population.models, 1)
+          : static_cast<int64_t>(population.fields[0].values.size());
   std::vector<std::vector<int>> inputs;
   for (size_t i = 0; i < config.model.layers.size(); ++i) {
     MB_ASSIGN_OR_RETURN(std::vector<int> resolved, ResolveInputs(config, i));
     inputs.push_back(std::move(resolved));
   }
-
   for (int64_t id = 0; id < models; ++id) {
-    std::map<std::string, double> swept;
-    for (const SweptField& field : population.fields) {
-      swept[field.path] = field.values[id];
-    }
-    const auto value_of = [&swept](const std::string& path,
-                                   const Sweep& sweep) {
-      return sweep.kind == Sweep::Kind::kFixed ? sweep.values[0] : swept[path];
-    };
-    ModelInstance model{id, DeriveSeed(config.seed, id), ModelSpec(input)};
-    for (size_t i = 0; i < config.model.layers.size(); ++i) {
-      const LayerConfig& layer = config.model.layers[i];
-      Operator op{layer.name, layer.kind, inputs[i], layer.attributes};
-      for (const auto& [name, sweep] : layer.numbers) {
-        const double value =
-            value_of(absl::StrCat(LayerPath(i), ".", name), sweep);
-        if (sweep.integer) {
-          op.attributes[name] = static_cast<int64_t>(value);
-        } else {
-          op.attributes[name] = value;
-        }
-      }
-      model.spec.AddOperator(std::move(op));
-    }
+    const Values values = ValuesOf(fields, population.fields, id);
+    ModelInstance model{id, DeriveSeed(config.seed, id),
+                        BuildSpec(config, input, inputs, values)};
     absl::StatusOr<Layout> layout = InferLayout(model.spec);
     if (!layout.ok()) {
       const std::string message(layout.status().message());
@@ -257,16 +270,16 @@ absl::StatusOr<Population> ExpandPopulation(const ExperimentConfig& config,
     }
     OptimizerConfig optimizer;
     for (const auto& [name, sweep] : config.optimizer.numbers) {
-      optimizer[name] = value_of(absl::StrCat("optimizer.", name), sweep);
+      optimizer[name] = values.at(absl::StrCat("optimizer.", name));
     }
     population.models.push_back(std::move(model));
     population.layouts.push_back(*std::move(layout));
     population.optimizers.push_back(std::move(optimizer));
   }
-  if (absl::Status status = Optimizer::Create(config.optimizer.kind, {},
-                                              population.optimizers)
-                                .status();
-      !status.ok()) {
+  const absl::Status status =
+      Optimizer::Create(config.optimizer.kind, {}, population.optimizers)
+          .status();
+  if (!status.ok()) {
     return config.source.Error("optimizer", std::string(status.message()));
   }
   return population;

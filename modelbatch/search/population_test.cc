@@ -96,9 +96,8 @@ TEST(ExpandPopulationTest, NothingSweptGivesReplicas) {
 // A model of a random search stays itself when the population grows or another
 // field is swept as well.
 TEST(ExpandPopulationTest, RandomDrawsAreIndependent) {
-  const auto few =
-      Expand(kConfig, {"population={search=\"random\", models=4}",
-                       "model.layers[2].p=0.2"});
+  const auto few = Expand(kConfig, {"population={search=\"random\", models=4}",
+                                    "model.layers[2].p=0.2"});
   const auto many =
       Expand(kConfig, {"population={search=\"random\", models=9}"});
   ASSERT_TRUE(few.ok()) << few.status();

@@ -80,7 +80,8 @@ TEST(RandomValueTest, IntegersReachBothEndsEvenly) {
     ++counts[static_cast<int>(value)];
   }
   // Binomial, p = 1/3: standard deviation 36.5.
-  for (int value = 1; value <= 3; ++value) EXPECT_NEAR(counts[value], 2000, 183);
+  for (int value = 1; value <= 3; ++value)
+    EXPECT_NEAR(counts[value], 2000, 183);
 }
 
 TEST(RandomValueTest, TakesEveryListedValue) {

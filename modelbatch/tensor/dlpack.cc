@@ -4,6 +4,7 @@
 #include <cstring>
 #include <limits>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -159,7 +160,10 @@ struct Exported {
 
 absl::StatusOr<Tensor> TensorFromDLPack(MB_DLManagedTensor* managed,
                                         std::string_view name) {
-  if (managed == nullptr) return Refuse(name, "is NULL, expected a tensor");
+  if (managed == nullptr) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(std::string(name), " is NULL, expected a tensor"));
+  }
   // From here on every way out lets go of `managed`.
   std::shared_ptr<void> owner(managed, [](MB_DLManagedTensor* tensor) {
     if (tensor->deleter != nullptr) tensor->deleter(tensor);

@@ -21,7 +21,8 @@ class Writer {
  public:
   template <typename T>
   void AddVector(const std::string& name, const std::vector<T>& values) {
-    Add(name, Tensor::FromVector(values, {static_cast<int64_t>(values.size())}));
+    Add(name,
+        Tensor::FromVector(values, {static_cast<int64_t>(values.size())}));
   }
   void Add(const std::string& name, Tensor tensor) {
     tensors_.push_back(std::move(tensor));
@@ -346,13 +347,13 @@ absl::StatusOr<Checkpoint> ReadCheckpoint(const std::string& path) {
 absl::Status CheckBelongs(const Checkpoint& checkpoint,
                           const Experiment& experiment) {
   if (checkpoint.data_fingerprint != experiment.data_fingerprint) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "the data has changed since the checkpoint: ",
-        experiment.config.data.path));
+    return absl::FailedPreconditionError(
+        absl::StrCat("the data has changed since the checkpoint: ",
+                     experiment.config.data.path));
   }
-  bool same = checkpoint.ids.size() == experiment.population.models.size() &&
-              checkpoint.config_fingerprint ==
-                  ConfigFingerprint(experiment.config);
+  bool same =
+      checkpoint.ids.size() == experiment.population.models.size() &&
+      checkpoint.config_fingerprint == ConfigFingerprint(experiment.config);
   for (size_t i = 0; same && i < checkpoint.ids.size(); ++i) {
     same = checkpoint.ids[i] == experiment.population.models[i].id;
   }

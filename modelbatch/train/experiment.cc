@@ -106,9 +106,9 @@ absl::Status CheckCapabilities(const Experiment& experiment,
       return absl::OkStatus();
     }
     return config.source.Error(
-        path, absl::StrCat("backend \"", config.backend.name, "\" lacks the ",
-                           what, " \"", name, "\"; it has: ",
-                           absl::StrJoin(there, ", ")));
+        path,
+        absl::StrCat("backend \"", config.backend.name, "\" lacks the ", what,
+                     " \"", name, "\"; it has: ", absl::StrJoin(there, ", ")));
   };
   for (size_t i = 0; i < config.model.layers.size(); ++i) {
     MB_RETURN_IF_ERROR(check(absl::StrCat("model.layers[", i, "].kind"),

@@ -1,5 +1,6 @@
 #include "modelbatch/train/experiment.h"
 
+#include <filesystem>
 #include <fstream>
 #include <string>
 #include <vector>
@@ -23,7 +24,8 @@ std::string ErrorOf(const std::vector<std::string>& overrides) {
 }
 
 std::string WriteCsv(const std::string& name, const std::string& text) {
-  const std::string path = ::testing::TempDir() + "/" + name;
+  const std::string path =
+      (std::filesystem::path(::testing::TempDir()) / name).string();
   std::ofstream(path) << text;
   return path;
 }
@@ -58,9 +60,10 @@ TEST(PrepareExperimentTest, ErrorsNameConfigAndData) {
                         "expected 0 to 1: the model has 2 outputs"));
   EXPECT_THAT(ErrorOf({"model.layers[3].out_features=2"}),
               StartsWith("blobs.toml:4:1: data.path: "));
+  // 40 rows a class: 39.2, 0.4 and 0.4, of which validation gets the row left.
   EXPECT_EQ(ErrorOf({"data.split={train=0.98, validation=0.01, test=0.01}"}),
             "--set data.split={train=0.98, validation=0.01, test=0.01}: "
-            "data.split: the validation part, 0.01 of 120 rows, is empty, "
+            "data.split: the test part, 0.01 of 120 rows, is empty, "
             "expected at least one row");
   EXPECT_EQ(ErrorOf({"data.task=regression", "data.label=[0, 1]"}),
             "blobs.toml:14:3: model.layers[3]: model 0 has 3 outputs, expected "

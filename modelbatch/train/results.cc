@@ -60,8 +60,7 @@ Json ModelJson(const Experiment& experiment, const TrainState& state,
   json["validation_accuracy"] =
       Finite(Accuracy(record.best_validation, split.validation.size()));
   json["test_loss"] = Finite(record.best_test.loss);
-  json["test_accuracy"] =
-      Finite(Accuracy(record.best_test, split.test.size()));
+  json["test_accuracy"] = Finite(Accuracy(record.best_test, split.test.size()));
   return json;
 }
 
@@ -129,9 +128,8 @@ std::string ResultsCsv(const Experiment& experiment, const TrainState& state) {
                   "test_loss,test_accuracy\n");
   for (int i = 0; i < population.size(); ++i) {
     const ModelRecord& record = state.models[i];
-    std::vector<std::string> fields = {
-        absl::StrCat(population.models[i].id),
-        absl::StrCat(population.models[i].seed)};
+    std::vector<std::string> fields = {absl::StrCat(population.models[i].id),
+                                       absl::StrCat(population.models[i].seed)};
     for (const SweptField& field : population.fields) {
       fields.push_back(NumberText(field.values[i]));
     }
@@ -142,8 +140,7 @@ std::string ResultsCsv(const Experiment& experiment, const TrainState& state) {
     fields.push_back(
         NumberText(Accuracy(record.best_validation, split.validation.size())));
     fields.push_back(NumberText(record.best_test.loss));
-    fields.push_back(
-        NumberText(Accuracy(record.best_test, split.test.size())));
+    fields.push_back(NumberText(Accuracy(record.best_test, split.test.size())));
     absl::StrAppend(&out, absl::StrJoin(fields, ","), "\n");
   }
   return out;
@@ -205,14 +202,14 @@ std::string SummaryJson(const Experiment& experiment, const TrainState& state,
                      {"cpus", info.cpus},
                      {"host", info.host},
                      {"system", info.system}};
-  json["times"] = {{"started", times.started},
-                   {"finished", times.finished},
-                   {"seconds", times.seconds},
-                   {"model_rows_per_second",
-                    times.seconds > 0
-                        ? static_cast<double>(times.model_rows) / times.seconds
-                        : 0.0},
-                   {"resumed", times.resumed}};
+  json["times"] = {
+      {"started", times.started},
+      {"finished", times.finished},
+      {"seconds", times.seconds},
+      {"model_rows_per_second",
+       times.seconds > 0 ? static_cast<double>(times.model_rows) / times.seconds
+                         : 0.0},
+      {"resumed", times.resumed}};
   json["memory"] = {{"state_bytes", stats.state_bytes},
                     {"workspace_bytes", stats.workspace_bytes}};
   json["plan"] = stats.plan;

@@ -36,9 +36,9 @@ std::string CurvesCsv(const Experiment& experiment, const TrainState& state);
 
 // How a run went, for summary.json.
 struct RunTimes {
-  std::string started;   // RFC 3339, of this process
+  std::string started;  // RFC 3339, of this process
   std::string finished;
-  double seconds = 0;    // training in this process
+  double seconds = 0;      // training in this process
   int64_t model_rows = 0;  // trained on in them
   bool resumed = false;
 };

@@ -75,10 +75,12 @@ TEST(ResultsCsvTest, OneLineAModel) {
            "\n";
   };
   EXPECT_THAT(csv, HasSubstr(line(0, "0.01,5,0,4,ok,2,0.5,0.75,1,0.375")));
-  EXPECT_THAT(csv, HasSubstr(line(5, "0.03,5,0.3,6,frozen at step 12: "
-                                     "non-finite loss,2,2,0.25,4,0.125")));
-  EXPECT_THAT(csv, HasSubstr(line(7, "0.03,8,0.3,8,frozen at step 1: "
-                                     "non-finite gradient,,,,,")));
+  EXPECT_THAT(csv, HasSubstr(line(5,
+                                  "0.03,5,0.3,6,frozen at step 12: "
+                                  "non-finite loss,2,2,0.25,4,0.125")));
+  EXPECT_THAT(csv, HasSubstr(line(7,
+                                  "0.03,8,0.3,8,frozen at step 1: "
+                                  "non-finite gradient,,,,,")));
 }
 
 TEST(CurvesCsvTest, EmptyWhereThereIsNothing) {

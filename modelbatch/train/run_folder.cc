@@ -6,6 +6,7 @@
 #include <system_error>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "modelbatch/io/atomic_file.h"
 #include "modelbatch/util/status_macros.h"
@@ -19,8 +20,8 @@ using Json = nlohmann::ordered_json;
 
 absl::Status CannotCreate(const std::string& path,
                           const std::error_code& error) {
-  return absl::InvalidArgumentError(absl::StrCat(
-      "cannot create the folder ", path, ": ", error.message()));
+  return absl::InvalidArgumentError(
+      absl::StrCat("cannot create the folder ", path, ": ", error.message()));
 }
 
 // runs/<name>-1, or the first number that is free. Making a folder succeeds for
@@ -66,7 +67,8 @@ absl::StatusOr<RunFolder> RunFolder::Open(const std::string& path) {
   std::error_code error;
   if (!fs::exists(folder.config(), error)) {
     return absl::NotFoundError(
-        absl::StrCat(path, " is not the folder of a run: it has no "
+        absl::StrCat(path,
+                     " is not the folder of a run: it has no "
                      "config.resolved.toml"));
   }
   fs::create_directories(folder.path_ + "/models", error);
@@ -94,6 +96,18 @@ absl::Status RunFolder::AddEvent(int64_t step, int64_t epoch, int64_t model,
   out.close();
   if (out) return absl::OkStatus();
   return absl::UnavailableError(absl::StrCat("cannot write ", events()));
+}
+
+void RunFolder::RemoveTemporaries() const {
+  std::error_code error;
+  for (const std::string& folder : {path_, path_ + "/models"}) {
+    for (const auto& entry : fs::directory_iterator(folder, error)) {
+      // As AtomicFile names them.
+      if (absl::StrContains(entry.path().filename().string(), ".tmp-")) {
+        fs::remove(entry.path(), error);
+      }
+    }
+  }
 }
 
 absl::Status RunFolder::ForgetEventsAfter(int64_t step) const {

@@ -44,6 +44,8 @@ class RunFolder {
   // model (-1: none) and what happened.
   absl::Status AddEvent(int64_t step, int64_t epoch, int64_t model,
                         const std::string& event) const;
+  // Removes files that a killed process left half-written.
+  void RemoveTemporaries() const;
   // Forgets what happened after `step`: a resumed run does it again.
   absl::Status ForgetEventsAfter(int64_t step) const;
 

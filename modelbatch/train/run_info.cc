@@ -33,8 +33,8 @@ RunInfo RunInfo::OfThisMachine() {
   utsname names;
   if (uname(&names) == 0) {
     info.host = names.nodename;
-    info.system = absl::StrCat(names.sysname, " ", names.release, " ",
-                               names.machine);
+    info.system =
+        absl::StrCat(names.sysname, " ", names.release, " ", names.machine);
   }
   info.cpus = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
   return info;

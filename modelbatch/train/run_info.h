@@ -9,16 +9,16 @@
 namespace modelbatch {
 
 struct RunInfo {
-  std::string backend;           // "cpu"
-  std::string backend_version;   // of the plugin
+  std::string backend;          // "cpu"
+  std::string backend_version;  // of the plugin
   std::string backend_build_id;
   std::string backend_path;
-  std::string device;            // what the plugin says of it
+  std::string device;  // what the plugin says of it
   std::string modelbatch_version;
-  std::string machine;           // processor's name
+  std::string machine;  // processor's name
   std::string host;
-  std::string system;            // kernel and its version
-  int cpus = 0;                  // online
+  std::string system;  // kernel and its version
+  int cpus = 0;        // online
 
   // The fields of this process and machine; those of the backend stay empty.
   static RunInfo OfThisMachine();

@@ -25,7 +25,9 @@ class Run {
  public:
   Run(const Experiment& experiment, const RunFolder& folder,
       const RunOptions& options, TrainObserver* observer)
-      : experiment_(experiment), folder_(folder), options_(options),
+      : experiment_(experiment),
+        folder_(folder),
+        options_(options),
         observer_(observer) {}
 
   absl::StatusOr<RunResult> Go(Backend* backend) {
@@ -45,6 +47,7 @@ class Run {
  private:
   absl::Status Resume() {
     result_.times.resumed = true;
+    folder_.RemoveTemporaries();
     if (!folder_.HasCheckpoint()) return folder_.ForgetEventsAfter(-1);
     MB_ASSIGN_OR_RETURN(Checkpoint checkpoint,
                         ReadCheckpoint(folder_.checkpoint()));
@@ -105,8 +108,8 @@ class Run {
   }
 
   absl::Status Save() {
-    MB_RETURN_IF_ERROR(WriteCheckpoint(folder_.checkpoint(), trainer_.get(),
-                                       options_.info));
+    MB_RETURN_IF_ERROR(
+        WriteCheckpoint(folder_.checkpoint(), trainer_.get(), options_.info));
     if (observer_ != nullptr) {
       observer_->OnCheckpoint(*trainer_, folder_.checkpoint());
     }
@@ -118,14 +121,14 @@ class Run {
     // A backend need not tell.
     absl::StatusOr<SessionStats> stats = trainer_->batch().session().Stats();
     if (stats.ok()) result_.stats = *std::move(stats);
-    MB_RETURN_IF_ERROR(WriteFileAtomically(folder_.results(),
-                                           ResultsCsv(experiment_, state)));
+    MB_RETURN_IF_ERROR(
+        WriteFileAtomically(folder_.results(), ResultsCsv(experiment_, state)));
     MB_RETURN_IF_ERROR(
         WriteFileAtomically(folder_.curves(), CurvesCsv(experiment_, state)));
     MB_RETURN_IF_ERROR(WriteModels(experiment_, state, folder_.path()));
-    return WriteFileAtomically(
-        folder_.summary(), SummaryJson(experiment_, state, options_.info,
-                                       result_.stats, result_.times));
+    return WriteFileAtomically(folder_.summary(),
+                               SummaryJson(experiment_, state, options_.info,
+                                           result_.stats, result_.times));
   }
 
   // The state without the weights, which are in the files now.
@@ -159,8 +162,7 @@ class Run {
 }  // namespace
 
 absl::StatusOr<RunResult> RunTraining(const Experiment& experiment,
-                                      Backend* backend,
-                                      const RunFolder& folder,
+                                      Backend* backend, const RunFolder& folder,
                                       const RunOptions& options,
                                       TrainObserver* observer) {
   return Run(experiment, folder, options, observer).Go(backend);

@@ -53,8 +53,7 @@ struct RunResult {
 // FailedPrecondition when the checkpoint to resume from belongs to another
 // config, data, backend, build or machine: says what differs.
 absl::StatusOr<RunResult> RunTraining(const Experiment& experiment,
-                                      Backend* backend,
-                                      const RunFolder& folder,
+                                      Backend* backend, const RunFolder& folder,
                                       const RunOptions& options,
                                       TrainObserver* observer);
 

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -49,8 +50,7 @@ class RunTrainingTest : public ::testing::Test {
     backend_ = CpuBackendForTest();
   }
 
-  RunFolder NewFolder(const std::string& name,
-                      const Experiment& experiment) {
+  RunFolder NewFolder(const std::string& name, const Experiment& experiment) {
     ExperimentConfig config = experiment.config;
     config.train.output = (root_ / name).string();
     auto folder = RunFolder::Create(config);
@@ -80,7 +80,8 @@ void ExpectSameFiles(const RunFolder& a, const RunFolder& b) {
   EXPECT_EQ(*ReadFile(a.results()), *ReadFile(b.results()));
   EXPECT_EQ(*ReadFile(a.curves()), *ReadFile(b.curves()));
   for (int i = 0; i < 8; ++i) {
-    const std::string name = "/models/model_" + std::to_string(i) + ".safetensors";
+    const std::string name =
+        "/models/model_" + std::to_string(i) + ".safetensors";
     if (!fs::exists(a.path() + name)) {
       EXPECT_FALSE(fs::exists(b.path() + name));
       continue;
@@ -137,7 +138,9 @@ TEST_F(RunTrainingTest, ResumesFromAnOlderCheckpointOrNone) {
   const RunFolder whole = NewFolder("whole", experiment);
   ASSERT_TRUE(Run(experiment, whole).ok());
   const RunFolder none = NewFolder("none", experiment);
+  std::ofstream(none.checkpoint() + ".tmp-abcdef") << "cut";
   ASSERT_TRUE(Run(experiment, none, true).ok());
+  EXPECT_FALSE(fs::exists(none.checkpoint() + ".tmp-abcdef"));
   ExpectSameFiles(whole, none);
 
   const RunFolder old = NewFolder("old", experiment);
@@ -216,7 +219,8 @@ TEST_F(RunTrainingTest, RefusesADamagedCheckpoint) {
         WriteSafetensors(folder.checkpoint(), tensors, file->metadata).ok());
     const auto result = Run(experiment, folder, true);
     ASSERT_FALSE(result.ok()) << name;
-    const std::string last = std::string(name).substr(std::string(name).rfind('.') + 1);
+    const std::string last =
+        std::string(name).substr(std::string(name).rfind('.') + 1);
     EXPECT_THAT(std::string(result.status().message()), HasSubstr(last));
   }
 }
@@ -241,8 +245,8 @@ TEST_F(RunTrainingTest, LeavesEveryFile) {
   EXPECT_THAT(summary, HasSubstr("\"build_id\": \"build\""));
   EXPECT_THAT(*ReadFile(folder.results()), HasSubstr("frozen at step "));
   // The weights of the best epoch, with PyTorch's names and shapes.
-  const auto model = ReadSafetensors(folder.path() +
-                                     "/models/model_2.safetensors");
+  const auto model =
+      ReadSafetensors(folder.path() + "/models/model_2.safetensors");
   ASSERT_TRUE(model.ok()) << model.status();
   ASSERT_EQ(model->tensors.size(), 4u);
   EXPECT_EQ(model->tensors.at("0.weight").shape(), (Shape{8, 4}));

@@ -17,8 +17,8 @@ std::string TestConfig() {
     const int label = row % 3;
     for (int i = 0; i < 4; ++i) {
       // Uniform noise of width 2 around a corner of its class.
-      const float noise = UniformFloat(
-          PhiloxDraw(1, RandomPurpose::kSweep, 0, row, static_cast<uint64_t>(i)));
+      const float noise = UniformFloat(PhiloxDraw(
+          1, RandomPurpose::kSweep, 0, row, static_cast<uint64_t>(i)));
       out << (i == label ? 1.0f : 0.0f) + 2 * noise - 1 << ",";
     }
     out << label << "\n";
@@ -26,7 +26,8 @@ std::string TestConfig() {
   return R"(name = "blobs"
 seed = 3
 [data]
-path = ")" + path + R"("
+path = ")" +
+         path + R"("
 [data.split]
 train = 0.6
 validation = 0.2

@@ -4,7 +4,6 @@
 
 namespace modelbatch {
 
-Score::Score()
-    : loss(std::numeric_limits<double>::quiet_NaN()), correct(-1) {}
+Score::Score() : loss(std::numeric_limits<double>::quiet_NaN()), correct(-1) {}
 
 }  // namespace modelbatch

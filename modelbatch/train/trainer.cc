@@ -42,9 +42,9 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(
                                batch.status().code());
   }
   trainer->batch_ = *std::move(batch);
-  MB_ASSIGN_OR_RETURN(Optimizer optimizer,
-                      Optimizer::Create(config.optimizer.kind, {},
-                                        population.optimizers));
+  MB_ASSIGN_OR_RETURN(
+      Optimizer optimizer,
+      Optimizer::Create(config.optimizer.kind, {}, population.optimizers));
   trainer->optimizer_ = std::make_unique<Optimizer>(std::move(optimizer));
   MB_RETURN_IF_ERROR(trainer->batch_->SetOptimizer(config.optimizer.kind));
   MB_ASSIGN_OR_RETURN(
@@ -175,8 +175,7 @@ absl::Status Trainer::KeepBest(const std::vector<uint8_t>& improved,
     }
     for (const Parameter& parameter : batch_->layout(i).parameters) {
       MB_ASSIGN_OR_RETURN(
-          Tensor value,
-          batch_->session().ReadState(i, kParam, parameter.name));
+          Tensor value, batch_->session().ReadState(i, kParam, parameter.name));
       record.best[parameter.name] = std::move(value);
     }
     report_.improved.push_back(i);
@@ -188,9 +187,8 @@ absl::Status Trainer::Restore(TrainState state,
                               const std::vector<ModelState>& models) {
   if (static_cast<int>(models.size()) != num_models() ||
       static_cast<int>(state.models.size()) != num_models()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("a state of ", models.size(), " models, expected ",
-                     num_models()));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "a state of ", models.size(), " models, expected ", num_models()));
   }
   if (state.step_in_epoch >= steps_per_epoch()) {
     return absl::InvalidArgumentError(

@@ -29,9 +29,9 @@ namespace modelbatch {
 // What the last step did.
 struct StepReport {
   bool epoch_finished = false;
-  std::vector<int> frozen;  // models frozen in it
+  std::vector<int> frozen;    // models frozen in it
   std::vector<int> improved;  // models that reached their best epoch
-  int64_t model_rows = 0;   // rows trained on, over all models
+  int64_t model_rows = 0;     // rows trained on, over all models
   // Over the models that stepped; NaN when none did.
   float min_loss = 0;
   float max_loss = 0;
@@ -59,8 +59,7 @@ class Trainer {
 
   // Continues from `state` with the models' states, as if the steps before had
   // been made here. On an error the trainer is of no more use.
-  absl::Status Restore(TrainState state,
-                       const std::vector<ModelState>& models);
+  absl::Status Restore(TrainState state, const std::vector<ModelState>& models);
 
  private:
   Trainer(const Experiment* experiment, EpochBatches batches);

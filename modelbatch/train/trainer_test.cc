@@ -43,9 +43,9 @@ TEST(TrainerTest, StepsEpochsAndCurves) {
 TEST(TrainerTest, SelectsByWhatTheConfigSays) {
   for (const char* select :
        {"validation_accuracy", "validation_loss", "last"}) {
-    const Experiment experiment = TestExperiment(
-        {std::string("train.select=") + select, "train.epochs=12",
-         "optimizer.lr.values=[0.1, 0.3]"});
+    const Experiment experiment =
+        TestExperiment({std::string("train.select=") + select,
+                        "train.epochs=12", "optimizer.lr.values=[0.1, 0.3]"});
     const auto backend = CpuBackendForTest();
     auto trainer = Trainer::Create(&experiment, backend.get());
     ASSERT_TRUE(trainer.ok()) << trainer.status();
@@ -111,9 +111,9 @@ TEST(TrainerTest, EndsWhenAllAreFrozen) {
 }
 
 TEST(TrainerTest, Regression) {
-  const Experiment experiment = TestExperiment(
-      {"data.task=regression", "data.label=[3, 4]",
-       "model.layers[3].out_features=2"});
+  const Experiment experiment =
+      TestExperiment({"data.task=regression", "data.label=[3, 4]",
+                      "model.layers[3].out_features=2"});
   const auto backend = CpuBackendForTest();
   auto trainer = Trainer::Create(&experiment, backend.get());
   ASSERT_TRUE(trainer.ok()) << trainer.status();

@@ -30,13 +30,11 @@ std::string Both(T run, T alone) {
   Bits bits_alone;
   std::memcpy(&bits_run, &run, sizeof(run));
   std::memcpy(&bits_alone, &alone, sizeof(alone));
-  return absl::StrFormat("0x%0*x (%.17g) in the run, 0x%0*x (%.17g) alone",
-                         static_cast<int>(2 * sizeof(T)),
-                         static_cast<uint64_t>(bits_run),
-                         static_cast<double>(run),
-                         static_cast<int>(2 * sizeof(T)),
-                         static_cast<uint64_t>(bits_alone),
-                         static_cast<double>(alone));
+  return absl::StrFormat(
+      "0x%0*x (%.17g) in the run, 0x%0*x (%.17g) alone",
+      static_cast<int>(2 * sizeof(T)), static_cast<uint64_t>(bits_run),
+      static_cast<double>(run), static_cast<int>(2 * sizeof(T)),
+      static_cast<uint64_t>(bits_alone), static_cast<double>(alone));
 }
 
 class Comparison {
@@ -78,8 +76,8 @@ class Comparison {
 
   bool Ints(const std::string& name, int64_t run, int64_t alone) {
     if (run == alone) return true;
-    return Differ(absl::StrCat(name, ": ", run, " in the run, ", alone,
-                               " alone"));
+    return Differ(
+        absl::StrCat(name, ": ", run, " in the run, ", alone, " alone"));
   }
 
   // NaN, which stands for "none", equals NaN.
@@ -118,11 +116,10 @@ class Comparison {
           std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i]));
       most = std::max(most, difference);
     }
-    return absl::StrCat(
-        name, Coordinates(run.shape(), first), ": ",
-        Both<float, uint32_t>(a[first], b[first]), "; ", count, " of ",
-        run.size(), " elements differ, by ", absl::StrFormat("%.3g", most),
-        " at most");
+    return absl::StrCat(name, Coordinates(run.shape(), first), ": ",
+                        Both<float, uint32_t>(a[first], b[first]), "; ", count,
+                        " of ", run.size(), " elements differ, by ",
+                        absl::StrFormat("%.3g", most), " at most");
   }
 
   std::string difference_;
@@ -174,8 +171,7 @@ bool CompareCurves(const TrainState& run, int index, const TrainState& alone,
 bool CompareStates(const ModelState& run, const ModelState& alone,
                    Comparison* compare) {
   if (!compare->Ints("step count", run.step, alone.step)) return false;
-  if (!compare->Ints("number of slots", run.slots.size(),
-                     alone.slots.size())) {
+  if (!compare->Ints("number of slots", run.slots.size(), alone.slots.size())) {
     return false;
   }
   for (const auto& [slot, tensors] : alone.slots) {
@@ -216,15 +212,15 @@ absl::StatusOr<VerifyReport> VerifyModel(const Experiment& experiment,
   report.index = index;
   report.equal =
       CompareCurves(checkpoint.state, index, trainer->state(), &compare) &&
-      CompareRecords(checkpoint.state.models[index],
-                     trainer->state().models[0], &compare) &&
+      CompareRecords(checkpoint.state.models[index], trainer->state().models[0],
+                     &compare) &&
       CompareStates(checkpoint.models[index], alone, &compare);
   if (report.equal) {
     report.text = absl::StrCat(
         "equal bit for bit: ", compare.elements(), " values in ",
-        compare.tensors(), " tensors (weights, optimizer state, best weights), ",
-        alone.step, " updates, ", trainer->state().curves.size(),
-        " epochs of curves");
+        compare.tensors(),
+        " tensors (weights, optimizer state, best weights), ", alone.step,
+        " updates, ", trainer->state().curves.size(), " epochs of curves");
   } else {
     report.text = absl::StrCat("differs: ", compare.difference());
   }

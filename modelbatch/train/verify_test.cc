@@ -92,11 +92,10 @@ TEST(VerifyModelTest, NamesTheFirstDifference) {
               StartsWith("differs: exp_avg_sq 3.bias[0]: 0x"));
   EXPECT_EQ(text_after([](Checkpoint* c) { c->models[2].step = 14; }),
             "differs: step count: 14 in the run, 15 alone");
-  EXPECT_THAT(text_after([](Checkpoint* c) {
-                c->state.curves[1].train_loss[2] = 0.5;
-              }),
-              StartsWith("differs: epoch 2: training loss: 0x3fe0000000000000 "
-                         "(0.5) in the run, 0x"));
+  EXPECT_THAT(
+      text_after([](Checkpoint* c) { c->state.curves[1].train_loss[2] = 0.5; }),
+      StartsWith("differs: epoch 2: training loss: 0x3fe0000000000000 "
+                 "(0.5) in the run, 0x"));
   EXPECT_THAT(text_after([](Checkpoint* c) {
                 c->state.models[2].best_test.correct = 0;
               }),

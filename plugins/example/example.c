@@ -172,11 +172,6 @@ static MB_Error* CompileOperator(Model* model, const MB_Operator* op,
   layer->out = layer->in;
   layer->bias = layer->weight = -1;
   const int is_linear = strcmp(op->kind, "linear") == 0;
-  if (!is_linear && strcmp(op->kind, "relu") != 0) {
-    return Fail(MB_UNIMPLEMENTED,
-                "model %lld, operator \"%s\": kind %s is not in this backend",
-                (long long)model->id, op->name, op->kind);
-  }
   if (op->num_inputs != 1) {
     return Fail(MB_INVALID_ARGUMENT,
                 "model %lld, operator \"%s\" (%s) has %zu inputs, expected 1",
@@ -204,11 +199,29 @@ static MB_Error* CompileModel(Model* model, const MB_Model* spec,
                               int64_t max_rows) {
   CHECK_ARGS(MB_Model, spec, num_operators);
   model->id = spec->id;
-  if (spec->num_operators == 0 || spec->input_rank != 1 ||
-      spec->input_shape[0] < 1) {
-    return Fail(spec->input_rank > 1 ? MB_UNIMPLEMENTED : MB_INVALID_ARGUMENT,
+  if (spec->num_operators == 0 || spec->input_rank == 0) {
+    return Fail(MB_INVALID_ARGUMENT,
                 "model %lld: expected operators and an input of one dimension",
                 (long long)model->id);
+  }
+  for (size_t i = 0; i < spec->num_operators; ++i) {
+    const MB_Operator* op = &spec->operators[i];
+    if (strcmp(op->kind, "linear") == 0 || strcmp(op->kind, "relu") == 0) {
+      continue;
+    }
+    return Fail(MB_UNIMPLEMENTED,
+                "model %lld, operator \"%s\": kind %s is not in this backend",
+                (long long)model->id, op->name, op->kind);
+  }
+  if (spec->input_rank > 1) {
+    return Fail(MB_UNIMPLEMENTED,
+                "model %lld: this backend has inputs of one dimension only",
+                (long long)model->id);
+  }
+  if (spec->input_shape[0] < 1 || spec->input_shape[0] > 1 << 20) {
+    return Fail(MB_INVALID_ARGUMENT,
+                "model %lld: input size is %lld, expected 1 to 2^20",
+                (long long)model->id, (long long)spec->input_shape[0]);
   }
   model->input_size = spec->input_shape[0];
   model->input = calloc(max_rows * model->input_size, sizeof(float));
@@ -248,12 +261,32 @@ static void SessionDestroy(MB_Session* session) {
   free(session);
 }
 
+/* Models of a batch have the same operators; their numbers may differ. */
+static int SameGraph(const MB_Model* a, const MB_Model* b) {
+  if (a->num_operators != b->num_operators) return 0;
+  for (size_t i = 0; i < a->num_operators; ++i) {
+    const MB_Operator *x = &a->operators[i], *y = &b->operators[i];
+    const MB_NamedValue *bias_x = FindAttribute(x, "bias"),
+                        *bias_y = FindAttribute(y, "bias");
+    if (strcmp(x->name, y->name) != 0 || strcmp(x->kind, y->kind) != 0 ||
+        (bias_x == NULL || bias_x->i) != (bias_y == NULL || bias_y->i)) {
+      return 0;
+    }
+  }
+  return 1; /* a chain has no other edges */
+}
+
 static MB_Error* CompileModels(MB_Session* session,
                                const MB_SessionCompileArgs* args) {
   for (size_t i = 0; i < args->num_models; ++i) {
     MB_Error* error =
         CompileModel(&session->models[i], args->models[i], args->max_rows);
     if (error != NULL) return error;
+    if (!SameGraph(args->models[0], args->models[i])) {
+      return Fail(
+          MB_INVALID_ARGUMENT, "model %lld has another graph than model %lld",
+          (long long)session->models[i].id, (long long)session->models[0].id);
+    }
     if (session->models[i].input_size != session->models[0].input_size ||
         session->models[i].output_size != session->models[0].output_size) {
       return Fail(MB_UNIMPLEMENTED,

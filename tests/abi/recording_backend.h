@@ -1,0 +1,118 @@
+// A Backend that records what it gets and answers what it is told to. It is
+// exported by recording_plugin.cc, so a test sees both sides of the ABI:
+//
+//   Recorder* recorder = ...;                 // of the loaded library
+//   recorder->state = Tensor::FromVector<float>({1}, {1});
+//   session->ReadState(2, "param", "0.bias");
+//   EXPECT_EQ(recorder->state_call.model, 2);
+#ifndef TESTS_ABI_RECORDING_BACKEND_H_
+#define TESTS_ABI_RECORDING_BACKEND_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "modelbatch/backend/backend.h"
+#include "modelbatch/plugin/probe.h"
+#include "modelbatch/tensor/tensor.h"
+
+namespace modelbatch {
+
+struct Recorder {
+  enum class Throw { kNothing, kRuntimeError, kBadAlloc, kInt };
+
+  // ---- What arrived.
+  struct Rows {
+    std::vector<int32_t> rows;
+    std::vector<int64_t> offsets;
+  };
+  struct Step {
+    const Dataset* dataset = nullptr;
+    Rows rows;
+    std::vector<Column> columns;
+    std::vector<uint8_t> active;
+    bool keep_gradients = false;
+    bool update = true;
+  };
+  struct State {
+    int model = -1;
+    std::string slot;
+    std::string parameter;
+    Tensor value;  // written
+  };
+  Attributes create_options;
+  CompileRequest compile;
+  std::string optimizer;
+  Step step_call;
+  Step evaluate_call;  // dataset, rows, active
+  Step forward_call;   // dataset, rows
+  State state_call;
+  Tensor features;
+  Tensor targets;
+  std::string plugin_path;  // as the SDK tells it
+  int backends = 0;         // alive now
+  int sessions = 0;
+  int datasets = 0;
+
+  // ---- What to answer. Every call first looks at these two.
+  absl::Status status;
+  Throw throws = Throw::kNothing;
+  bool null_results = false;  // null backends, sessions, datasets
+  ProbeResult probe;
+  Capabilities capabilities;
+  StepResult step;  // no losses: column "lr", or 0, and kStepped
+  EvaluateResult evaluate;
+  std::vector<Tensor> outputs;
+  Tensor state;
+  SessionStats stats;
+  std::string log;  // logged as a warning by each TrainStep, unless empty
+
+  // False: TrainStep stores nothing, so it allocates nothing.
+  std::atomic<bool> record{true};
+  std::mutex mutex;
+
+  // As if new, but for the objects alive.
+  void Reset();
+};
+
+// The library's one.
+Recorder& GlobalRecorder();
+
+ProbeResult ProbeRecording();
+absl::StatusOr<std::unique_ptr<Backend>> CreateRecording(
+    const Attributes& options);
+
+// In the header, for the test to link no second recorder.
+inline void Recorder::Reset() {
+  const std::lock_guard<std::mutex> lock(mutex);
+  create_options.clear();
+  compile = {};
+  optimizer.clear();
+  step_call = {};
+  evaluate_call = {};
+  forward_call = {};
+  state_call = {};
+  features = Tensor();
+  targets = Tensor();
+  status = absl::OkStatus();
+  throws = Throw::kNothing;
+  null_results = false;
+  probe = {};
+  capabilities = {};
+  step = {};
+  evaluate = {};
+  outputs.clear();
+  state = Tensor();
+  stats = {};
+  log.clear();
+  record = true;
+}
+
+}  // namespace modelbatch
+
+#endif  // TESTS_ABI_RECORDING_BACKEND_H_

@@ -1,0 +1,67 @@
+"""Plugins for tests of the ABI: as modelbatch_plugin, without the tests that every real plugin must pass."""
+
+load("@rules_cc//cc:defs.bzl", "cc_binary")
+
+# Each is minimal_plugin.c with one thing changed: -DDEFECT_<name>.
+DEFECTS = [
+    "bad_outcome",
+    "code_zero",
+    "empty_build_id",
+    "empty_name",
+    "longer_struct",
+    "malformed_name",
+    "missing_symbol",
+    "negative_score",
+    "no_outcome",
+    "null_api",
+    "null_backend",
+    "null_capabilities",
+    "null_dataset",
+    "null_message",
+    "null_name",
+    "null_plan",
+    "null_reason",
+    "null_required",
+    "null_sanitizer",
+    "null_session",
+    "null_version",
+    "other_minor",
+    "short_struct",
+    "tiny_struct",
+    "unknown_code",
+    "wrong_major",
+]
+
+def test_plugin(name, srcs, deps = [], copts = [], linkopts = [], script = "//plugins:plugin.lds"):
+    """Declares libmodelbatch_<name>.so for tests.
+
+    Args:
+      name: The plugin's name.
+      srcs: Its sources.
+      deps: Their dependencies.
+      copts: Compiler options.
+      linkopts: Further linker options.
+      script: The linker's version script, which says what is exported.
+    """
+    cc_binary(
+        name = "libmodelbatch_%s.so" % name,
+        testonly = True,
+        srcs = srcs,
+        copts = copts,
+        linkopts = [
+            "-Wl,--version-script,$(location %s)" % script,
+            "-Wl,--build-id=sha1",
+        ] + linkopts,
+        linkshared = True,
+        deps = deps + [script],
+    )
+
+def defective_plugins():
+    """Declares a plugin for each of DEFECTS, and `minimal`, which has none."""
+    for defect in DEFECTS + ["minimal"]:
+        test_plugin(
+            name = defect,
+            srcs = ["minimal_plugin.c"],
+            copts = ["-std=c11", "-DDEFECT_" + defect],
+            deps = ["//modelbatch/plugin:c_api"],
+        )

@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# Ctrl-C, SIGTERM and SIGKILL at many moments: the run resumes and ends with the bits of one that was never stopped.
+source tests/cli/lib.sh
+write_config
+# Long enough to be met in the middle.
+settings=(--set train.epochs=60 --set train.checkpoint_every=7)
+
+run 0 train small.toml "${settings[@]}" --output whole
+
+# stop SIGNAL SECONDS FOLDER: starts a run and stops it. Sets $code.
+stop() {
+  code=0
+  "$modelbatch" train small.toml "${settings[@]}" --output "$3" >out 2>err &
+  local pid=$!
+  # Not before it has begun: the signal is for the training loop.
+  for ((i = 0; i < 500; ++i)); do
+    [[ -e $3/config.resolved.toml ]] && break
+    sleep 0.01
+  done
+  sleep "$2"
+  kill -s "$1" "$pid" 2>/dev/null
+  wait "$pid" 2>/dev/null || code=$?
+}
+
+stopped=0
+for signal in INT TERM KILL; do
+  for seconds in 0 0.02 0.05 0.11 0.23; do
+    folder=$signal-$seconds
+    stop "$signal" "$seconds" "$folder"
+    if [[ $signal == KILL ]]; then
+      ((code == 137 || code == 0)) || fail "$folder: exit code $code"
+    elif ((code == 130)); then
+      says err "train --resume $folder"
+      [[ -s $folder/checkpoint.safetensors ]] || fail "$folder: no checkpoint"
+    elif ((code != 0)); then
+      fail "$folder: exit code $code"
+    fi
+    ((code == 0)) || stopped=$((stopped + 1))
+    run 0 train --resume "$folder"
+    same_run whole "$folder"
+  done
+done
+((stopped >= 6)) || fail "only $stopped of 15 runs were stopped in time"
+[[ -z $(find . -name '*.tmp-*') ]] || fail "temporary files are left"
+
+# Another build of the backend is refused, and says why.
+stop TERM 0.05 other
+python3 - other/checkpoint.safetensors <<'PYTHON'
+import json, struct, sys
+data = open(sys.argv[1], "rb").read()
+length = struct.unpack("<Q", data[:8])[0]
+header = json.loads(data[8 : 8 + length])
+header["__metadata__"]["backend_build_id"] = "another"
+text = json.dumps(header).encode()
+open(sys.argv[1], "wb").write(struct.pack("<Q", len(text)) + text + data[8 + length :])
+PYTHON
+run 2 train --resume other
+says err 'backend build "another" in the run'
+run 0 train --resume other --force
+same whole/results.csv other/results.csv
+same whole/curves.csv other/curves.csv
+run 2 train --resume other --set seed=3
+says err "--set seed=3: a run can only be resumed with other train.epochs or train.checkpoint_every"
+run 2 train small.toml --output whole
+says err "whole holds a run already"
+finish

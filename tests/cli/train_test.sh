@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# The command from start to end: trains, leaves its files, verifies, lists backends.
+source tests/cli/lib.sh
+write_config
+
+run 0 train small.toml
+says out "val acc"
+says out "Best: model "
+says out "verify runs/small-1 --model "
+says err "8 models, swept over lr, out_features, p"
+says err "epoch 3/3"
+for file in config.resolved.toml checkpoint.safetensors results.csv curves.csv summary.json models/model_7.safetensors; do
+  [[ -s runs/small-1/$file ]] || fail "runs/small-1/$file is not there"
+done
+[[ $(wc -l <runs/small-1/results.csv) == 9 ]] || fail "results.csv has not a line a model"
+[[ $(wc -l <runs/small-1/curves.csv) == 25 ]] || fail "curves.csv has not a line an epoch and model"
+grep -q $'\x1b' out err && fail "escape codes where no terminal is"
+
+# The same again, from its own resolved config, with another number of threads.
+run 0 train runs/small-1/config.resolved.toml --threads 1 --quiet
+[[ -s out || -s err ]] && fail "--quiet prints"
+same_run runs/small-1 runs/small-2
+
+run 0 verify runs/small-1
+says out "equal bit for bit"
+run 0 verify runs/small-1 --models all
+says out "8 of 8 models are equal bit for bit to themselves trained alone"
+run 2 verify runs/small-1 --model 8
+says err "the run has no model 8, expected 0 to 7"
+run 2 verify nowhere
+says err "nowhere is not the folder of a run"
+
+# A change in the checkpoint's last byte, a weight of some model, is found.
+cp -r runs/small-1 runs/changed
+python3 - runs/changed/checkpoint.safetensors <<'PYTHON'
+import json, struct, sys
+data = bytearray(open(sys.argv[1], "rb").read())
+length = struct.unpack("<Q", data[:8])[0]
+begin, _ = json.loads(data[8 : 8 + length])["model.3.param.0.weight"]["data_offsets"]
+data[8 + length + begin] ^= 1
+open(sys.argv[1], "wb").write(data)
+PYTHON
+run 0 verify runs/changed --model 2
+run 1 verify runs/changed --model 3
+says out "differs: param 0.weight[0, 0]: 0x"
+
+# More epochs; a learning rate that explodes is frozen and named, the rest goes on.
+run 0 train --resume runs/small-2 --set train.epochs=4
+run 0 train small.toml --set train.epochs=4 --output whole
+same_run whole runs/small-2
+run 0 train small.toml --set "optimizer={kind=\"sgd\", lr={values=[0.1, 1e30]}}" --output nan
+says err "model 4 (lr 1e+30, out_features 16, p 0): frozen at step"
+says out "Frozen:"
+says out "model 7 (lr 1e+30, out_features 24, p 0.2): frozen at step"
+run 0 verify nan --models all
+
+run 0 backends
+says out "cpu"
+says out "operators"
+MODELBATCH_PLUGIN_PATH=$work/plugins
+mkdir plugins
+echo "not a library" >plugins/libmodelbatch_text.so
+export MODELBATCH_PLUGIN_PATH
+run 0 backends
+says out "text"
+says out "cannot run"
+unset MODELBATCH_PLUGIN_PATH
+
+run 0 --version
+grep -qE '^modelbatch [0-9]+\.[0-9]+\.[0-9]+$' out || fail "--version prints $(<out)"
+run 0 train --help
+says out "--set"
+run 2
+finish

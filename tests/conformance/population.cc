@@ -1,0 +1,185 @@
+#include "tests/conformance/population.h"
+
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <utility>
+
+#include "gtest/gtest.h"
+#include "modelbatch/optim/optimizer_info.h"
+#include "tests/conformance/plugin_under_test.h"
+
+namespace modelbatch::conformance {
+namespace {
+
+// SplitMix64.
+uint64_t Mix(uint64_t z) {
+  z += 0x9E3779B97F4A7C15u;
+  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+  z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+  return z ^ (z >> 31);
+}
+
+// FNV-1a: the same on every machine, unlike std::hash.
+uint64_t Hash(const std::string& text) {
+  uint64_t hash = 0xCBF29CE484222325u;
+  for (const char c : text) {
+    hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001B3u;
+  }
+  return hash;
+}
+
+std::vector<uint8_t> Bytes(const Tensor& tensor) {
+  const auto* const begin = static_cast<const uint8_t*>(tensor.raw());
+  return std::vector<uint8_t>(begin, begin + tensor.byte_size());
+}
+
+std::vector<float> Floats(const std::vector<uint8_t>& bytes) {
+  std::vector<float> values(bytes.size() / sizeof(float));
+  if (!values.empty()) std::memcpy(values.data(), bytes.data(), bytes.size());
+  return values;
+}
+
+double Norm(const std::vector<float>& a, const std::vector<float>& b) {
+  double sum = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    const double d = static_cast<double>(a[i]) - (b.empty() ? 0.0 : b[i]);
+    sum += d * d;
+  }
+  return std::sqrt(sum);
+}
+
+}  // namespace
+
+float Noise(uint64_t stream, uint64_t index) {
+  const uint64_t bits = Mix(Mix(stream) ^ index);
+  return static_cast<float>(bits >> 40) * 0x1p-23f - 1.0f;
+}
+
+Tensor NoiseTensor(uint64_t stream, Shape shape) {
+  Tensor tensor = Tensor::Zeros(DType::kFloat32, std::move(shape));
+  float* const values = tensor.data<float>();
+  for (int64_t i = 0; i < tensor.size(); ++i) values[i] = Noise(stream, i);
+  return tensor;
+}
+
+Tensor Labels(uint64_t stream, int64_t rows, int64_t classes) {
+  Tensor tensor = Tensor::Zeros(DType::kInt64, {rows});
+  for (int64_t i = 0; i < rows; ++i) {
+    tensor.data<int64_t>()[i] =
+        static_cast<int64_t>(Mix(Mix(stream) ^ i) % classes);
+  }
+  return tensor;
+}
+
+Population::Population(Backend& backend, std::vector<ModelInstance> models,
+                       const std::string& loss, int64_t max_rows)
+    : models_(std::move(models)) {
+  for (const ModelInstance& model : models_) {
+    layouts_.push_back(Get(InferLayout(model.spec)));
+  }
+  session_ = Get(backend.Compile({models_, {loss, {}}, max_rows, {}}));
+}
+
+void Population::WriteNoise() {
+  for (size_t m = 0; m < size(); ++m) {
+    for (const Parameter& p : layouts_[m].parameters) {
+      const uint64_t stream = Hash(p.name) + 77 * models_[m].id;
+      Write(m, "param", p.name, NoiseTensor(stream, p.shape));
+    }
+  }
+}
+
+void Population::SetOptimizer(const std::string& kind) {
+  Check(session_->SetOptimizer(kind));
+  optimizer_ = kind;
+}
+
+std::vector<Column> Population::Columns(
+    const std::map<std::string, double>& values) const {
+  std::vector<Column> columns;
+  if (optimizer_ == "none") return columns;
+  for (const HyperParameter& h :
+       Get(FindOptimizer(optimizer_))->hyper_parameters) {
+    const auto it = values.find(h.name);
+    const double value = it == values.end() ? h.default_value : it->second;
+    columns.push_back({h.name, std::vector<double>(size(), value)});
+  }
+  return columns;
+}
+
+StepResult Population::Step(const Dataset& dataset, const RowSet& rows,
+                            const std::vector<Column>& columns,
+                            absl::Span<const uint8_t> active,
+                            bool keep_gradients, bool update) {
+  StepRequest request;
+  request.dataset = &dataset;
+  request.rows = rows;
+  request.columns = columns;
+  request.active = active;
+  request.keep_gradients = keep_gradients;
+  request.update = update;
+  StepResult result;
+  Check(session_->TrainStep(request, &result));
+  return result;
+}
+
+absl::Status Population::TryStep(const Dataset& dataset, const RowSet& rows,
+                                 const std::vector<Column>& columns) {
+  StepRequest request;
+  request.dataset = &dataset;
+  request.rows = rows;
+  request.columns = columns;
+  StepResult result;
+  return session_->TrainStep(request, &result);
+}
+
+Tensor Population::Read(size_t model, const std::string& slot,
+                        const std::string& parameter) {
+  return Get(session_->ReadState(static_cast<int>(model), slot, parameter));
+}
+
+void Population::Write(size_t model, const std::string& slot,
+                       const std::string& parameter, const Tensor& value) {
+  Check(session_->WriteState(static_cast<int>(model), slot, parameter, value));
+}
+
+Snapshot Population::Save(size_t model) {
+  std::vector<std::string> slots = {"param"};
+  if (optimizer_ != "none") {
+    const OptimizerInfo* const info = Get(FindOptimizer(optimizer_));
+    slots.insert(slots.end(), info->state.begin(), info->state.end());
+  }
+  Snapshot result;
+  for (const std::string& slot : slots) {
+    for (const Parameter& p : layouts_[model].parameters) {
+      result[slot + "/" + p.name] = Bytes(Read(model, slot, p.name));
+    }
+  }
+  result["step"] = Bytes(Read(model, "step", ""));
+  return result;
+}
+
+std::vector<Snapshot> Population::SaveAll() {
+  std::vector<Snapshot> result;
+  for (size_t m = 0; m < size(); ++m) result.push_back(Save(m));
+  return result;
+}
+
+void ExpectSameState(const Snapshot& got, const Snapshot& expected, bool exact,
+                     const std::string& what) {
+  ASSERT_EQ(got.size(), expected.size()) << what;
+  for (const auto& [name, bytes] : expected) {
+    const auto it = got.find(name);
+    ASSERT_NE(it, got.end()) << what << ": " << name;
+    if (exact || name == "step") {
+      EXPECT_TRUE(it->second == bytes) << what << ": " << name << " differs";
+    } else {
+      const std::vector<float> a = Floats(it->second), b = Floats(bytes);
+      ASSERT_EQ(a.size(), b.size()) << what << ": " << name;
+      EXPECT_LE(Norm(a, b), 1e-5 * Norm(b, {})) << what << ": " << name;
+    }
+  }
+}
+
+}  // namespace modelbatch::conformance

@@ -1,0 +1,203 @@
+// A model's state goes in and comes out bit for bit, and nothing else does.
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "gtest/gtest.h"
+#include "modelbatch/optim/optimizer_info.h"
+#include "tests/conformance/plugin_under_test.h"
+#include "tests/conformance/population.h"
+
+namespace modelbatch::conformance {
+namespace {
+
+class State : public ConformanceTest {
+ protected:
+  // Three models, two of them of other widths where the backend can.
+  Population Make() {
+    std::vector<ModelInstance> models;
+    for (int64_t m = 0; m < 3; ++m) {
+      ModelSpec spec({3});
+      spec.Linear(HasFeature("mixed_widths") ? 4 + 3 * m : 4).Linear(2);
+      models.push_back({100 + m, 1, spec});
+    }
+    return Population(backend(), models, Loss(), 4);
+  }
+  std::string Loss() const { return HasLoss("mse") ? "mse" : "cross_entropy"; }
+  bool CanCompile() const {
+    return HasOperator("linear") &&
+           (HasLoss("mse") || HasLoss("cross_entropy"));
+  }
+};
+
+std::vector<uint8_t> Bytes(const Tensor& tensor) {
+  const auto* const begin = static_cast<const uint8_t*>(tensor.raw());
+  return std::vector<uint8_t>(begin, begin + tensor.byte_size());
+}
+
+// Noise with the values that a careless copy changes.
+Tensor Hard(uint64_t stream, const Shape& shape) {
+  Tensor tensor = NoiseTensor(stream, shape);
+  using Limits = std::numeric_limits<float>;
+  const float hard[] = {-0.0f,
+                        Limits::denorm_min(),
+                        Limits::max(),
+                        -Limits::infinity(),
+                        Limits::lowest(),
+                        Limits::quiet_NaN()};
+  for (int64_t i = 0; i < tensor.size() && i < 6; ++i) {
+    tensor.data<float>()[i] = hard[i];
+  }
+  return tensor;
+}
+
+TEST_F(State, ParametersStartAsZeros) {
+  MB_REQUIRES(CanCompile());
+  Population population = Make();
+  for (size_t m = 0; m < population.size(); ++m) {
+    for (const Parameter& p : population.layout(m).parameters) {
+      const Tensor value = population.Read(m, "param", p.name);
+      EXPECT_EQ(value.shape(), p.shape);
+      EXPECT_EQ(Bytes(value), std::vector<uint8_t>(value.byte_size(), 0));
+    }
+    EXPECT_EQ(population.Read(m, "step", "").data<int64_t>()[0], 0);
+  }
+}
+
+TEST_F(State, EveryTensorComesBackBitForBit) {
+  MB_REQUIRES(CanCompile());
+  for (const std::string& optimizer : KnownOptimizers()) {
+    if (!HasOptimizer(optimizer)) continue;
+    SCOPED_TRACE(optimizer);
+    Population population = Make();
+    population.SetOptimizer(optimizer);
+    std::vector<std::string> slots = {"param"};
+    const OptimizerInfo* const info = Get(FindOptimizer(optimizer));
+    slots.insert(slots.end(), info->state.begin(), info->state.end());
+
+    // All are written before any is read: none may lie over another.
+    const auto value = [&](size_t m, size_t slot, size_t p) {
+      return Hard(1000 * m + 100 * slot + p,
+                  population.layout(m).parameters[p].shape);
+    };
+    for (size_t m = 0; m < population.size(); ++m) {
+      const auto& parameters = population.layout(m).parameters;
+      for (size_t s = 0; s < slots.size(); ++s) {
+        for (size_t p = 0; p < parameters.size(); ++p) {
+          population.Write(m, slots[s], parameters[p].name, value(m, s, p));
+        }
+      }
+      population.Write(
+          m, "step", "",
+          Tensor::FromVector<int64_t>(
+              {(int64_t{1} << 33) + 5 * static_cast<int64_t>(m)}, {}));
+    }
+    for (size_t m = 0; m < population.size(); ++m) {
+      const auto& parameters = population.layout(m).parameters;
+      for (size_t s = 0; s < slots.size(); ++s) {
+        for (size_t p = 0; p < parameters.size(); ++p) {
+          EXPECT_EQ(Bytes(population.Read(m, slots[s], parameters[p].name)),
+                    Bytes(value(m, s, p)))
+              << "model " << m << ", " << slots[s] << " of "
+              << parameters[p].name;
+        }
+      }
+      EXPECT_EQ(population.Read(m, "step", "").data<int64_t>()[0],
+                (int64_t{1} << 33) + 5 * static_cast<int64_t>(m));
+    }
+  }
+}
+
+TEST_F(State, SetOptimizerZeroesItsStateAndTheCounters) {
+  MB_REQUIRES(CanCompile());
+  for (const std::string& optimizer : KnownOptimizers()) {
+    if (!HasOptimizer(optimizer)) continue;
+    SCOPED_TRACE(optimizer);
+    Population population = Make();
+    population.WriteNoise();
+    population.SetOptimizer(optimizer);
+    const std::vector<Snapshot> fresh = population.SaveAll();
+    const std::string slot = Get(FindOptimizer(optimizer))->state[0];
+    population.Write(
+        1, slot, "0.bias",
+        NoiseTensor(1, population.Read(1, slot, "0.bias").shape()));
+    population.Write(1, "step", "", Tensor::FromVector<int64_t>({9}, {}));
+    EXPECT_NE(population.Save(1), fresh[1]);
+    population.SetOptimizer(optimizer);
+    for (size_t m = 0; m < population.size(); ++m) {
+      ExpectSameState(population.Save(m), fresh[m], true, "after SetOptimizer");
+    }
+    ASSERT_TRUE(population.session().SetOptimizer("none").ok());
+    EXPECT_FALSE(population.session().ReadState(1, slot, "0.bias").ok());
+  }
+}
+
+TEST_F(State, WhatDoesNotFitIsRefusedAndChangesNothing) {
+  MB_REQUIRES(CanCompile() && HasOptimizer("adam"));
+  Population population = Make();
+  population.WriteNoise();
+  population.SetOptimizer("adam");
+  const std::vector<Snapshot> before = population.SaveAll();
+
+  struct Case {
+    const char* what;
+    int model;
+    const char* slot;
+    const char* parameter;
+    Tensor value;
+  };
+  const auto floats = [](Shape shape) {
+    return NoiseTensor(3, std::move(shape));
+  };
+  const int64_t width = population.layout(0).parameters[0].shape[0];
+  std::vector<Case> cases;
+  cases.push_back({"transposed", 0, "param", "0.weight", floats({3, width})});
+  cases.push_back({"flat", 0, "param", "0.weight", floats({3 * width})});
+  cases.push_back({"too long", 0, "param", "0.bias", floats({width + 1})});
+  cases.push_back({"too short", 0, "exp_avg", "0.bias", floats({width - 1})});
+  cases.push_back({"scalar", 0, "param", "0.bias", floats({})});
+  cases.push_back({"another dtype", 0, "param", "0.bias",
+                   Tensor::Zeros(DType::kFloat64, {width})});
+  cases.push_back({"another dtype of the same size", 0, "param", "0.bias",
+                   Tensor::Zeros(DType::kInt32, {width})});
+  cases.push_back(
+      {"unknown parameter", 0, "param", "0.scale", floats({width})});
+  cases.push_back({"no parameter", 0, "param", "", floats({width})});
+  cases.push_back(
+      {"unknown slot", 0, "max_exp_avg_sq", "0.bias", floats({width})});
+  cases.push_back({"slot of another optimizer", 0, "momentum_buffer", "0.bias",
+                   floats({width})});
+  cases.push_back({"gradient", 0, "grad", "0.bias", floats({width})});
+  cases.push_back({"count as float", 0, "step", "", floats({})});
+  cases.push_back(
+      {"count as vector", 0, "step", "", Tensor::Zeros(DType::kInt64, {1})});
+  cases.push_back(
+      {"negative count", 0, "step", "", Tensor::FromVector<int64_t>({-1}, {})});
+  cases.push_back(
+      {"model beyond the last", 3, "param", "0.bias", floats({width})});
+  for (const Case& c : cases) {
+    const absl::Status status =
+        population.session().WriteState(c.model, c.slot, c.parameter, c.value);
+    EXPECT_FALSE(status.ok()) << c.what;
+    EXPECT_FALSE(absl::IsInternal(status)) << c.what << ": " << status;
+    EXPECT_FALSE(status.message().empty()) << c.what;
+  }
+  for (size_t m = 0; m < population.size(); ++m) {
+    ExpectSameState(population.Save(m), before[m], true, "after the refusals");
+  }
+}
+
+TEST_F(State, ThereAreNoGradientsBeforeAStep) {
+  MB_REQUIRES(CanCompile());
+  Population population = Make();
+  const auto gradient = population.session().ReadState(0, "grad", "0.bias");
+  EXPECT_FALSE(gradient.ok());
+  EXPECT_FALSE(absl::IsInternal(gradient.status())) << gradient.status();
+}
+
+}  // namespace
+}  // namespace modelbatch::conformance

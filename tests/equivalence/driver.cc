@@ -1,0 +1,248 @@
+// Runs one training job through the public API, for comparison with PyTorch.
+//
+//   driver JOB.json             runs the job, writes the file "output" names
+//   driver --capabilities NAME  prints what the plugin claims, as JSON
+//
+// modelbatch_driver.py writes the jobs and says what is in them.
+#include <cstdint>
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "modelbatch/io/safetensors.h"
+#include "modelbatch/modelbatch.h"
+#include "modelbatch/util/status_macros.h"
+#include "nlohmann/json.hpp"
+
+namespace modelbatch {
+namespace {
+
+using Json = nlohmann::json;
+
+Attributes ParseAttributes(const Json& json) {
+  Attributes attributes;
+  for (const auto& [name, value] : json.items()) {
+    if (value.is_boolean()) {
+      attributes[name] = value.get<bool>();
+    } else if (value.is_number_integer()) {
+      attributes[name] = value.get<int64_t>();
+    } else if (value.is_number()) {
+      attributes[name] = value.get<double>();
+    } else if (value.is_string()) {
+      attributes[name] = value.get<std::string>();
+    } else {
+      attributes[name] = value.get<std::vector<int64_t>>();
+    }
+  }
+  return attributes;
+}
+
+ModelInstance ParseModel(const Json& json) {
+  ModelSpec spec(json.at("input_shape").get<Shape>());
+  for (const Json& op : json.at("operators")) {
+    spec.AddOperator({op.value("name", ""), op.at("kind"),
+                      op.at("inputs").get<std::vector<int>>(),
+                      ParseAttributes(op.value("attributes", Json::object()))});
+  }
+  return {json.at("id"), json.at("seed"), std::move(spec)};
+}
+
+// Owns what a RowSet points to.
+struct Rows {
+  explicit Rows(const Json& json)
+      : rows(json.at("rows").get<std::vector<int32_t>>()),
+        offsets(json.value("offsets", std::vector<int64_t>())) {}
+  RowSet set() const { return {rows, offsets}; }
+
+  std::vector<int32_t> rows;
+  std::vector<int64_t> offsets;
+};
+
+// The tensors of the output file.
+class Output {
+ public:
+  void Add(const std::string& name, Tensor tensor) {
+    tensors_.emplace_back(name, std::move(tensor));
+  }
+  template <typename T>
+  void Add(const std::string& name, const std::vector<T>& values) {
+    Add(name,
+        Tensor::FromVector(values, {static_cast<int64_t>(values.size())}));
+  }
+  absl::Status Write(const std::string& path) const {
+    std::vector<NamedTensor> named;
+    for (const auto& [name, tensor] : tensors_) {
+      named.push_back({name, &tensor});
+    }
+    return WriteSafetensors(path, named, {});
+  }
+
+ private:
+  std::vector<std::pair<std::string, Tensor>> tensors_;
+};
+
+// Adds "<prefix>.<slot>.<model>.<parameter>" for every model and parameter.
+absl::Status AddState(ModelBatch& batch, const std::string& prefix,
+                      const Json& slots, Output* output) {
+  for (const std::string slot : slots) {
+    for (int i = 0; i < batch.num_models(); ++i) {
+      for (const Parameter& parameter : batch.layout(i).parameters) {
+        MB_ASSIGN_OR_RETURN(Tensor value,
+                            batch.session().ReadState(i, slot, parameter.name));
+        output->Add(
+            absl::StrCat(prefix, ".", slot, ".", i, ".", parameter.name),
+            std::move(value));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Writes "param.<model>.<parameter>" and "step.<model>" of the input.
+absl::Status LoadInitialState(const Safetensors& input, ModelBatch* batch) {
+  for (int i = 0; i < batch->num_models(); ++i) {
+    for (const Parameter& parameter : batch->layout(i).parameters) {
+      const auto it =
+          input.tensors.find(absl::StrCat("param.", i, ".", parameter.name));
+      if (it == input.tensors.end()) continue;
+      MB_RETURN_IF_ERROR(
+          batch->session().WriteState(i, "param", parameter.name, it->second));
+    }
+    const auto it = input.tensors.find(absl::StrCat("step.", i));
+    if (it == input.tensors.end()) continue;
+    MB_RETURN_IF_ERROR(batch->session().WriteState(i, "step", "", it->second));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TrainStep(const Json& step, const Dataset& dataset,
+                       const Optimizer& optimizer, ModelBatch* batch,
+                       StepResult* result) {
+  const Rows rows(step);
+  const auto active = step.value("active", std::vector<int>());
+  for (size_t i = 0; i < active.size(); ++i) {
+    batch->SetActive(static_cast<int>(i), active[i] != 0);
+  }
+  const bool keep_gradients = step.value("keep_gradients", false);
+  const bool update = step.value("update", true);
+  if (!keep_gradients && update) {
+    MB_RETURN_IF_ERROR(batch->TrainStep(dataset, rows.set(), optimizer));
+    *result = batch->last_step();
+    return absl::OkStatus();
+  }
+  StepRequest request;
+  request.dataset = &dataset;
+  request.rows = rows.set();
+  request.columns = optimizer.columns();
+  request.active = batch->active();
+  request.keep_gradients = keep_gradients;
+  request.update = update;
+  return batch->session().TrainStep(request, result);
+}
+
+absl::Status RunJob(const Json& job) {
+  MB_ASSIGN_OR_RETURN(
+      const std::unique_ptr<Backend> backend,
+      CreateBackend(job.at("backend"),
+                    ParseAttributes(job.value("options", Json::object()))));
+  std::vector<ModelInstance> models;
+  for (const Json& model : job.at("models")) {
+    models.push_back(ParseModel(model));
+  }
+  MB_ASSIGN_OR_RETURN(Safetensors input, ReadSafetensors(job.at("input")));
+  MB_ASSIGN_OR_RETURN(
+      const std::unique_ptr<Dataset> dataset,
+      backend->CreateDataset(std::move(input.tensors.at("features")),
+                             std::move(input.tensors.at("targets"))));
+  MB_ASSIGN_OR_RETURN(
+      const std::unique_ptr<ModelBatch> batch,
+      ModelBatch::Create(backend.get(), std::move(models),
+                         {job.at("loss").get<std::string>(), {}},
+                         job.at("max_rows")));
+  const Json& optimizer_json = job.at("optimizer");
+  std::vector<OptimizerConfig> configs;
+  for (const Json& config : optimizer_json.at("configs")) {
+    configs.push_back(config.get<OptimizerConfig>());
+  }
+  MB_ASSIGN_OR_RETURN(const Optimizer optimizer,
+                      OptimizerFactory(optimizer_json.at("kind"))
+                          .CreateOptimizer(batch.get(), configs));
+  Output output;
+  MB_RETURN_IF_ERROR(AddState(*batch, "initial", {"param"}, &output));
+  MB_RETURN_IF_ERROR(LoadInitialState(input, batch.get()));
+
+  int index = 0;
+  for (const Json& step : job.at("steps")) {
+    StepResult result;
+    MB_RETURN_IF_ERROR(
+        TrainStep(step, *dataset, optimizer, batch.get(), &result));
+    const std::string prefix = absl::StrCat("step.", index++);
+    std::vector<uint8_t> outcomes;
+    for (Outcome outcome : result.outcomes) {
+      outcomes.push_back(static_cast<uint8_t>(outcome));
+    }
+    output.Add(prefix + ".loss", result.losses);
+    output.Add(prefix + ".outcome", outcomes);
+    MB_RETURN_IF_ERROR(
+        AddState(*batch, prefix, step.value("record", Json::array()), &output));
+  }
+
+  MB_RETURN_IF_ERROR(
+      AddState(*batch, "final", job.value("final", Json::array()), &output));
+  if (job.contains("evaluate")) {
+    const Rows rows(job["evaluate"]);
+    EvaluateResult result;
+    MB_RETURN_IF_ERROR(batch->Evaluate(*dataset, rows.set(), &result));
+    output.Add("evaluate.loss", result.losses);
+    output.Add("evaluate.correct", result.correct);
+  }
+  if (job.contains("forward")) {
+    const Rows rows(job["forward"]);
+    std::vector<Tensor> outputs;
+    MB_RETURN_IF_ERROR(batch->Forward(*dataset, rows.set(), &outputs));
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      output.Add(absl::StrCat("forward.", i), std::move(outputs[i]));
+    }
+  }
+  return output.Write(job.at("output"));
+}
+
+absl::Status PrintCapabilities(const std::string& name) {
+  MB_ASSIGN_OR_RETURN(const std::unique_ptr<Backend> backend,
+                      CreateBackend(name));
+  const Capabilities capabilities = backend->capabilities();
+  std::cout << Json({{"operators", capabilities.operators},
+                     {"losses", capabilities.losses},
+                     {"optimizers", capabilities.optimizers}})
+            << std::endl;
+  return absl::OkStatus();
+}
+
+absl::Status Main(int argc, char** argv) {
+  if (argc == 3 && std::string(argv[1]) == "--capabilities") {
+    return PrintCapabilities(argv[2]);
+  }
+  if (argc != 2) {
+    return absl::InvalidArgumentError(
+        "usage: driver JOB.json | driver --capabilities BACKEND");
+  }
+  std::ifstream file(argv[1]);
+  return RunJob(Json::parse(file));
+}
+
+}  // namespace
+}  // namespace modelbatch
+
+int main(int argc, char** argv) {
+  const absl::Status status = modelbatch::Main(argc, argv);
+  if (status.ok()) return 0;
+  std::fprintf(stderr, "%s\n", status.ToString().c_str());
+  return 1;
+}

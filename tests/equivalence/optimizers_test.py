@@ -1,0 +1,120 @@
+"""Every optimizer against torch.optim on the same gradients.
+
+A step's gradients are read from ModelBatch and given to torch.optim, which keeps its own parameters: the comparison is
+of the update alone, and rounding in the gradients plays no part. PyTorch's float32 must be met to 1e-6 in every step;
+its float64 to 1e-6 or twice what its own float32 is away from it. One population holds all the hyper-parameters of an
+optimizer, a model each.
+"""
+
+import sys
+import unittest
+
+import numpy
+import torch
+
+from tests.equivalence import reference
+from tests.equivalence.modelbatch_driver import Driver, Model, Spec
+
+STEPS = 20
+TOLERANCE = 1e-6
+
+_ADAM_CASES = [
+    {},
+    {"lr": 1e-2},
+    {"lr": 3e-4, "beta1": 0.5, "beta2": 0.9},
+    {"lr": 1e-2, "beta1": 0.0},
+    {"lr": 1e-2, "beta1": 0.3, "beta2": 0.5},
+    {"lr": 1e-3, "beta1": 0.0, "beta2": 0.0},
+    {"lr": 1e-2, "beta1": 0.99, "beta2": 0.9999},
+    {"lr": 1e-2, "eps": 1e-3},
+    {"lr": 1e-2, "weight_decay": 0.0},
+    {"lr": 1e-2, "weight_decay": 0.1},
+    {"lr": 5e-2, "beta1": 0.8, "eps": 1e-6, "weight_decay": 0.5},
+    {"lr": 0.0, "weight_decay": 0.1},
+]
+# By optimizer, what to try; a hyper-parameter not named has its default, which must be torch.optim's.
+CASES = {
+    "sgd": [
+        {},
+        {"lr": 0.3},
+        {"lr": 0.1, "weight_decay": 0.05},
+        {"lr": 0.1, "momentum": 0.9},
+        {"lr": 0.1, "momentum": 0.9, "dampening": 0.5},
+        {"lr": 0.1, "momentum": 0.9, "dampening": 1.0},
+        {"lr": 0.1, "momentum": 0.9, "nesterov": 1},
+        {"lr": 0.05, "momentum": 0.5, "weight_decay": 0.1},
+        {"lr": 0.05, "momentum": 0.99, "dampening": 0.1, "weight_decay": 0.01},
+        {"lr": 0.05, "momentum": 0.8, "weight_decay": 0.3, "nesterov": 1},
+        {"lr": 0.0, "momentum": 0.9},
+    ],
+    "adam": _ADAM_CASES,
+    "adamw": _ADAM_CASES,
+}
+
+
+class OptimizersTest(unittest.TestCase):
+    driver: Driver
+    largest = (0.0, "")
+
+    def check(self, what: str, actual: numpy.ndarray, single: torch.Tensor, double: torch.Tensor) -> None:
+        """Norm-wise: a weight that happens to be near zero has no relative error to speak of."""
+        single, double = single.double().numpy(), double.numpy()
+        norm = numpy.linalg.norm(double)
+        own = 2 * numpy.linalg.norm(single - double)
+        for expected, allowed in ((single, TOLERANCE * norm), (double, max(TOLERANCE * norm, own))):
+            error = numpy.linalg.norm(actual - expected)
+            if error > 0 and allowed > 0:
+                OptimizersTest.largest = max(OptimizersTest.largest, (error / allowed, what))
+            self.assertLessEqual(error, allowed, f"{what}: error {error:.3g} in a tensor of norm {norm:.3g}")
+
+    def run_optimizer(self, kind: str) -> None:
+        random = numpy.random.default_rng(5)
+        x, targets = reference.random_data(40, [6], 3, "mse", random)
+        # Widths differ, and so do the relus that are dead: gradients that are exactly zero.
+        models = []
+        for i, hyper in enumerate(CASES[kind]):
+            spec = Spec(6).op("linear", out_features=9 + i).op("relu").op("linear", out_features=3)
+            weights = reference.random_weights(spec, random)
+            weights["0.bias"][0] = -100
+            models.append(Model(spec, weights=weights, optimizer=hyper))
+        states = {"sgd": ["momentum_buffer"]}.get(kind, ["exp_avg", "exp_avg_sq"])
+        steps = [{"rows": random.permutation(40)[:16].tolist(), "keep_gradients": True,
+                  "record": ["grad", "param", *states]} for _ in range(STEPS)]
+        result = self.driver.run(models, "mse", x, targets, steps, optimizer=kind)
+        for i, model in enumerate(models):
+            references = []
+            for dtype in (torch.float32, torch.float64):
+                parameters = {name: torch.tensor(value, dtype=dtype, requires_grad=True)
+                              for name, value in model.weights.items()}
+                references.append((parameters, reference.OPTIMIZERS[kind](list(parameters.values()), model.optimizer)))
+            (single, single_optimizer), (double, double_optimizer) = references
+            for step in range(STEPS):
+                for parameters, optimizer in references:
+                    for name, parameter in parameters.items():
+                        parameter.grad = torch.from_numpy(result[f"step.{step}.grad.{i}.{name}"]).to(parameter.dtype)
+                    optimizer.step()
+                for name in single:
+                    where = f"{name} of {kind} {model.optimizer} after step {step}"
+                    self.check(where, result[f"step.{step}.param.{i}.{name}"], single[name].detach(),
+                               double[name].detach())
+                    for state in states:
+                        expected = single_optimizer.state[single[name]].get(state)
+                        if expected is not None:
+                            self.check(f"{state} by {where}", result[f"step.{step}.{state}.{i}.{name}"], expected,
+                                       double_optimizer.state[double[name]][state])
+
+    def test_update(self):
+        for kind in CASES:
+            with self.subTest(optimizer=kind):
+                self.run_optimizer(kind)
+        print("largest error: {:.2f} of what is allowed, {}".format(*self.largest))
+
+    def test_every_optimizer_has_cases(self):
+        claimed = set(self.driver.capabilities()["optimizers"])
+        self.assertEqual(claimed - set(CASES), set())
+        self.assertEqual(claimed - set(reference.OPTIMIZERS), set())
+
+
+if __name__ == "__main__":
+    OptimizersTest.driver = Driver(sys.argv.pop(1), "cpu")
+    unittest.main()
