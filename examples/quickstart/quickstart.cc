@@ -5,15 +5,11 @@
 #include <vector>
 
 #include "modelbatch/modelbatch.h"
+#include "modelbatch/util/status_macros.h"
 
 using namespace modelbatch;
 
-int Fail(const absl::Status& status) {
-  std::fprintf(stderr, "%s\n", status.ToString().c_str());
-  return 1;
-}
-
-int main() {
+absl::Status Run() {
   const int kModels = 8, kRows = 256;
   std::mt19937 random(1);
   std::uniform_real_distribution<float> uniform(-1, 1);
@@ -26,35 +22,37 @@ int main() {
     inside.push_back(x * x + y * y < 0.6f);
     rows.push_back(row);
   }
-
   std::vector<ModelInstance> models;
   std::vector<OptimizerConfig> configs;
   for (int i = 0; i < kModels; ++i) {
-    models.push_back(
-        {i, DeriveSeed(1, i), ModelSpec({2}).Linear(32).Relu().Linear(2)});
+    const ModelSpec spec = ModelSpec({2}).Linear(32).Relu().Linear(2);
+    models.push_back({i, DeriveSeed(1, i), spec});
     configs.push_back({{"lr", 1e-4 * (1 << i)}});
   }
 
-  auto backend = CreateBackend("cpu");
-  if (!backend.ok()) return Fail(backend.status());
-  auto data = (*backend)->CreateDataset(Tensor::FromVector(points, {kRows, 2}),
-                                        Tensor::FromVector(inside, {kRows}));
-  if (!data.ok()) return Fail(data.status());
-  auto batch =
-      ModelBatch::Create(backend->get(), models, {"cross_entropy", {}}, kRows);
-  if (!batch.ok()) return Fail(batch.status());
-  auto adam = OptimizerFactory("adam").CreateOptimizer(batch->get(), configs);
-  if (!adam.ok()) return Fail(adam.status());
-
+  MB_ASSIGN_OR_RETURN(auto backend, CreateBackend("cpu"));
+  MB_ASSIGN_OR_RETURN(
+      auto data, backend->CreateDataset(Tensor::FromVector(points, {kRows, 2}),
+                                        Tensor::FromVector(inside, {kRows})));
+  MB_ASSIGN_OR_RETURN(
+      auto batch,
+      ModelBatch::Create(backend.get(), models, {"cross_entropy", {}}, kRows));
+  MB_ASSIGN_OR_RETURN(auto adam, OptimizerFactory("adam").CreateOptimizer(
+                                     batch.get(), configs));
   for (int step = 0; step < 300; ++step) {
-    absl::Status status = (*batch)->TrainStep(**data, {rows, {}}, *adam);
-    if (!status.ok()) return Fail(status);
+    MB_RETURN_IF_ERROR(batch->TrainStep(*data, {rows, {}}, adam));
   }
   EvaluateResult result;
-  absl::Status status = (*batch)->Evaluate(**data, {rows, {}}, &result);
-  if (!status.ok()) return Fail(status);
+  MB_RETURN_IF_ERROR(batch->Evaluate(*data, {rows, {}}, &result));
   for (int i = 0; i < kModels; ++i) {
     std::printf("lr %.4f: loss %.3f, %d of %d right\n", configs[i]["lr"],
                 result.losses[i], static_cast<int>(result.correct[i]), kRows);
   }
+  return absl::OkStatus();
+}
+
+int main() {
+  const absl::Status status = Run();
+  if (!status.ok()) std::fprintf(stderr, "%s\n", status.ToString().c_str());
+  return status.ok() ? 0 : 1;
 }
