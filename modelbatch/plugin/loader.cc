@@ -25,8 +25,7 @@
 namespace modelbatch {
 namespace {
 
-// What one plugin is told about the host. A plugin may keep the pointer: it is
-// never freed.
+// What one plugin is told about the host, which may keep the pointer.
 struct HostRecord {
   explicit HostRecord(std::string plugin_path) : path(std::move(plugin_path)) {
     api.header = MakeHeader(MB_SIZE(MB_HostApi, log));
@@ -145,16 +144,18 @@ absl::StatusOr<std::shared_ptr<Plugin>> LoadPlugin(const std::string& path) {
   const absl::StatusOr<std::string> real = RealPath(path);
   if (!real.ok()) return WithPath(real.status(), path);
 
-  Registry& registry = GlobalRegistry();
-  const std::lock_guard<std::mutex> lock(registry.mutex);
-  if (const auto it = registry.plugins.find(*real);
-      it != registry.plugins.end()) {
-    return it->second;
+  std::shared_ptr<Plugin> plugin;
+  {
+    Registry& registry = GlobalRegistry();
+    const std::lock_guard<std::mutex> lock(registry.mutex);
+    std::shared_ptr<Plugin>& entry = registry.plugins[*real];
+    if (entry != nullptr) return entry;
+    const absl::StatusOr<const MB_PluginApi*> api = Open(*real, &registry);
+    if (!api.ok()) return WithPath(api.status(), *real);
+    entry = std::make_shared<Plugin>(*api, *real);
+    plugin = entry;
   }
-  const absl::StatusOr<const MB_PluginApi*> api = Open(*real, &registry);
-  if (!api.ok()) return WithPath(api.status(), *real);
-  auto plugin = std::make_shared<Plugin>(*api, *real);
-  registry.plugins.emplace(*real, plugin);
+  // Without the lock: a sink may load plugins itself.
   Log(LogSeverity::kInfo,
       absl::StrCat("loaded plugin \"", plugin->name(), "\" ", plugin->version(),
                    " (build ", plugin->build_id(), ") from ", plugin->path()));
