@@ -29,10 +29,13 @@ class Independence : public ConformanceTest {
     ConformanceTest::SetUp();
     if (IsSkipped()) return;
     MB_REQUIRES(HasOperator("linear") && HasOperator("relu") &&
-                HasLoss("cross_entropy"));
+                (HasLoss("cross_entropy") || HasLoss("mse")));
     exact_ = HasFeature("bitwise_independence");
+    loss_ = HasLoss("cross_entropy") ? "cross_entropy" : "mse";
     data_ = Get(backend().CreateDataset(NoiseTensor(1, {kRows, kFeatures}),
-                                        Labels(2, kRows, kClasses)));
+                                        loss_ == "mse"
+                                            ? NoiseTensor(2, {kRows, kClasses})
+                                            : Labels(2, kRows, kClasses)));
   }
 
   ModelInstance Model(int i) const {
@@ -65,7 +68,7 @@ class Independence : public ConformanceTest {
   Run Train(const std::vector<int>& members, const std::string& optimizer) {
     std::vector<ModelInstance> models;
     for (int i : members) models.push_back(Model(i));
-    Population population(backend(), models, "cross_entropy", kMaxRows);
+    Population population(backend(), models, loss_, kMaxRows);
     population.WriteNoise();
     population.SetOptimizer(optimizer);
     std::vector<Column> columns = population.Columns({{"weight_decay", 0.01}});
@@ -127,6 +130,7 @@ class Independence : public ConformanceTest {
   }
 
   bool exact_ = false;
+  std::string loss_;
   std::unique_ptr<Dataset> data_;
 };
 
