@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <iostream>
 #include <memory>
+#include <new>
 #include <string>
 
 #include "CLI/CLI.hpp"
@@ -158,7 +159,12 @@ int RunCommandLine(int argc, const char* const* argv) {
           std::string("cannot enter the folder ") + folder));
     }
   }
-  return Dispatch(argc, argv);
+  try {
+    return Dispatch(argc, argv);
+  } catch (const std::bad_alloc&) {
+    return ReportError(absl::ResourceExhaustedError(
+        "out of memory: train fewer or smaller models at once"));
+  }
 }
 
 }  // namespace modelbatch

@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <new>
 
 #include "absl/base/internal/raw_logging.h"
 #include "absl/strings/str_cat.h"
@@ -59,7 +60,7 @@ Tensor Tensor::Zeros(DType dtype, Shape shape) {
   const size_t bytes = NumElements(shape) * DTypeSize(dtype);
   const size_t rounded = (bytes + kAlignment) / kAlignment * kAlignment;
   void* data = std::aligned_alloc(kAlignment, rounded);
-  ABSL_RAW_CHECK(data != nullptr, "out of memory for a tensor");
+  if (data == nullptr) throw std::bad_alloc();  // as operator new does
   std::memset(data, 0, rounded);
   return Wrap(std::shared_ptr<void>(data, std::free), data, dtype,
               std::move(shape));

@@ -60,7 +60,7 @@ class Tensor {
   Tensor(Tensor&&) = default;
   Tensor& operator=(Tensor&&) = default;
 
-  // Sizes must not be negative.
+  // Sizes must not be negative. Throws std::bad_alloc as any container does.
   static Tensor Zeros(DType dtype, Shape shape);
 
   // values.size() must be NumElements(shape).
