@@ -1,0 +1,395 @@
+#include "backends/libtorch/model_stack.h"
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/index_select.h>
+#include <ATen/ops/ones_like.h>
+#include <ATen/ops/scalar_tensor.h>
+#include <ATen/ops/where.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+#include <utility>
+
+#include "backends/libtorch/dropout.h"
+#include "backends/libtorch/forward.h"
+#include "backends/libtorch/loss.h"
+#include "backends/libtorch/optimizer.h"
+
+namespace modelbatch::libtorch {
+namespace {
+
+using grouped::Arena;
+using grouped::HostDataset;
+using grouped::OptimizerKind;
+using grouped::RowsOf;
+
+// An update reads and writes five matrices of this size several times over:
+// they should stay in a core's caches.
+constexpr int64_t kUpdateFloats = 64 * 1024;
+
+bool IsRange(const std::vector<int64_t>& values) {
+  for (size_t i = 1; i < values.size(); ++i) {
+    if (values[i] != values[i - 1] + 1) return false;
+  }
+  return true;
+}
+
+at::Tensor ToIndex(const std::vector<int64_t>& values, at::Device device) {
+  at::Tensor index =
+      at::empty({static_cast<int64_t>(values.size())}, at::kLong);
+  std::copy(values.begin(), values.end(), index.mutable_data_ptr<int64_t>());
+  return index.to(device);
+}
+
+// Entries of dimension 0: a view where they follow each other, else a copy.
+at::Tensor Select(const at::Tensor& tensor, const std::vector<int64_t>& entries,
+                  bool* is_view = nullptr) {
+  const bool range = IsRange(entries);
+  if (is_view != nullptr) *is_view = range;
+  if (range) {
+    return tensor.narrow(0, entries.empty() ? 0 : entries[0],
+                         static_cast<int64_t>(entries.size()));
+  }
+  return at::index_select(tensor, 0, ToIndex(entries, tensor.device()));
+}
+
+template <typename T>
+std::vector<T> ToHost(const at::Tensor& tensor) {
+  const at::Tensor host = tensor.cpu().contiguous();
+  const T* data = host.const_data_ptr<T>();
+  return std::vector<T>(data, data + host.numel());
+}
+
+// Whether all of each row are finite.
+std::vector<bool> FiniteRows(const at::Tensor& matrix) {
+  // A sum shows any infinity or NaN; one that overflowed is looked at again.
+  std::vector<float> sums = ToHost<float>(matrix.sum(1));
+  const auto finite = [](float x) { return std::isfinite(x); };
+  if (!std::all_of(sums.begin(), sums.end(), finite)) {
+    sums = ToHost<float>(matrix.mul(0).sum(1));
+  }
+  std::vector<bool> result;
+  for (const float sum : sums) result.push_back(std::isfinite(sum));
+  return result;
+}
+
+}  // namespace
+
+ModelStack::ModelStack(std::shared_ptr<const grouped::Plan> plan, Shard models,
+                       at::Device device)
+    : plan_(std::move(plan)),
+      models_(std::move(models)),
+      device_(device),
+      state_size_(ModelAt(0).state_size),
+      models_per_update_(
+          device.is_cpu()
+              ? std::max<int64_t>(
+                    1, kUpdateFloats / std::max<int64_t>(1, state_size_))
+              : static_cast<int64_t>(models_.size())) {}
+
+void ModelStack::Allocate(Arena arena) {
+  const int64_t size = static_cast<int64_t>(models_.size());
+  ArenaOf(arena) = at::zeros({size, state_size_},
+                             at::TensorOptions(at::kFloat).device(device_));
+}
+
+void ModelStack::Release(Arena arena) { ArenaOf(arena).reset(); }
+
+void ModelStack::Read(Arena arena, int64_t model, int64_t offset, int64_t size,
+                      float* out) const {
+  const at::Tensor values =
+      arenas_[static_cast<int>(arena)][model].narrow(0, offset, size).cpu();
+  std::memcpy(out, values.const_data_ptr<float>(), size * sizeof(float));
+}
+
+void ModelStack::Write(Arena arena, int64_t model, int64_t offset, int64_t size,
+                       const float* values) {
+  const at::Tensor source =
+      at::from_blob(const_cast<float*>(values), {size}, at::kFloat);
+  ArenaOf(arena)[model].narrow(0, offset, size).copy_(source);
+}
+
+ModelStack::Tensors ModelStack::Parameters(const Positions& positions) {
+  const int64_t models = static_cast<int64_t>(positions.size());
+  const at::Tensor state = Select(ArenaOf(Arena::kParam), positions);
+  Tensors parameters;
+  for (const grouped::ParameterPlan& parameter : ModelAt(0).parameters) {
+    std::vector<int64_t> shape = {models};
+    shape.insert(shape.end(), parameter.shape.begin(), parameter.shape.end());
+    parameters.push_back(
+        state.narrow(1, parameter.offset, parameter.size).view(shape));
+  }
+  return parameters;
+}
+
+Batch ModelStack::Gather(const HostDataset& dataset, const RowSet& rows,
+                         const Positions& positions, int64_t begin,
+                         const grouped::Loss* loss) const {
+  std::vector<absl::Span<const int32_t>> chunks;
+  for (const int64_t position : positions) {
+    chunks.push_back(
+        RowsOf(rows, models_[position]).subspan(begin, plan_->max_rows));
+    if (rows.offsets.empty()) break;  // the same for all
+  }
+  return GatherBatch(dataset, chunks, static_cast<int64_t>(positions.size()),
+                     loss, device_);
+}
+
+ModelStack::Tensors ModelStack::DropoutFactorsOf(
+    const Positions& positions, int64_t rows,
+    absl::Span<const int64_t> steps) const {
+  Tensors factors(plan_->ops.size());
+  for (const grouped::GroupedOp& op : plan_->ops) {
+    if (op.code != grouped::OpCode::kDropout) continue;
+    std::vector<cpu::DropoutKey> keys;
+    for (const int64_t position : positions) {
+      const grouped::ModelPlan& model = ModelAt(position);
+      keys.push_back(
+          {model.seed, static_cast<uint64_t>(steps[models_[position]]),
+           static_cast<uint32_t>(op.index), model.numbers[op.index].p});
+    }
+    factors[op.index] =
+        DropoutFactors(keys, rows, ModelAt(0).values[op.output].cols, device_);
+  }
+  return factors;
+}
+
+at::Tensor ModelStack::Run(const Positions& positions, const Batch& batch,
+                           const Tensors& parameters,
+                           const Tensors* dropout_factors) {
+  ForwardArgs forward;
+  forward.plan = plan_.get();
+  forward.model = &ModelAt(0);
+  forward.num_models = static_cast<int64_t>(positions.size());
+  forward.input = batch.features;
+  forward.parameters = &parameters;
+  forward.dropout_factors = dropout_factors;
+  return RunForward(forward);
+}
+
+void ModelStack::TrainStep(const grouped::TrainArgs& args,
+                           absl::Span<int64_t> steps) {
+  Positions positions;  // of the models that take part
+  for (size_t i = 0; i < models_.size(); ++i) {
+    const int model = models_[i];
+    args.losses[model] = 0;
+    if (args.active != nullptr && args.active[model] == 0) {
+      args.outcomes[model] = Outcome::kInactive;
+    } else if (RowsOf(args.rows, model).empty()) {
+      args.outcomes[model] = Outcome::kEmpty;
+    } else {
+      positions.push_back(static_cast<int64_t>(i));
+    }
+  }
+  if (positions.empty()) return;
+
+  const Batch batch =
+      Gather(*args.dataset, args.rows, positions, 0, &plan_->loss);
+  Tensors parameters = Parameters(positions);
+  for (at::Tensor& parameter : parameters) {
+    parameter = parameter.detach().requires_grad_();
+  }
+  const Tensors factors = DropoutFactorsOf(positions, batch.rows, steps);
+  Tensors gradients(parameters.size());
+  at::Tensor losses;
+  {
+    const at::AutoGradMode with_gradients(true);
+    at::Tensor row_losses =
+        RowLosses(plan_->loss, Run(positions, batch, parameters, &factors),
+                  batch.targets);
+    if (batch.valid.defined()) {
+      row_losses = at::where(batch.valid, row_losses,
+                             at::scalar_tensor(0, row_losses.options()));
+      at::Tensor counts = ToIndex(batch.row_counts, device_).to(at::kFloat);
+      losses = row_losses.sum(1).div(counts);
+    } else {
+      losses = row_losses.mean(1);
+    }
+    if (losses.requires_grad()) {
+      // Each model's own loss: a sum over models, not a mean.
+      gradients =
+          torch::autograd::grad({losses}, parameters, {at::ones_like(losses)},
+                                /*retain_graph=*/false,
+                                /*create_graph=*/false,
+                                /*allow_unused=*/true);
+    }
+  }
+  const at::AutoGradMode without_gradients(false);
+  for (size_t p = 0; p < parameters.size(); ++p) {
+    if (!gradients[p].defined()) gradients[p] = at::zeros_like(parameters[p]);
+  }
+
+  const std::vector<float> values = ToHost<float>(losses.detach());
+  Positions finite, entries;
+  for (size_t k = 0; k < positions.size(); ++k) {
+    const int model = models_[positions[k]];
+    args.losses[model] = values[k];
+    args.outcomes[model] = Outcome::kNonFiniteLoss;
+    if (!std::isfinite(values[k])) continue;
+    args.outcomes[model] = Outcome::kStepped;  // unless Apply finds otherwise
+    finite.push_back(positions[k]);
+    entries.push_back(static_cast<int64_t>(k));
+  }
+  for (size_t begin = 0; begin < finite.size(); begin += models_per_update_) {
+    const size_t end = std::min(
+        finite.size(), begin + static_cast<size_t>(models_per_update_));
+    Apply(args, Positions(finite.begin() + begin, finite.begin() + end),
+          Positions(entries.begin() + begin, entries.begin() + end), gradients,
+          steps);
+  }
+}
+
+void ModelStack::Apply(const grouped::TrainArgs& args,
+                       const Positions& positions, const Positions& entries,
+                       const Tensors& gradients, absl::Span<int64_t> steps) {
+  const int64_t models = static_cast<int64_t>(positions.size());
+  if (gradients.empty()) {  // nothing to update but the count
+    UpdateRows(args, positions, at::Tensor(), steps);
+    return;
+  }
+  Tensors parts;
+  for (const at::Tensor& gradient : gradients) {
+    parts.push_back(Select(gradient, entries).reshape({models, -1}));
+  }
+  at::Tensor gradient = at::cat(parts, 1);
+  if (args.keep_gradients) {
+    ArenaOf(Arena::kGradient)
+        .index_copy_(0, ToIndex(positions, device_), gradient);
+  }
+  const std::vector<bool> finite = FiniteRows(gradient);
+  Positions stepping, rows;
+  for (int64_t k = 0; k < models; ++k) {
+    if (finite[k]) {
+      stepping.push_back(positions[k]);
+      rows.push_back(k);
+    } else {
+      args.outcomes[models_[positions[k]]] = Outcome::kNonFiniteGradient;
+    }
+  }
+  if (stepping.empty()) return;
+  UpdateRows(args, stepping, Select(gradient, rows), steps);
+}
+
+void ModelStack::UpdateRows(const grouped::TrainArgs& args,
+                            const Positions& positions,
+                            const at::Tensor& gradient,
+                            absl::Span<int64_t> steps) {
+  if (!args.update || args.optimizer == OptimizerKind::kNone) return;
+  std::vector<int> models;
+  std::vector<int64_t> counts;
+  for (const int64_t position : positions) {
+    models.push_back(models_[position]);
+    counts.push_back(steps[models_[position]]);
+  }
+  if (gradient.defined()) {
+    // Views are updated in place, copies written back.
+    bool is_view = true;
+    const auto select = [&](Arena arena) {
+      return ArenaOf(arena).defined()
+                 ? Select(ArenaOf(arena), positions, &is_view)
+                 : at::Tensor();
+    };
+    UpdateTensors tensors;
+    tensors.parameter = select(Arena::kParam);
+    tensors.state0 = select(Arena::kState0);
+    tensors.state1 = select(Arena::kState1);
+    tensors.gradient = gradient;
+    Update(args.optimizer, args.columns, models, counts, tensors);
+    if (!is_view) {
+      const at::Tensor index = ToIndex(positions, device_);
+      ArenaOf(Arena::kParam).index_copy_(0, index, tensors.parameter);
+      if (tensors.state0.defined()) {
+        ArenaOf(Arena::kState0).index_copy_(0, index, tensors.state0);
+      }
+      if (tensors.state1.defined()) {
+        ArenaOf(Arena::kState1).index_copy_(0, index, tensors.state1);
+      }
+    }
+  }
+  for (const int model : models) ++steps[model];
+}
+
+void ModelStack::Evaluate(const grouped::EvaluateArgs& args) {
+  const at::AutoGradMode without_gradients(false);
+  const bool classes = plan_->loss == grouped::Loss::kCrossEntropy;
+  Positions positions;
+  for (size_t i = 0; i < models_.size(); ++i) {
+    const int model = models_[i];
+    args.losses[model] = 0;
+    args.correct[model] = -1;
+    if (args.active != nullptr && args.active[model] == 0) continue;
+    if (classes) args.correct[model] = 0;
+    positions.push_back(static_cast<int64_t>(i));
+  }
+  for (int64_t begin = 0;; begin += plan_->max_rows) {
+    const auto done = [&](int64_t position) {
+      return static_cast<int64_t>(
+                 RowsOf(args.rows, models_[position]).size()) <= begin;
+    };
+    positions.erase(std::remove_if(positions.begin(), positions.end(), done),
+                    positions.end());
+    if (positions.empty()) break;
+    const Batch batch =
+        Gather(*args.dataset, args.rows, positions, begin, &plan_->loss);
+    const at::Tensor output =
+        Run(positions, batch, Parameters(positions), nullptr);
+    at::Tensor losses = RowLosses(plan_->loss, output, batch.targets);
+    if (batch.valid.defined()) {
+      losses = at::where(batch.valid, losses,
+                         at::scalar_tensor(0, losses.options()));
+    }
+    const auto sums = ToHost<double>(losses.sum(1, false, at::kDouble));
+    std::vector<int64_t> correct;
+    if (classes) {
+      at::Tensor right = RowsCorrect(output, batch.targets);
+      if (batch.valid.defined()) right = right.logical_and(batch.valid);
+      correct = ToHost<int64_t>(right.sum(1));
+    }
+    for (size_t k = 0; k < positions.size(); ++k) {
+      args.losses[models_[positions[k]]] += sums[k];
+      if (classes) args.correct[models_[positions[k]]] += correct[k];
+    }
+  }
+  for (const int model : models_) {
+    const size_t rows = RowsOf(args.rows, model).size();
+    if (rows > 0) args.losses[model] /= static_cast<double>(rows);
+  }
+}
+
+void ModelStack::Forward(const HostDataset& dataset, const RowSet& rows,
+                         absl::Span<float* const> outputs) {
+  const at::AutoGradMode without_gradients(false);
+  Positions positions(models_.size());
+  std::iota(positions.begin(), positions.end(), 0);
+  const int64_t cols = ModelAt(0).values[plan_->output()].cols;
+  for (int64_t begin = 0;; begin += plan_->max_rows) {
+    const auto done = [&](int64_t position) {
+      return static_cast<int64_t>(RowsOf(rows, models_[position]).size()) <=
+             begin;
+    };
+    positions.erase(std::remove_if(positions.begin(), positions.end(), done),
+                    positions.end());
+    if (positions.empty()) break;
+    const Batch batch = Gather(dataset, rows, positions, begin, nullptr);
+    const at::Tensor output =
+        Run(positions, batch, Parameters(positions), nullptr)
+            .cpu()
+            .contiguous();
+    const float* from = output.const_data_ptr<float>();
+    for (size_t k = 0; k < positions.size(); ++k) {
+      std::memcpy(outputs[models_[positions[k]]] + begin * cols,
+                  from + static_cast<int64_t>(k) * batch.rows * cols,
+                  batch.row_counts[k] * cols * sizeof(float));
+    }
+  }
+}
+
+}  // namespace modelbatch::libtorch

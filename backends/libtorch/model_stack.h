@@ -1,0 +1,81 @@
+// The state of models of equal shapes, stacked, and the steps on it. Runs on
+// the calling thread; throws what LibTorch throws.
+#ifndef BACKENDS_LIBTORCH_MODEL_STACK_H_
+#define BACKENDS_LIBTORCH_MODEL_STACK_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "backends/grouped/executor.h"
+#include "backends/grouped/plan.h"
+#include "backends/libtorch/batch.h"
+#include "backends/libtorch/shards.h"
+
+namespace modelbatch::libtorch {
+
+class ModelStack {
+ public:
+  ModelStack(std::shared_ptr<const grouped::Plan> plan, Shard models,
+             at::Device device);
+
+  const Shard& models() const { return models_; }
+
+  // As grouped::Executor's. `model` is a position in models(), `offset` is from
+  // the start of its state.
+  void Allocate(grouped::Arena arena);
+  void Release(grouped::Arena arena);
+  void Read(grouped::Arena arena, int64_t model, int64_t offset, int64_t size,
+            float* out) const;
+  void Write(grouped::Arena arena, int64_t model, int64_t offset, int64_t size,
+             const float* values);
+
+  // `steps`: of all models of the plan, as the arrays in `args`; only entries
+  // of this stack's models are read and written.
+  void TrainStep(const grouped::TrainArgs& args, absl::Span<int64_t> steps);
+  void Evaluate(const grouped::EvaluateArgs& args);
+  void Forward(const grouped::HostDataset& dataset, const RowSet& rows,
+               absl::Span<float* const> outputs);
+
+ private:
+  // Positions in models().
+  using Positions = std::vector<int64_t>;
+  using Tensors = std::vector<at::Tensor>;
+
+  const grouped::ModelPlan& ModelAt(int64_t position) const {
+    return plan_->models[models_[position]];
+  }
+  at::Tensor& ArenaOf(grouped::Arena arena) {
+    return arenas_[static_cast<int>(arena)];
+  }
+  // By parameter, [positions, ...]: views of the arena, or copies.
+  Tensors Parameters(const Positions& positions);
+  Batch Gather(const grouped::HostDataset& dataset, const RowSet& rows,
+               const Positions& positions, int64_t begin,
+               const grouped::Loss* loss) const;
+  Tensors DropoutFactorsOf(const Positions& positions, int64_t rows,
+                           absl::Span<const int64_t> steps) const;
+  at::Tensor Run(const Positions& positions, const Batch& batch,
+                 const Tensors& parameters, const Tensors* dropout_factors);
+  // Finishes a step for the models at `positions`, whose gradients are entries
+  // `entries` of `gradients` (by parameter).
+  void Apply(const grouped::TrainArgs& args, const Positions& positions,
+             const Positions& entries, const Tensors& gradients,
+             absl::Span<int64_t> steps);
+  void UpdateRows(const grouped::TrainArgs& args, const Positions& positions,
+                  const at::Tensor& gradient, absl::Span<int64_t> steps);
+
+  std::shared_ptr<const grouped::Plan> plan_;
+  Shard models_;
+  at::Device device_;
+  int64_t state_size_;                      // of one model
+  int64_t models_per_update_;               // that fit a cache
+  at::Tensor arenas_[grouped::kNumArenas];  // [models, state size]
+};
+
+}  // namespace modelbatch::libtorch
+
+#endif  // BACKENDS_LIBTORCH_MODEL_STACK_H_
