@@ -7,6 +7,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "modelbatch/io/atomic_file.h"
+#include "modelbatch/util/test_folder.h"
 
 namespace modelbatch {
 namespace {
@@ -14,7 +15,7 @@ namespace {
 using ::testing::HasSubstr;
 
 std::string TempPath(const std::string& name) {
-  return ::testing::TempDir() + "/" + name;
+  return TestFolder() + "/" + name;
 }
 
 // A file by hand, as the format's description says.

@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "modelbatch/util/test_folder.h"
 
 namespace modelbatch {
 namespace {
@@ -20,7 +21,7 @@ using ::testing::IsEmpty;
 
 class SearchTest : public testing::Test {
  protected:
-  SearchTest() : root_(fs::path(testing::TempDir()) / "search_test") {
+  SearchTest() : root_(fs::path(TestFolder()) / "search_test") {
     fs::remove_all(root_);
     fs::create_directories(root_);
   }

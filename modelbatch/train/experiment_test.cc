@@ -8,6 +8,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "modelbatch/train/test_experiment.h"
+#include "modelbatch/util/test_folder.h"
 
 namespace modelbatch {
 namespace {
@@ -25,7 +26,7 @@ std::string ErrorOf(const std::vector<std::string>& overrides) {
 
 std::string WriteCsv(const std::string& name, const std::string& text) {
   const std::string path =
-      (std::filesystem::path(::testing::TempDir()) / name).string();
+      (std::filesystem::path(TestFolder()) / name).string();
   std::ofstream(path) << text;
   return path;
 }

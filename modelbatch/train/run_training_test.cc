@@ -13,6 +13,7 @@
 #include "modelbatch/io/safetensors.h"
 #include "modelbatch/train/checkpoint.h"
 #include "modelbatch/train/test_experiment.h"
+#include "modelbatch/util/test_folder.h"
 
 namespace modelbatch {
 namespace {
@@ -44,7 +45,7 @@ class StopAfter : public TrainObserver {
 class RunTrainingTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    root_ = fs::path(::testing::TempDir()) /
+    root_ = fs::path(TestFolder()) /
             ::testing::UnitTest::GetInstance()->current_test_info()->name();
     fs::remove_all(root_);
     backend_ = CpuBackendForTest();

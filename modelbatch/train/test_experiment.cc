@@ -7,11 +7,12 @@
 #include "modelbatch/config/experiment_config.h"
 #include "modelbatch/plugin/plugin.h"
 #include "modelbatch/util/philox.h"
+#include "modelbatch/util/test_folder.h"
 
 namespace modelbatch {
 
 std::string TestConfig() {
-  const std::string path = ::testing::TempDir() + "/blobs.csv";
+  const std::string path = TestFolder() + "/blobs.csv";
   std::ofstream out(path);
   for (int row = 0; row < 120; ++row) {
     const int label = row % 3;

@@ -7,6 +7,7 @@
 #include "gtest/gtest.h"
 #include "modelbatch/plugin/plugin.h"
 #include "modelbatch/train/test_experiment.h"
+#include "modelbatch/util/test_folder.h"
 
 namespace modelbatch {
 namespace {
@@ -17,7 +18,7 @@ using ::testing::StartsWith;
 // The checkpoint after `steps` steps.
 Checkpoint CheckpointAfter(const Experiment& experiment, Backend* backend,
                            int steps) {
-  const std::string path = ::testing::TempDir() + "/verify.safetensors";
+  const std::string path = TestFolder() + "/verify.safetensors";
   auto trainer = Trainer::Create(&experiment, backend);
   EXPECT_TRUE(trainer.ok()) << trainer.status();
   while (steps-- > 0 && !(*trainer)->finished()) {

@@ -18,6 +18,7 @@
 #include "modelbatch/backend/backend.h"
 #include "modelbatch/plugin/plugin.h"
 #include "modelbatch/tensor/tensor.h"
+#include "modelbatch/util/test_folder.h"
 
 namespace modelbatch {
 namespace {
@@ -94,7 +95,7 @@ TEST(Loader, NoSuchFile) {
 }
 
 TEST(Loader, ATextFileAFolderAndAnEmptyFileAreNoLibraries) {
-  const fs::path folder = fs::path(testing::TempDir()) / "no_library";
+  const fs::path folder = fs::path(TestFolder()) / "no_library";
   fs::create_directories(folder / "folder.so");
   std::ofstream(folder / "text.so") << "this is not a library\n";
   std::ofstream(folder / "empty.so").flush();
@@ -107,8 +108,7 @@ TEST(Loader, ATextFileAFolderAndAnEmptyFileAreNoLibraries) {
 }
 
 TEST(Loader, ATruncatedLibraryIsTheSystemsError) {
-  const fs::path path =
-      fs::path(testing::TempDir()) / "libmodelbatch_truncated.so";
+  const fs::path path = fs::path(TestFolder()) / "libmodelbatch_truncated.so";
   fs::copy_file(PluginFile("minimal"), path,
                 fs::copy_options::overwrite_existing);
   ASSERT_EQ(chmod(path.c_str(), 0644), 0);
@@ -121,7 +121,7 @@ TEST(Loader, ATruncatedLibraryIsTheSystemsError) {
 TEST(Loader, AMissingDependencyIsNamed) {
   // Alone, away from the library it needs.
   const fs::path path =
-      fs::path(testing::TempDir()) / "alone" / "libmodelbatch_needs_absent.so";
+      fs::path(TestFolder()) / "alone" / "libmodelbatch_needs_absent.so";
   fs::create_directories(path.parent_path());
   fs::copy_file(PluginFile("needs_absent"), path,
                 fs::copy_options::overwrite_existing);
@@ -148,7 +148,7 @@ TEST(Loader, DescribesThePlugin) {
 }
 
 TEST(Loader, TheSameFileIsLoadedOnceUnderEveryName) {
-  const fs::path link = fs::path(testing::TempDir()) / "link.so";
+  const fs::path link = fs::path(TestFolder()) / "link.so";
   fs::remove(link);
   fs::create_symlink(PluginFile("minimal"), link);
   const auto first = LoadPlugin(PluginFile("minimal"));
