@@ -852,7 +852,8 @@ __attribute__((visibility("default"))) const MB_PluginApi* MB_GetPluginApi(
                  MB_ABI_MINOR, NULL},
       .name = "example",
       .version = "0.1.0",
-      .build_id = __DATE__ " " __TIME__,
+      /* Raise it with every change that may change a bit. */
+      .build_id = "1, compiler " __VERSION__,
       .sanitizer = "",
       .error_code = ErrorCode,
       .error_message = ErrorMessage,

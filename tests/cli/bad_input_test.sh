@@ -51,6 +51,9 @@ bad 'changed.toml:9:5: model.layers[1].kind: a model with tanh has another graph
 with 's/kind = "relu"/kind = "conv2d"/'
 bad 'changed.toml:9:5: model.layers[1].kind: operator conv2d is not implemented yet' changed.toml
 bad '--backend nosuch: backend: ' small.toml --backend nosuch
+with 's/kind = "relu"/kind = "dropout"/'
+bad 'changed.toml:9:5: model.layers[1].kind: backend "example" lacks the operator "dropout"; it has: linear, relu' \
+  changed.toml --backend example
 with '1s/^/backend = "nosuch"\n/'
 bad 'changed.toml:1:1: backend: ' changed.toml
 bad '--set optimizer.lr.max=0,3: "0,3" is not a TOML value' small.toml --set optimizer.lr.max=0,3
