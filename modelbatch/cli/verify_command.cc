@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <iostream>
 #include <string>
 #include <utility>
@@ -67,6 +68,14 @@ absl::StatusOr<int> Verify(const VerifyCommand& command) {
   for (const std::string& difference :
        Differences(checkpoint.info, opened.info)) {
     std::cerr << "note: " << difference << "\n";
+  }
+  const std::vector<std::string> features =
+      opened.backend->capabilities().features;
+  if (std::find(features.begin(), features.end(), "bitwise_independence") ==
+      features.end()) {
+    std::cerr << "note: backend \"" << opened.info.backend
+              << "\" does not promise equal bits: a difference in the last "
+                 "digits is rounding\n";
   }
   const bool colors = Terminal::Of(1).colors;
   int differing = 0;
