@@ -208,7 +208,10 @@ absl::StatusOr<ModelPlan> PlanModel(const ModelInstance& model,
     out.ld = RowStride(out.cols);
     if (op.in_place) {
       out.value = in.value;
-      out.gradient = in.gradient;
+      // The input itself has no gradient; a flatten of it that is the model's
+      // output needs room for the loss's.
+      out.gradient =
+          in.gradient >= 0 ? in.gradient : workspace.Take(max_rows * out.ld);
     } else {
       // A flatten that cannot share gradients still shares the value.
       out.value = op.code == OpCode::kFlatten

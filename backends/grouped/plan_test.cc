@@ -110,6 +110,21 @@ TEST(BuildPlan, BuffersAreDisjointAndInside) {
   EXPECT_EQ(plan->models[1].numbers[3].p, 0.9);
 }
 
+// The loss writes a gradient for every output, also where no parameter wants
+// it.
+TEST(BuildPlan, EveryOutputHasAGradient) {
+  for (const ModelSpec& spec :
+       {ModelSpec({2, 3}).Flatten(), ModelSpec({2, 3}).Flatten().Flatten(),
+        ModelSpec({6}).Relu(), ModelSpec({2, 3}).Relu().Flatten()}) {
+    const auto plan = BuildPlan(Request({spec}));
+    ASSERT_TRUE(plan.ok()) << plan.status();
+    const ModelPlan& model = plan->models[0];
+    const BufferPlan& output = model.values[plan->output()];
+    EXPECT_GE(output.gradient, model.values[0].value + 17 * output.ld);
+    EXPECT_LE(output.gradient + 17 * output.ld, model.workspace_size);
+  }
+}
+
 // Promise 1 begins here: nothing of a model's plan but its place in the arena
 // depends on the other models.
 TEST(BuildPlan, AModelsPlanIsItsOwn) {

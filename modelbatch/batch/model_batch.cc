@@ -102,7 +102,20 @@ std::vector<std::string> ModelBatch::StateSlots() const {
   return slots;
 }
 
+absl::Status ModelBatch::CheckModel(int model) const {
+  if (model >= 0 && model < num_models()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "model ", model, " does not exist, expected 0 to ", num_models() - 1));
+}
+
+absl::Status ModelBatch::SetActive(int model, bool active) {
+  MB_RETURN_IF_ERROR(CheckModel(model));
+  active_[model] = active;
+  return absl::OkStatus();
+}
+
 absl::StatusOr<ModelState> ModelBatch::GetModelState(int model) {
+  MB_RETURN_IF_ERROR(CheckModel(model));
   ModelState state;
   for (const std::string& slot : StateSlots()) {
     for (const Parameter& parameter : layouts_[model].parameters) {
@@ -150,6 +163,7 @@ absl::Status ModelBatch::CheckState(int model, const ModelState& state) const {
 }
 
 absl::Status ModelBatch::LoadModelState(int model, const ModelState& state) {
+  MB_RETURN_IF_ERROR(CheckModel(model));
   if (absl::Status status = CheckState(model, state); !status.ok()) {
     return InModel(models_[model], status);
   }

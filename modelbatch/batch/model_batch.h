@@ -44,6 +44,7 @@ class ModelBatch {
       int64_t max_rows, Attributes options = {});
 
   int num_models() const { return static_cast<int>(models_.size()); }
+  // i in [0, num_models()).
   const ModelInstance& model(int i) const { return models_[i]; }
   const Layout& layout(int i) const { return layouts_[i]; }
   Session& session() { return *session_; }
@@ -53,7 +54,7 @@ class ModelBatch {
 
   // Inactive models are not touched: active[i] == 0. All start active.
   absl::Span<const uint8_t> active() const { return active_; }
-  void SetActive(int model, bool active) { active_[model] = active; }
+  absl::Status SetActive(int model, bool active);
 
   // One step of every active model. Losses and outcomes: `last_step`.
   absl::Status TrainStep(const Dataset& dataset, const RowSet& rows,
@@ -75,6 +76,7 @@ class ModelBatch {
 
  private:
   ModelBatch() = default;
+  absl::Status CheckModel(int model) const;
   // "param" and the optimizer's state.
   std::vector<std::string> StateSlots() const;
   absl::Status CheckState(int model, const ModelState& state) const;

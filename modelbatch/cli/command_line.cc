@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <exception>
 #include <iostream>
 #include <memory>
 #include <new>
@@ -70,7 +71,7 @@ void AddTrain(CLI::App* app, TrainCommand* command) {
   sub->add_option("--threads", command->threads,
                   "threads of the backend; 0: it chooses")
       ->type_name("T")
-      ->check(CLI::Range(0, 4096));
+      ->check(CLI::Range(0, 1024));
   sub->add_option("--output", command->output,
                   "folder of the run (runs/<name>-<number>)")
       ->type_name("DIR");
@@ -97,7 +98,7 @@ void AddVerify(CLI::App* app, VerifyCommand* command) {
   sub->add_option("--threads", command->threads,
                   "threads of the backend; 0: it chooses")
       ->type_name("T")
-      ->check(CLI::Range(0, 4096));
+      ->check(CLI::Range(0, 1024));
 }
 
 // The library's exceptions end here.
@@ -164,6 +165,8 @@ int RunCommandLine(int argc, const char* const* argv) {
   } catch (const std::bad_alloc&) {
     return ReportError(absl::ResourceExhaustedError(
         "out of memory: train fewer or smaller models at once"));
+  } catch (const std::exception& error) {
+    return ReportError(absl::InternalError(error.what()));
   }
 }
 

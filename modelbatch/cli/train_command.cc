@@ -105,17 +105,18 @@ class TrainRun {
       config.backend.name = command_.backend;
       config.source.RecordOption("backend", "--backend " + command_.backend);
     }
-    if (command_.threads >= 0) config.backend.threads = command_.threads;
+    if (command_.threads >= 0) {
+      config.backend.threads = command_.threads;
+      config.source.RecordOption("backend.threads",
+                                 absl::StrCat("--threads ", command_.threads));
+    }
     if (!command_.output.empty()) config.train.output = command_.output;
     MB_ASSIGN_OR_RETURN(experiment_, PrepareExperiment(std::move(config)));
     return absl::OkStatus();
   }
 
   absl::Status OpenFolder() {
-    if (resuming()) {
-      return command_.set.empty() ? absl::OkStatus()
-                                  : folder_->WriteConfig(experiment_.config);
-    }
+    if (resuming()) return absl::OkStatus();
     MB_ASSIGN_OR_RETURN(RunFolder folder,
                         RunFolder::Create(experiment_.config));
     folder_ = std::make_unique<RunFolder>(std::move(folder));

@@ -78,7 +78,7 @@ BackendConfig ReadBackend(TableReader* root) {
   } else {
     TableReader table = root->Table("backend");
     backend.name = table.String("name", backend.name);
-    backend.threads = table.Int("threads", 0, 0, 4096);
+    backend.threads = table.Int("threads", 0, 0, 1024);
     ReadOptions(&table, &backend.options);
     table.Finish();
   }
@@ -216,7 +216,11 @@ OptimizerSection ReadOptimizer(TableReader* root, bool grid) {
     return section;
   }
   for (const HyperParameter& h : (*info)->hyper_parameters) {
-    if (table.Find(h.name) == nullptr) continue;
+    if (table.Find(h.name) == nullptr) {
+      // Written out, so that a run repeats even when a default has changed.
+      section.numbers[h.name] = Sweep::Fixed(h.default_value);
+      continue;
+    }
     section.numbers[h.name] =
         ReadSweep(&table, h.name, /*integer=*/false, grid,
                   [&h](double value) { return h.Check(value); });

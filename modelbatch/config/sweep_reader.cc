@@ -13,8 +13,8 @@ constexpr int64_t kMaxCount = 1'000'000;
 
 class Reader {
  public:
-  Reader(TableReader* table, bool integer, const CheckNumber& check)
-      : table_(table), integer_(integer), check_(check) {}
+  Reader(TableReader* table, bool integer, bool flag, const CheckNumber& check)
+      : table_(table), integer_(integer), flag_(flag), check_(check) {}
 
   // One number of the sweep, checked.
   double Value(const toml::node& node, const std::string& path) {
@@ -24,8 +24,8 @@ class Reader {
       value = static_cast<double>(**node.as_integer());
     } else if (node.is_number()) {
       value = *node.value<double>();
-    } else if (node.is_boolean()) {
-      value = **node.as_boolean() ? 1 : 0;  // nesterov = true
+    } else if (flag_ && node.is_boolean()) {
+      value = **node.as_boolean() ? 1 : 0;
     } else {
       return Expected(node, path, "a number");
     }
@@ -48,6 +48,7 @@ class Reader {
  private:
   TableReader* table_;
   bool integer_;
+  bool flag_;  // true and false stand for 1 and 0
   const CheckNumber& check_;
 };
 
@@ -112,9 +113,10 @@ Sweep ReadSweep(TableReader* table, const std::string& key, bool integer,
                 bool grid, const CheckNumber& check) {
   Sweep sweep = Sweep::Fixed(0, integer);
   const toml::node* node = table->Find(key);
-  Reader reader(table, integer, check);
+  const bool flag = key == "nesterov";
+  Reader reader(table, integer, flag, check);
   if (!node->is_table()) {
-    if (!node->is_number() && !node->is_boolean()) {
+    if (!node->is_number() && !(flag && node->is_boolean())) {
       reader.Expected(*node, table->PathOf(key),
                       absl::StrCat(integer ? "an integer" : "a number",
                                    ", { values = [...] } or "

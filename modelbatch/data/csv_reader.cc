@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -164,7 +165,9 @@ class CsvParser {
 
   absl::StatusOr<double> Number(size_t column) const {
     std::string_view text = fields_[column];
-    if (!text.empty() && text[0] == '+') text.remove_prefix(1);
+    if (text.size() > 1 && text[0] == '+' && text[1] != '-') {
+      text.remove_prefix(1);
+    }
     double value = 0;
     const char* end = text.data() + text.size();
     const auto [stop, error] = std::from_chars(text.data(), end, value);
@@ -173,7 +176,11 @@ class CsvParser {
       return ColumnError(
           column, absl::StrCat(Shown(fields_[column]), " is not a number"));
     }
-    if (error == std::errc::result_out_of_range || !std::isfinite(value)) {
+    // Too large or too small for a double; strtod tells which.
+    if (error == std::errc::result_out_of_range) {
+      value = std::strtod(std::string(text).c_str(), nullptr);
+    }
+    if (!std::isfinite(value)) {
       return ColumnError(column, absl::StrCat(Shown(fields_[column]),
                                               " is not a finite number"));
     }
@@ -283,6 +290,10 @@ absl::StatusOr<DataTable> ReadCsv(const std::string& path,
   } else {
     return absl::NotFoundError(
         absl::StrCat("cannot read ", path, ": ", std::strerror(errno)));
+  }
+  if (in.bad()) {
+    return absl::DataLossError(
+        absl::StrCat(path, ": reading failed before its end"));
   }
   return ParseCsv(text.str(), path, options);
 }

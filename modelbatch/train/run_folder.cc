@@ -92,7 +92,8 @@ absl::Status RunFolder::AddEvent(int64_t step, int64_t epoch, int64_t model,
   if (model >= 0) json["model"] = model;
   json["event"] = event;
   std::ofstream out(events(), std::ios::app);
-  out << json.dump() << "\n";
+  out << json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)
+      << "\n";
   out.close();
   if (out) return absl::OkStatus();
   return absl::UnavailableError(absl::StrCat("cannot write ", events()));

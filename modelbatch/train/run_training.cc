@@ -59,10 +59,17 @@ class Run {
           "the run would not end with the same bits: ",
           absl::StrJoin(differences, "; "), "; --force resumes nevertheless"));
     }
+    if (experiment_.config.train.epochs < checkpoint.state.epoch) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "train.epochs is ", experiment_.config.train.epochs,
+          ", the run has done ", checkpoint.state.epoch, " already"));
+    }
     const int64_t step = checkpoint.state.step;
     const int64_t epoch = checkpoint.state.epoch;
     MB_RETURN_IF_ERROR(
         trainer_->Restore(std::move(checkpoint.state), checkpoint.models));
+    // Not before the run is known to continue: a refusal changes nothing.
+    MB_RETURN_IF_ERROR(folder_.WriteConfig(experiment_.config));
     MB_RETURN_IF_ERROR(folder_.ForgetEventsAfter(step));
     std::string event = "resumed";
     if (!differences.empty()) {

@@ -72,14 +72,14 @@ absl::Status Trainer::Step() {
       batch_->TrainStep(*dataset_, AllModels(rows), *optimizer_));
   ++state_.step;
   ++state_.step_in_epoch;
-  RecordStep(static_cast<int64_t>(rows.size()));
+  MB_RETURN_IF_ERROR(RecordStep(static_cast<int64_t>(rows.size())));
   if (state_.step_in_epoch == batches_.steps_per_epoch()) {
     return FinishEpoch();
   }
   return absl::OkStatus();
 }
 
-void Trainer::RecordStep(int64_t rows) {
+absl::Status Trainer::RecordStep(int64_t rows) {
   report_ = StepReport();
   report_.min_loss = std::numeric_limits<float>::infinity();
   report_.max_loss = -std::numeric_limits<float>::infinity();
@@ -97,7 +97,7 @@ void Trainer::RecordStep(int64_t rows) {
                outcome == Outcome::kNonFiniteGradient) {
       state_.models[i].frozen_step = state_.step;
       state_.models[i].frozen_outcome = outcome;
-      batch_->SetActive(i, false);
+      MB_RETURN_IF_ERROR(batch_->SetActive(i, false));
       report_.frozen.push_back(i);
     }
   }
@@ -105,6 +105,7 @@ void Trainer::RecordStep(int64_t rows) {
     report_.min_loss = report_.max_loss =
         std::numeric_limits<float>::quiet_NaN();
   }
+  return absl::OkStatus();
 }
 
 absl::Status Trainer::FinishEpoch() {
@@ -197,7 +198,7 @@ absl::Status Trainer::Restore(TrainState state,
   }
   for (int i = 0; i < num_models(); ++i) {
     MB_RETURN_IF_ERROR(batch_->LoadModelState(i, models[i]));
-    batch_->SetActive(i, !state.models[i].frozen());
+    MB_RETURN_IF_ERROR(batch_->SetActive(i, !state.models[i].frozen()));
   }
   state_ = std::move(state);
   batches_.StartEpoch(state_.epoch);

@@ -63,7 +63,7 @@ class Trainer {
 
  private:
   Trainer(const Experiment* experiment, EpochBatches batches);
-  void RecordStep(int64_t rows);
+  absl::Status RecordStep(int64_t rows);
   absl::Status FinishEpoch();
   bool Improves(int model, const Score& validation) const;
   absl::Status KeepBest(const std::vector<uint8_t>& improved,

@@ -25,7 +25,8 @@ int AvailableCpus();
 
 class ThreadPool {
  public:
-  // `threads` counts the caller of ParallelFor: threads - 1 are started.
+  // `threads` counts the caller of ParallelFor: threads - 1 are started, or as
+  // many of them as the system allows.
   explicit ThreadPool(int threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;

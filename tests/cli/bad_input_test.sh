@@ -32,6 +32,8 @@ bad '--set population.models=0: population.models: expected an integer from 1 to
   small.toml --set population.models=0
 with 's/min = 1e-3/min = nan/'
 bad 'changed.toml:14:8: optimizer.lr.min: expected a finite number, found a number nan' changed.toml
+with 's/^lr = .*/lr = true/'
+bad 'changed.toml:14:1: optimizer.lr: expected a number, ' changed.toml
 with 's/\[16, 24\]/[16, 0]/'
 bad 'changed.toml:8:53: model.layers[0].out_features.values[1]: out_features is 0, expected 1 to ' changed.toml
 with 's/out_features = 10/out_features = 9/'

@@ -128,7 +128,7 @@ absl::Status TrainStep(const Json& step, const Dataset& dataset,
   const Rows rows(step);
   const auto active = step.value("active", std::vector<int>());
   for (size_t i = 0; i < active.size(); ++i) {
-    batch->SetActive(static_cast<int>(i), active[i] != 0);
+    MB_RETURN_IF_ERROR(batch->SetActive(static_cast<int>(i), active[i] != 0));
   }
   const bool keep_gradients = step.value("keep_gradients", false);
   const bool update = step.value("update", true);

@@ -228,7 +228,7 @@ TEST_P(IndependenceTest, InactiveModels) {
   };
   const auto before_step = [&](int64_t step, ModelBatch& models) {
     for (int i = 0; i < models.num_models(); ++i) {
-      models.SetActive(i, !sleeps(models.model(i).id, step));
+      ASSERT_TRUE(models.SetActive(i, !sleeps(models.model(i).id, step)).ok());
     }
   };
   Batch batch = {Ids(12), Threads(2)};

@@ -211,7 +211,9 @@ absl::StatusOr<std::map<int64_t, Trajectory>> Population::Train(
       trajectory.outcomes.push_back(trained->last_step().outcomes[i]);
     }
   }
-  for (int i = 0; i < trained->num_models(); ++i) trained->SetActive(i, true);
+  for (int i = 0; i < trained->num_models(); ++i) {
+    MB_RETURN_IF_ERROR(trained->SetActive(i, true));
+  }
   // More rows than the session was compiled for, so that it takes several
   // passes.
   std::vector<int32_t> all(kDatasetRows);
