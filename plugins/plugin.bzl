@@ -10,7 +10,7 @@ def modelbatch_plugin(
         linkopts = [],
         conformance_args = [],
         conformance_data = [],
-        conformance_size = "medium",
+        conformance_size = "small",
         tags = [],
         testonly = False,
         visibility = None):
