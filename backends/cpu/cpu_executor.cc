@@ -15,7 +15,6 @@ using grouped::HostDataset;
 using grouped::HyperColumns;
 using grouped::ModelPlan;
 using grouped::OptimizerKind;
-using grouped::RowsOf;
 
 absl::StatusOr<std::unique_ptr<CpuExecutor>> CpuExecutor::Create(
     std::shared_ptr<const grouped::Plan> plan, std::shared_ptr<ThreadPool> pool,

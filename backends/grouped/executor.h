@@ -74,13 +74,6 @@ class Executor {
   virtual int64_t workspace_bytes() const = 0;
 };
 
-// The rows of model i.
-inline absl::Span<const int32_t> RowsOf(const RowSet& rows, int model) {
-  if (rows.offsets.empty()) return rows.rows;
-  return rows.rows.subspan(rows.offsets[model],
-                           rows.offsets[model + 1] - rows.offsets[model]);
-}
-
 }  // namespace modelbatch::grouped
 
 #endif  // BACKENDS_GROUPED_EXECUTOR_H_

@@ -29,7 +29,6 @@ namespace {
 using grouped::Arena;
 using grouped::HostDataset;
 using grouped::OptimizerKind;
-using grouped::RowsOf;
 
 // An update reads and writes five matrices of this size several times over:
 // they should stay in a core's caches.

@@ -7,6 +7,7 @@
 #ifndef MODELBATCH_BACKEND_BACKEND_H_
 #define MODELBATCH_BACKEND_BACKEND_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -54,6 +55,13 @@ struct RowSet {
   absl::Span<const int32_t> rows;
   absl::Span<const int64_t> offsets;
 };
+
+// The rows of the model at index `model`.
+inline absl::Span<const int32_t> RowsOf(const RowSet& rows, size_t model) {
+  if (rows.offsets.empty()) return rows.rows;
+  return rows.rows.subspan(rows.offsets[model],
+                           rows.offsets[model + 1] - rows.offsets[model]);
+}
 
 // A hyper-parameter, one value a model. Names are those of torch.optim.
 struct Column {

@@ -1,12 +1,8 @@
 #include "modelbatch/config/experiment_config.h"
 
-#include <cerrno>
 #include <cmath>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <limits>
-#include <sstream>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -16,6 +12,7 @@
 #include "modelbatch/config/sweep_reader.h"
 #include "modelbatch/config/table_reader.h"
 #include "modelbatch/config/toml_document.h"
+#include "modelbatch/io/atomic_file.h"
 #include "modelbatch/optim/optimizer_info.h"
 #include "modelbatch/util/status_macros.h"
 
@@ -221,9 +218,9 @@ OptimizerSection ReadOptimizer(TableReader* root, bool grid) {
       section.numbers[h.name] = Sweep::Fixed(h.default_value);
       continue;
     }
-    section.numbers[h.name] =
-        ReadSweep(&table, h.name, /*integer=*/false, grid,
-                  [&h](double value) { return h.Check(value); });
+    section.numbers[h.name] = ReadSweep(
+        &table, h.name, /*integer=*/false, grid,
+        [&h](double value) { return h.Check(value); }, h.flag);
   }
   table.Finish();
   return section;
@@ -335,14 +332,8 @@ absl::StatusOr<ExperimentConfig> LoadExperiment(
     return absl::InvalidArgumentError(
         absl::StrCat(path, ": is a folder, expected a TOML file"));
   }
-  std::ifstream in(path, std::ios::binary);
-  std::stringstream text;
-  if (in) text << in.rdbuf();
-  if (!in) {
-    return absl::NotFoundError(
-        absl::StrCat("cannot read ", path, ": ", std::strerror(errno)));
-  }
-  return ParseExperiment(text.str(), path, overrides);
+  MB_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  return ParseExperiment(text, path, overrides);
 }
 
 }  // namespace modelbatch

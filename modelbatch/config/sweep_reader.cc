@@ -110,10 +110,9 @@ Sweep Sweep::Fixed(double value, bool integer) {
 }
 
 Sweep ReadSweep(TableReader* table, const std::string& key, bool integer,
-                bool grid, const CheckNumber& check) {
+                bool grid, const CheckNumber& check, bool flag) {
   Sweep sweep = Sweep::Fixed(0, integer);
   const toml::node* node = table->Find(key);
-  const bool flag = key == "nesterov";
   Reader reader(table, integer, flag, check);
   if (!node->is_table()) {
     if (!node->is_number() && !(flag && node->is_boolean())) {

@@ -21,9 +21,9 @@ namespace modelbatch {
 using CheckNumber = std::function<absl::Status(double)>;
 
 // Key `key` of `table`, which must be there. Errors go to the table's status.
-// `grid`: a range must have a count.
+// `grid`: a range must have a count. `flag`: true and false stand for 1 and 0.
 Sweep ReadSweep(TableReader* table, const std::string& key, bool integer,
-                bool grid, const CheckNumber& check);
+                bool grid, const CheckNumber& check, bool flag = false);
 
 }  // namespace modelbatch
 

@@ -1,20 +1,17 @@
 #include "modelbatch/data/csv_reader.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <limits>
-#include <sstream>
 #include <string_view>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "modelbatch/config/nearest.h"
+#include "modelbatch/io/atomic_file.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch {
@@ -283,19 +280,8 @@ absl::StatusOr<DataTable> ReadCsv(const std::string& path,
     return absl::InvalidArgumentError(
         absl::StrCat(path, ": is a folder, expected a CSV file"));
   }
-  std::ifstream in(path, std::ios::binary);
-  std::stringstream text;
-  if (in) {
-    text << in.rdbuf();
-  } else {
-    return absl::NotFoundError(
-        absl::StrCat("cannot read ", path, ": ", std::strerror(errno)));
-  }
-  if (in.bad()) {
-    return absl::DataLossError(
-        absl::StrCat(path, ": reading failed before its end"));
-  }
-  return ParseCsv(text.str(), path, options);
+  MB_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  return ParseCsv(text, path, options);
 }
 
 }  // namespace modelbatch

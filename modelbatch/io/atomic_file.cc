@@ -108,7 +108,7 @@ absl::Status WriteFileAtomically(const std::string& path,
 
 absl::StatusOr<std::string> ReadFile(const std::string& path) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return SystemError("cannot open", path);
+  if (fd < 0) return SystemError("cannot read", path);
   std::string content;
   char buffer[1 << 16];
   while (true) {

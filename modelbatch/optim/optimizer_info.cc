@@ -18,7 +18,7 @@ const std::array<OptimizerInfo, 3>& Optimizers() {
         {"momentum", 0, 0, kInfinity},
         {"dampening", 0, -kInfinity, kInfinity},
         {"weight_decay", 0, 0, kInfinity},
-        {"nesterov", 0, 0, 1}},
+        {"nesterov", 0, 0, 1, false, true}},
        {"momentum_buffer"}},
       {"adam",
        {{"lr", 1e-3, 0, kInfinity},

@@ -18,6 +18,7 @@ struct HyperParameter {
   double min;  // allowed range, both ends included unless open
   double max;
   bool max_open = false;
+  bool flag = false;  // 0 or 1; a config may say false or true
 
   // InvalidArgument says the allowed range; NaN is never in it.
   absl::Status Check(double value) const;

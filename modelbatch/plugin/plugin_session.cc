@@ -24,11 +24,6 @@ constexpr uint8_t kLastOutcome =
 // Outputs begin on cache lines.
 constexpr int64_t kAlignFloats = 16;
 
-int64_t NumRows(const RowSet& rows, size_t model) {
-  if (rows.offsets.empty()) return static_cast<int64_t>(rows.rows.size());
-  return rows.offsets[model + 1] - rows.offsets[model];
-}
-
 MB_Rows ToAbi(const RowSet& rows) {
   MB_Rows result = {};
   result.rows = rows.rows.data();
@@ -128,7 +123,7 @@ class PluginSession : public Session {
     for (size_t i = 0; i < num_models(); ++i) {
       MB_ASSIGN_OR_RETURN(const Layout* layout, GetLayout(i));
       Shape shape = layout->output();
-      shape.insert(shape.begin(), NumRows(rows, i));
+      shape.insert(shape.begin(), static_cast<int64_t>(RowsOf(rows, i).size()));
       offsets.push_back(total);
       total +=
           (NumElements(shape) + kAlignFloats - 1) / kAlignFloats * kAlignFloats;

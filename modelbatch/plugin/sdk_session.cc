@@ -43,11 +43,6 @@ absl::StatusOr<RowSet> ToRowSet(const MB_Rows& rows, size_t num_models) {
   return result;
 }
 
-int64_t NumRows(const RowSet& rows, size_t model) {
-  if (rows.offsets.empty()) return static_cast<int64_t>(rows.rows.size());
-  return rows.offsets[model + 1] - rows.offsets[model];
-}
-
 // The dataset of a call: there, and made by the session's backend.
 absl::Status CheckDataset(const MB_Session* session,
                           const MB_Dataset* dataset) {
@@ -282,10 +277,10 @@ absl::Status SessionForward(MB_ForwardArgs* args) {
   for (size_t i = 0; i < num_models; ++i) {
     const Tensor& output = outputs[i];
     if (output.dtype() != DType::kFloat32 || output.shape().empty() ||
-        output.shape()[0] != NumRows(rows, i)) {
+        output.shape()[0] != static_cast<int64_t>(RowsOf(rows, i).size())) {
       return absl::InternalError(absl::StrCat(
           "the backend's output for model ", i, " is ", Describe(output),
-          ", expected float32 with ", NumRows(rows, i), " rows"));
+          ", expected float32 with ", RowsOf(rows, i).size(), " rows"));
     }
     const int64_t offset = args->output_offsets[i];
     const int64_t capacity = static_cast<int64_t>(args->num_outputs);
