@@ -112,8 +112,12 @@ def random_data(rows: int, input_shape: list[int], outputs: int, loss: str, rand
     return x, random.standard_normal((rows, outputs)).astype(numpy.float32)
 
 
-def train(model: Model, loss: str, optimizer: str, x, targets, row_sets, dtype=torch.float32) -> dict[str, torch.Tensor]:
-    """Trains one model with PyTorch, with ModelBatch's dropout masks. Returns the parameters and "loss" by step."""
+def train(model: Model, loss: str, optimizer: str, x, targets, row_sets, orders=None,
+          dtype=torch.float32) -> dict[str, torch.Tensor]:
+    """Trains one model with PyTorch, with ModelBatch's dropout masks. Returns the parameters and "loss" by step.
+
+    `orders`: a permutation of each step's rows, which take their masks with them.
+    """
     parameters = {name: torch.tensor(value, dtype=dtype, requires_grad=True) for name, value in model.weights.items()}
     optimize = OPTIMIZERS[optimizer](list(parameters.values()), model.optimizer)
     x, targets = torch.from_numpy(x).to(dtype), torch.from_numpy(targets)
@@ -124,6 +128,9 @@ def train(model: Model, loss: str, optimizer: str, x, targets, row_sets, dtype=t
     losses = []
     for step, rows in enumerate(row_sets):
         masks = dropout_masks(model, step, len(rows), sizes)
+        if orders is not None:
+            rows = [rows[i] for i in orders[step]]
+            masks = {index: mask[orders[step]] for index, mask in masks.items()}
         value = LOSSES[loss](forward(model.spec, parameters, x[rows], masks)[-1], targets[rows])
         optimize.zero_grad()
         value.backward()
