@@ -63,7 +63,8 @@ Capabilities CpuBackend::capabilities() const {
           grouped::PlannedLosses(),
           {"sgd", "adam", "adamw"},
           {"fp32"},
-          {"bitwise_independence", "mixed_widths", "ragged_rows"}};
+          {"bitwise_independence", "mixed_widths", "ragged_rows", "gradients",
+           "gradient_clipping"}};
 }
 
 absl::StatusOr<std::unique_ptr<Session>> CpuBackend::Compile(

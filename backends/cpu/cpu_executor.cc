@@ -9,6 +9,13 @@
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch::cpu {
+namespace {
+
+void Accumulate(int64_t count, const float* from, float* to) {
+  for (int64_t e = 0; e < count; ++e) to[e] += from[e];
+}
+
+}  // namespace
 
 using grouped::Arena;
 using grouped::HostDataset;
@@ -173,31 +180,96 @@ Outcome CpuExecutor::TrainModel(int model, const grouped::TrainArgs& args,
   *loss = Loss(step, *args.dataset, worker, step.OutputGradient(), nullptr);
   if (!std::isfinite(*loss)) return Outcome::kNonFiniteLoss;
 
-  float* grads = worker.gradients.data();
-  if (args.keep_gradients) {
-    grads = arenas_[static_cast<int>(Arena::kGradient)].data() +
-            step.model->state_offset;
-  }
+  const bool in_place = args.keep_gradients && !args.accumulate;
+  float* const grads =
+      in_place ? KeptGradients(model) : worker.gradients.data();
   step.Backward(grads);
   if (!kernels_->all_finite(step.model->state_size, grads)) {
     return Outcome::kNonFiniteGradient;
   }
-  if (args.update) Update(model, args, grads);
+  if (args.accumulate) {
+    Accumulate(step.model->state_size, grads, KeptGradients(model));
+  }
+  return args.update ? UpdateModel(model, args.rule, grads) : Outcome::kStepped;
+}
+
+absl::Status CpuExecutor::Backward(const grouped::BackwardArgs& args) {
+  const auto backward = [&](int worker, int64_t item) {
+    const ScopedFloatMode mode;
+    const int model = order_[item];
+    args.outcomes[model] = args.active != nullptr && args.active[model] == 0
+                               ? Outcome::kInactive
+                               : BackwardModel(model, args, workers_[worker]);
+  };
+  pool_->ParallelFor(static_cast<int64_t>(order_.size()), backward);
+  return absl::OkStatus();
+}
+
+Outcome CpuExecutor::BackwardModel(int model, const grouped::BackwardArgs& args,
+                                   Worker& worker) {
+  const absl::Span<const int32_t> rows = RowsOf(args.rows, model);
+  if (rows.empty()) return Outcome::kEmpty;
+  ModelStep step = MakeStep(model, worker, /*training=*/true);
+  GatherInput(*args.dataset, rows, worker, &step);
+  step.Forward();
+  const Matrix gradient = step.OutputGradient();
+  const int64_t cols = step.output_cols();
+  const float* from = args.output_gradients[model];
+  for (int64_t i = 0; i < step.rows; ++i, from += cols) {
+    std::memcpy(gradient.data + i * gradient.ld, from, cols * sizeof(float));
+  }
+  float* const grads = worker.gradients.data();
+  step.Backward(grads);
+  if (!kernels_->all_finite(step.model->state_size, grads)) {
+    return Outcome::kNonFiniteGradient;
+  }
+  Accumulate(step.model->state_size, grads, KeptGradients(model));
   return Outcome::kStepped;
 }
 
-void CpuExecutor::Update(int model, const grouped::TrainArgs& args,
-                         const float* grads) {
+absl::Status CpuExecutor::Update(const grouped::UpdateArgs& args) {
+  const auto update = [&](int, int64_t item) {
+    const ScopedFloatMode mode;
+    const int model = order_[item];
+    if (args.outcomes[model] != Outcome::kStepped) return;
+    float* const grads = KeptGradients(model);
+    const bool finite =
+        kernels_->all_finite(plan_->models[model].state_size, grads);
+    args.outcomes[model] = finite ? UpdateModel(model, args.rule, grads)
+                                  : Outcome::kNonFiniteGradient;
+  };
+  pool_->ParallelFor(static_cast<int64_t>(order_.size()), update);
+  return absl::OkStatus();
+}
+
+Outcome CpuExecutor::UpdateModel(int model, const grouped::UpdateRule& rule,
+                                 float* grads) {
   const ModelPlan& plan = plan_->models[model];
+  if (rule.gradients.any()) {
+    const auto value = [model](const double* column, double none) {
+      return column == nullptr ? none : column[model];
+    };
+    ClipArgs clip;
+    clip.count = plan.state_size;
+    clip.grad = grads;
+    clip.scale = value(rule.gradients.scale, clip.scale);
+    clip.value = value(rule.gradients.clip_value, clip.value);
+    clip.norm = value(rule.gradients.clip_norm, clip.norm);
+    kernels_->clip(clip);
+    // Scaling may have overflowed.
+    if (!kernels_->all_finite(plan.state_size, grads)) {
+      return Outcome::kNonFiniteGradient;
+    }
+  }
   const auto state = [&](Arena arena) {
     return arenas_[static_cast<int>(arena)].data() + plan.state_offset;
   };
   // In the order of OptimizerInfo::hyper_parameters.
-  const auto column = [&](int index) { return args.columns[index][model]; };
+  const auto column = [&](int index) { return rule.columns[index][model]; };
   int64_t& count = steps_[model];
-  switch (args.optimizer) {
+  switch (rule.optimizer) {
     case OptimizerKind::kNone:
-      return;
+      return Outcome::kStepped;
     case OptimizerKind::kSgd: {
       SgdArgs sgd;
       sgd.count = plan.state_size;
@@ -226,13 +298,14 @@ void CpuExecutor::Update(int model, const grouped::TrainArgs& args,
       adam.beta2 = column(2);
       adam.eps = column(3);
       adam.weight_decay = column(4);
-      adam.decoupled = args.optimizer == OptimizerKind::kAdamW;
+      adam.decoupled = rule.optimizer == OptimizerKind::kAdamW;
       adam.step = count + 1;
       kernels_->adam(adam);
       break;
     }
   }
   ++count;
+  return Outcome::kStepped;
 }
 
 absl::Status CpuExecutor::Evaluate(const grouped::EvaluateArgs& args) {
@@ -278,27 +351,29 @@ void CpuExecutor::EvaluateModel(int model, const grouped::EvaluateArgs& args,
   if (classes) args.correct[model] = correct;
 }
 
-absl::Status CpuExecutor::Forward(const HostDataset& dataset,
-                                  const RowSet& rows,
-                                  absl::Span<float* const> outputs) {
-  const auto forward = [&](int worker_index, int64_t item) {
+absl::Status CpuExecutor::Forward(const grouped::ForwardArgs& args) {
+  const auto forward = [&](int worker, int64_t item) {
     const ScopedFloatMode mode;
-    const int model = order_[item];
-    Worker& worker = workers_[worker_index];
-    const absl::Span<const int32_t> own = RowsOf(rows, model);
-    ModelStep step = MakeStep(model, worker, /*training=*/false);
-    float* out = outputs[model];
-    for (size_t begin = 0; begin < own.size(); begin += plan_->max_rows) {
-      GatherInput(dataset, own.subspan(begin, plan_->max_rows), worker, &step);
-      step.Forward();
-      const Matrix y = step.Output();
-      for (int64_t i = 0; i < step.rows; ++i, out += step.output_cols()) {
-        std::memcpy(out, y.data + i * y.ld, step.output_cols() * sizeof(float));
-      }
-    }
+    ForwardModel(order_[item], args, workers_[worker]);
   };
   pool_->ParallelFor(static_cast<int64_t>(order_.size()), forward);
   return absl::OkStatus();
+}
+
+void CpuExecutor::ForwardModel(int model, const grouped::ForwardArgs& args,
+                               Worker& worker) {
+  const absl::Span<const int32_t> rows = RowsOf(args.rows, model);
+  ModelStep step = MakeStep(model, worker, args.training);
+  float* out = args.outputs[model];
+  for (size_t begin = 0; begin < rows.size(); begin += plan_->max_rows) {
+    GatherInput(*args.dataset, rows.subspan(begin, plan_->max_rows), worker,
+                &step);
+    step.Forward();
+    const Matrix y = step.Output();
+    for (int64_t i = 0; i < step.rows; ++i, out += step.output_cols()) {
+      std::memcpy(out, y.data + i * y.ld, step.output_cols() * sizeof(float));
+    }
+  }
 }
 
 }  // namespace modelbatch::cpu

@@ -41,8 +41,9 @@ class CpuExecutor : public grouped::Executor {
   absl::Span<int64_t> steps() override { return absl::MakeSpan(steps_); }
   absl::Status TrainStep(const grouped::TrainArgs& args) override;
   absl::Status Evaluate(const grouped::EvaluateArgs& args) override;
-  absl::Status Forward(const grouped::HostDataset& dataset, const RowSet& rows,
-                       absl::Span<float* const> outputs) override;
+  absl::Status Forward(const grouped::ForwardArgs& args) override;
+  absl::Status Backward(const grouped::BackwardArgs& args) override;
+  absl::Status Update(const grouped::UpdateArgs& args) override;
   int64_t workspace_bytes() const override;
 
  private:
@@ -70,7 +71,17 @@ class CpuExecutor : public grouped::Executor {
              const Worker& worker, Matrix gradient, float* row_losses) const;
   Outcome TrainModel(int model, const grouped::TrainArgs& args, Worker& worker,
                      float* loss);
-  void Update(int model, const grouped::TrainArgs& args, const float* grads);
+  Outcome BackwardModel(int model, const grouped::BackwardArgs& args,
+                        Worker& worker);
+  // Changes the gradients as the rule says, then the parameters, unless a
+  // gradient is not finite.
+  Outcome UpdateModel(int model, const grouped::UpdateRule& rule, float* grads);
+  void ForwardModel(int model, const grouped::ForwardArgs& args,
+                    Worker& worker);
+  float* KeptGradients(int model) {
+    return arenas_[static_cast<int>(grouped::Arena::kGradient)].data() +
+           plan_->models[model].state_offset;
+  }
   void EvaluateModel(int model, const grouped::EvaluateArgs& args,
                      Worker& worker);
 

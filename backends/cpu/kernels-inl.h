@@ -37,6 +37,7 @@ const Kernels& Table() {
       MeanSquaredError,
       ArgMax,
       AllFinite,
+      Clip,
       Sgd,
       Adam,
   };

@@ -94,6 +94,19 @@ struct AdamArgs {
   int64_t step = 1;
 };
 
+// What is done to one model's `count` compact gradients before its update, in
+// this order: times `scale`; clamped to [-value, value]; times min(1, norm / (n
+// + 1e-6)) with n their 2-norm, as torch.nn.utils.clip_grad_value_ and
+// clip_grad_norm_. The norm is summed in double over the 16 lanes. Defaults do
+// nothing.
+struct ClipArgs {
+  int64_t count = 0;
+  float* grad = nullptr;
+  double scale = 1;
+  double value = __builtin_inf();
+  double norm = __builtin_inf();
+};
+
 struct Kernels {
   const char* name;  // "avx2", "generic"
 
@@ -159,6 +172,7 @@ struct Kernels {
   // Whether all of x[0, count) are finite.
   bool (*all_finite)(int64_t count, const float* x);
 
+  void (*clip)(const ClipArgs& args);
   void (*sgd)(const SgdArgs& args);
   void (*adam)(const AdamArgs& args);
 };

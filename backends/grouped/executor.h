@@ -25,15 +25,57 @@ inline constexpr int kNumArenas = 4;
 // The columns of a step, in the order of OptimizerInfo::hyper_parameters.
 using HyperColumns = std::array<const double*, 8>;
 
+// The columns of GradientHyperParameters; null: not given.
+struct GradientColumns {
+  const double* scale = nullptr;
+  const double* clip_value = nullptr;
+  const double* clip_norm = nullptr;
+
+  bool any() const {
+    return scale != nullptr || clip_value != nullptr || clip_norm != nullptr;
+  }
+};
+
+// How models are updated from their gradients.
+struct UpdateRule {
+  OptimizerKind optimizer = OptimizerKind::kNone;
+  HyperColumns columns = {};
+  GradientColumns gradients;
+};
+
 struct TrainArgs {
   const HostDataset* dataset = nullptr;
   RowSet rows;
-  OptimizerKind optimizer = OptimizerKind::kNone;
-  HyperColumns columns = {};
+  UpdateRule rule;
   const uint8_t* active = nullptr;  // null: all
-  bool keep_gradients = false;
+  bool keep_gradients = false;      // in Arena::kGradient, which is allocated
+  bool accumulate = false;          // to what it holds; with keep_gradients
   bool update = true;
   float* losses = nullptr;
+  Outcome* outcomes = nullptr;
+};
+
+struct ForwardArgs {
+  const HostDataset* dataset = nullptr;
+  RowSet rows;
+  bool training = false;  // then at most max_rows rows a model
+  // outputs[i] has room for [rows of i, output size of i].
+  absl::Span<float* const> outputs;
+};
+
+struct BackwardArgs {
+  const HostDataset* dataset = nullptr;
+  RowSet rows;
+  const uint8_t* active = nullptr;  // null: all
+  // Of active models with rows: [rows of i, output size of i], compact.
+  absl::Span<const float* const> output_gradients;
+  Outcome* outcomes = nullptr;
+};
+
+struct UpdateArgs {
+  UpdateRule rule;
+  // In and out: models that are kStepped are updated, unless their gradient is
+  // not finite.
   Outcome* outcomes = nullptr;
 };
 
@@ -66,9 +108,12 @@ class Executor {
 
   virtual absl::Status TrainStep(const TrainArgs& args) = 0;
   virtual absl::Status Evaluate(const EvaluateArgs& args) = 0;
-  // outputs[i] has room for [rows of i, output size of i].
-  virtual absl::Status Forward(const HostDataset& dataset, const RowSet& rows,
-                               absl::Span<float* const> outputs) = 0;
+  virtual absl::Status Forward(const ForwardArgs& args) = 0;
+  // Forward in training mode, then backward; adds to Arena::kGradient, which is
+  // allocated, the gradients that are finite.
+  virtual absl::Status Backward(const BackwardArgs& args) = 0;
+  // Updates from Arena::kGradient, whose gradients the rule's columns change.
+  virtual absl::Status Update(const UpdateArgs& args) = 0;
 
   // Bytes held besides the arenas.
   virtual int64_t workspace_bytes() const = 0;

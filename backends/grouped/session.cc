@@ -126,14 +126,26 @@ absl::Status GroupedSession::CheckActive(
                    " entries, expected one a model, ", num_models()));
 }
 
-absl::Status GroupedSession::BindColumns(const StepRequest& request,
-                                         HyperColumns* columns) const {
+absl::Status GroupedSession::BindColumns(absl::Span<const Column> columns,
+                                         UpdateRule* rule) const {
   if (info_ == nullptr) {
     return absl::FailedPreconditionError(
         "a step that updates needs an optimizer: call SetOptimizer first");
   }
-  columns->fill(nullptr);
-  for (const Column& column : request.columns) {
+  // Where a column's values go.
+  const auto place = [this, rule](const HyperParameter& h) -> const double** {
+    const auto& own = info_->hyper_parameters;
+    if (&h >= own.data() && &h < own.data() + own.size()) {
+      return &rule->columns[&h - own.data()];
+    }
+    const auto& shared = GradientHyperParameters();
+    GradientColumns& g = rule->gradients;
+    const double** const places[] = {&g.scale, &g.clip_value, &g.clip_norm};
+    return places[&h - shared.data()];
+  };
+  *rule = UpdateRule();
+  rule->optimizer = kind_;
+  for (const Column& column : columns) {
     const HyperParameter* h = info_->Find(column.name);
     if (h == nullptr) {
       return absl::InvalidArgumentError(
@@ -145,8 +157,8 @@ absl::Status GroupedSession::BindColumns(const StepRequest& request,
           absl::StrCat("column ", column.name, " has ", column.values.size(),
                        " values, expected one a model, ", num_models()));
     }
-    const size_t index = h - info_->hyper_parameters.data();
-    if ((*columns)[index] != nullptr) {
+    const double** const values = place(*h);
+    if (*values != nullptr) {
       return absl::InvalidArgumentError(
           absl::StrCat("column ", column.name, " is there twice"));
     }
@@ -156,10 +168,10 @@ absl::Status GroupedSession::BindColumns(const StepRequest& request,
       return absl::InvalidArgumentError(
           absl::StrCat("model ", plan_->models[i].id, ": ", status.message()));
     }
-    (*columns)[index] = column.values.data();
+    *values = column.values.data();
   }
   for (size_t j = 0; j < info_->hyper_parameters.size(); ++j) {
-    if ((*columns)[j] == nullptr) {
+    if (rule->columns[j] == nullptr) {
       return absl::InvalidArgumentError(
           absl::StrCat("column ", info_->hyper_parameters[j].name,
                        " is missing, optimizer ", info_->kind, " needs it"));
@@ -178,26 +190,124 @@ absl::Status GroupedSession::TrainStep(const StepRequest& request,
   MB_RETURN_IF_ERROR(CheckActive(request.active));
   TrainArgs args;
   if (request.update) {
-    MB_RETURN_IF_ERROR(BindColumns(request, &args.columns));
+    MB_RETURN_IF_ERROR(BindColumns(request.columns, &args.rule));
   }
-  if (request.keep_gradients) {
-    if (!executor_->IsAllocated(Arena::kGradient)) {
-      MB_RETURN_IF_ERROR(executor_->Allocate(Arena::kGradient));
-    }
-  } else {
-    executor_->Release(Arena::kGradient);  // those of an earlier step
+  if (request.accumulate && (request.update || !request.keep_gradients)) {
+    return absl::InvalidArgumentError(
+        "a step that accumulates keeps its gradients and does not update");
   }
+  if (!request.accumulate) {  // what an earlier step kept
+    MB_RETURN_IF_ERROR(ZeroGrad(/*release=*/!request.keep_gradients));
+  }
+  if (request.keep_gradients) MB_RETURN_IF_ERROR(KeepGradients());
   result->losses.resize(num_models());
   result->outcomes.resize(num_models());
   args.dataset = dataset;
   args.rows = request.rows;
-  args.optimizer = kind_;
   args.active = request.active.empty() ? nullptr : request.active.data();
   args.keep_gradients = request.keep_gradients;
+  args.accumulate = request.accumulate;
   args.update = request.update;
   args.losses = result->losses.data();
   args.outcomes = result->outcomes.data();
-  return executor_->TrainStep(args);
+  MB_RETURN_IF_ERROR(executor_->TrainStep(args));
+  if (request.keep_gradients) RecordGradients(result->outcomes);
+  return absl::OkStatus();
+}
+
+absl::Status GroupedSession::KeepGradients() {
+  if (executor_->IsAllocated(Arena::kGradient)) return absl::OkStatus();
+  MB_RETURN_IF_ERROR(executor_->Allocate(Arena::kGradient));
+  gradients_.assign(num_models(), Outcome::kEmpty);
+  return absl::OkStatus();
+}
+
+void GroupedSession::RecordGradients(absl::Span<const Outcome> outcomes) {
+  for (int i = 0; i < num_models(); ++i) {
+    switch (outcomes[i]) {
+      case Outcome::kInactive:
+      case Outcome::kEmpty:
+        break;
+      case Outcome::kStepped:
+        if (gradients_[i] == Outcome::kEmpty) gradients_[i] = outcomes[i];
+        break;
+      case Outcome::kNonFiniteLoss:
+      case Outcome::kNonFiniteGradient:
+        gradients_[i] = outcomes[i];
+        break;
+    }
+  }
+}
+
+absl::Status GroupedSession::Backward(const BackwardRequest& request,
+                                      std::vector<Outcome>* outcomes) {
+  MB_ASSIGN_OR_RETURN(const HostDataset* dataset,
+                      AsHostDataset(request.dataset));
+  MB_RETURN_IF_ERROR(dataset->CheckFeatures(*plan_));
+  MB_RETURN_IF_ERROR(CheckRows(request.rows, *dataset, plan_->max_rows));
+  MB_RETURN_IF_ERROR(CheckActive(request.active));
+  if (static_cast<int>(request.output_gradients.size()) != num_models()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("output_gradients has ", request.output_gradients.size(),
+                     " entries, expected one a model, ", num_models()));
+  }
+  std::vector<const float*> gradients(num_models(), nullptr);
+  for (int i = 0; i < num_models(); ++i) {
+    const int64_t rows = static_cast<int64_t>(RowsOf(request.rows, i).size());
+    if (rows == 0 || (!request.active.empty() && request.active[i] == 0)) {
+      continue;
+    }
+    const Tensor& gradient = request.output_gradients[i];
+    const int64_t cols = plan_->models[i].values[plan_->output()].cols;
+    if (gradient.dtype() != DType::kFloat32 || gradient.size() != rows * cols) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "model ", plan_->models[i].id, ": the output gradient is ",
+          DTypeName(gradient.dtype()), " ", ShapeToString(gradient.shape()),
+          ", expected float32 ", ShapeToString({rows, cols})));
+    }
+    gradients[i] = gradient.data<float>();
+  }
+  MB_RETURN_IF_ERROR(KeepGradients());
+  outcomes->resize(num_models());
+  BackwardArgs args;
+  args.dataset = dataset;
+  args.rows = request.rows;
+  args.active = request.active.empty() ? nullptr : request.active.data();
+  args.output_gradients = gradients;
+  args.outcomes = outcomes->data();
+  MB_RETURN_IF_ERROR(executor_->Backward(args));
+  RecordGradients(*outcomes);
+  return absl::OkStatus();
+}
+
+absl::Status GroupedSession::Update(const UpdateRequest& request,
+                                    std::vector<Outcome>* outcomes) {
+  MB_RETURN_IF_ERROR(CheckActive(request.active));
+  UpdateArgs args;
+  MB_RETURN_IF_ERROR(BindColumns(request.columns, &args.rule));
+  if (!executor_->IsAllocated(Arena::kGradient)) {
+    return absl::FailedPreconditionError(
+        "no gradients are kept: call Backward first, or a step that keeps its "
+        "gradients");
+  }
+  *outcomes = gradients_;
+  for (int i = 0; i < num_models(); ++i) {
+    if (!request.active.empty() && request.active[i] == 0) {
+      (*outcomes)[i] = Outcome::kInactive;
+    }
+  }
+  args.outcomes = outcomes->data();
+  return executor_->Update(args);
+}
+
+absl::Status GroupedSession::ZeroGrad(bool release) {
+  if (!executor_->IsAllocated(Arena::kGradient)) return absl::OkStatus();
+  if (release) {
+    executor_->Release(Arena::kGradient);
+    return absl::OkStatus();
+  }
+  gradients_.assign(num_models(), Outcome::kEmpty);
+  return executor_->Allocate(Arena::kGradient);
 }
 
 absl::Status GroupedSession::Evaluate(const EvaluateRequest& request,
@@ -219,20 +329,27 @@ absl::Status GroupedSession::Evaluate(const EvaluateRequest& request,
   return executor_->Evaluate(args);
 }
 
-absl::Status GroupedSession::Forward(const Dataset& dataset, const RowSet& rows,
+absl::Status GroupedSession::Forward(const ForwardRequest& request,
                                      std::vector<Tensor>* outputs) {
-  MB_ASSIGN_OR_RETURN(const HostDataset* host, AsHostDataset(&dataset));
-  MB_RETURN_IF_ERROR(host->CheckFeatures(*plan_));
-  MB_RETURN_IF_ERROR(CheckRows(rows, *host, -1));
+  MB_ASSIGN_OR_RETURN(const HostDataset* dataset,
+                      AsHostDataset(request.dataset));
+  MB_RETURN_IF_ERROR(dataset->CheckFeatures(*plan_));
+  MB_RETURN_IF_ERROR(CheckRows(request.rows, *dataset,
+                               request.training ? plan_->max_rows : -1));
   outputs->clear();
   std::vector<float*> pointers;
   for (int i = 0; i < num_models(); ++i) {
     const int64_t cols = plan_->models[i].values[plan_->output()].cols;
-    const int64_t count = static_cast<int64_t>(RowsOf(rows, i).size());
+    const int64_t count = static_cast<int64_t>(RowsOf(request.rows, i).size());
     outputs->push_back(Tensor::Zeros(DType::kFloat32, {count, cols}));
     pointers.push_back(outputs->back().data<float>());
   }
-  return executor_->Forward(*host, rows, pointers);
+  ForwardArgs args;
+  args.dataset = dataset;
+  args.rows = request.rows;
+  args.training = request.training;
+  args.outputs = pointers;
+  return executor_->Forward(args);
 }
 
 absl::StatusOr<Arena> GroupedSession::FindArena(const std::string& slot) const {
@@ -241,7 +358,8 @@ absl::StatusOr<Arena> GroupedSession::FindArena(const std::string& slot) const {
   if (slot == "grad") {
     if (executor_->IsAllocated(Arena::kGradient)) return Arena::kGradient;
     return absl::FailedPreconditionError(
-        "no gradients were kept by the last step: ask with keep_gradients");
+        "no gradients are kept: call Backward first, or a step that keeps its "
+        "gradients");
   }
   if (info_ != nullptr) {
     for (size_t s = 0; s < info_->state.size(); ++s) {

@@ -27,8 +27,13 @@ class GroupedSession : public Session {
                          StepResult* result) override;
   absl::Status Evaluate(const EvaluateRequest& request,
                         EvaluateResult* result) override;
-  absl::Status Forward(const Dataset& dataset, const RowSet& rows,
+  absl::Status Forward(const ForwardRequest& request,
                        std::vector<Tensor>* outputs) override;
+  absl::Status Backward(const BackwardRequest& request,
+                        std::vector<Outcome>* outcomes) override;
+  absl::Status Update(const UpdateRequest& request,
+                      std::vector<Outcome>* outcomes) override;
+  absl::Status ZeroGrad(bool release) override;
   absl::StatusOr<Tensor> ReadState(int model, const std::string& slot,
                                    const std::string& parameter) override;
   absl::Status WriteState(int model, const std::string& slot,
@@ -44,8 +49,12 @@ class GroupedSession : public Session {
   absl::Status CheckRows(const RowSet& rows, const HostDataset& dataset,
                          int64_t max_rows) const;
   absl::Status CheckActive(absl::Span<const uint8_t> active) const;
-  absl::Status BindColumns(const StepRequest& request,
-                           HyperColumns* columns) const;
+  absl::Status BindColumns(absl::Span<const Column> columns,
+                           UpdateRule* rule) const;
+  // Makes Arena::kGradient ready to be added to.
+  absl::Status KeepGradients();
+  // Notes what a step added to the gradients kept.
+  void RecordGradients(absl::Span<const Outcome> outcomes);
   absl::StatusOr<Arena> FindArena(const std::string& slot) const;
   // Where a tensor of the state lies.
   struct Place {
@@ -61,6 +70,9 @@ class GroupedSession : public Session {
   std::unique_ptr<Executor> executor_;
   OptimizerKind kind_ = OptimizerKind::kNone;
   const OptimizerInfo* info_ = nullptr;  // null: kNone
+  // What the gradients kept of each model are: kEmpty until something is added,
+  // then kStepped, and not finite from the first time on that a step was.
+  std::vector<Outcome> gradients_;
 };
 
 }  // namespace modelbatch::grouped

@@ -117,7 +117,7 @@ Result Train(const std::string& plugin, const Case& test) {
   for (int64_t row = 0; row < kDatasetRows; ++row) all[row] = row;
   EXPECT_TRUE(batch->Evaluate(*dataset, {all, {}}, &run.evaluated).ok());
   std::vector<Tensor> outputs;
-  EXPECT_TRUE(batch->Forward(*dataset, {all, {}}, &outputs).ok());
+  EXPECT_TRUE(batch->Predict(*dataset, {all, {}}, &outputs).ok());
   for (const Tensor& output : outputs) {
     run.outputs.emplace_back(output.data<float>(),
                              output.data<float>() + output.size());

@@ -53,7 +53,7 @@ Capabilities LibTorchBackend::capabilities() const {
           grouped::PlannedLosses(),
           {"sgd", "adam", "adamw"},
           {"fp32"},
-          {"mixed_widths", "ragged_rows"}};
+          {"mixed_widths", "ragged_rows", "gradients", "gradient_clipping"}};
 }
 
 absl::StatusOr<std::unique_ptr<Session>> LibTorchBackend::Compile(

@@ -123,11 +123,17 @@ absl::Status LibTorchExecutor::Evaluate(const grouped::EvaluateArgs& args) {
   return ForEachStack([&](ModelStack& stack) { stack.Evaluate(args); });
 }
 
-absl::Status LibTorchExecutor::Forward(const grouped::HostDataset& dataset,
-                                       const RowSet& rows,
-                                       absl::Span<float* const> outputs) {
+absl::Status LibTorchExecutor::Forward(const grouped::ForwardArgs& args) {
+  return ForEachStack([&](ModelStack& stack) { stack.Forward(args, steps()); });
+}
+
+absl::Status LibTorchExecutor::Backward(const grouped::BackwardArgs& args) {
   return ForEachStack(
-      [&](ModelStack& stack) { stack.Forward(dataset, rows, outputs); });
+      [&](ModelStack& stack) { stack.Backward(args, steps()); });
+}
+
+absl::Status LibTorchExecutor::Update(const grouped::UpdateArgs& args) {
+  return ForEachStack([&](ModelStack& stack) { stack.Update(args, steps()); });
 }
 
 }  // namespace modelbatch::libtorch

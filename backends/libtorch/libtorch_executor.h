@@ -37,8 +37,10 @@ class LibTorchExecutor : public grouped::Executor {
   // On failure some models may have made their step: those whose count went up.
   absl::Status TrainStep(const grouped::TrainArgs& args) override;
   absl::Status Evaluate(const grouped::EvaluateArgs& args) override;
-  absl::Status Forward(const grouped::HostDataset& dataset, const RowSet& rows,
-                       absl::Span<float* const> outputs) override;
+  absl::Status Forward(const grouped::ForwardArgs& args) override;
+  absl::Status Backward(const grouped::BackwardArgs& args) override;
+  // On failure as TrainStep.
+  absl::Status Update(const grouped::UpdateArgs& args) override;
   // Between two calls nothing is held; LibTorch allocates within a step.
   int64_t workspace_bytes() const override { return 0; }
 

@@ -18,6 +18,7 @@
 #include <numeric>
 #include <utility>
 
+#include "backends/libtorch/clip.h"
 #include "backends/libtorch/dropout.h"
 #include "backends/libtorch/forward.h"
 #include "backends/libtorch/loss.h"
@@ -174,28 +175,52 @@ at::Tensor ModelStack::Run(const Positions& positions, const Batch& batch,
   return RunForward(forward);
 }
 
-void ModelStack::TrainStep(const grouped::TrainArgs& args,
-                           absl::Span<int64_t> steps) {
-  Positions positions;  // of the models that take part
-  for (size_t i = 0; i < models_.size(); ++i) {
-    const int model = models_[i];
-    args.losses[model] = 0;
-    if (args.active != nullptr && args.active[model] == 0) {
-      args.outcomes[model] = Outcome::kInactive;
-    } else if (RowsOf(args.rows, model).empty()) {
-      args.outcomes[model] = Outcome::kEmpty;
-    } else {
-      positions.push_back(static_cast<int64_t>(i));
-    }
-  }
-  if (positions.empty()) return;
-
-  const Batch batch =
-      Gather(*args.dataset, args.rows, positions, 0, &plan_->loss);
+ModelStack::Tensors ModelStack::Leaves(const Positions& positions) {
   Tensors parameters = Parameters(positions);
   for (at::Tensor& parameter : parameters) {
     parameter = parameter.detach().requires_grad_();
   }
+  return parameters;
+}
+
+ModelStack::Positions ModelStack::TakePart(const RowSet& rows,
+                                           const uint8_t* active,
+                                           Outcome* outcomes) const {
+  Positions positions;
+  for (size_t i = 0; i < models_.size(); ++i) {
+    const int model = models_[i];
+    if (active != nullptr && active[model] == 0) {
+      outcomes[model] = Outcome::kInactive;
+    } else if (RowsOf(rows, model).empty()) {
+      outcomes[model] = Outcome::kEmpty;
+    } else {
+      positions.push_back(static_cast<int64_t>(i));
+    }
+  }
+  return positions;
+}
+
+void ModelStack::ForEachPart(
+    const Positions& positions, const Positions& entries,
+    absl::FunctionRef<void(const Positions&, const Positions&)> part) const {
+  for (size_t begin = 0; begin < positions.size();
+       begin += models_per_update_) {
+    const size_t end = std::min(
+        positions.size(), begin + static_cast<size_t>(models_per_update_));
+    part(Positions(positions.begin() + begin, positions.begin() + end),
+         Positions(entries.begin() + begin, entries.begin() + end));
+  }
+}
+
+void ModelStack::TrainStep(const grouped::TrainArgs& args,
+                           absl::Span<int64_t> steps) {
+  for (const int model : models_) args.losses[model] = 0;
+  const Positions positions = TakePart(args.rows, args.active, args.outcomes);
+  if (positions.empty()) return;
+
+  const Batch batch =
+      Gather(*args.dataset, args.rows, positions, 0, &plan_->loss);
+  const Tensors parameters = Leaves(positions);
   const Tensors factors = DropoutFactorsOf(positions, batch.rows, steps);
   Tensors gradients(parameters.size());
   at::Tensor losses;
@@ -237,51 +262,169 @@ void ModelStack::TrainStep(const grouped::TrainArgs& args,
     finite.push_back(positions[k]);
     entries.push_back(static_cast<int64_t>(k));
   }
-  for (size_t begin = 0; begin < finite.size(); begin += models_per_update_) {
-    const size_t end = std::min(
-        finite.size(), begin + static_cast<size_t>(models_per_update_));
-    Apply(args, Positions(finite.begin() + begin, finite.begin() + end),
-          Positions(entries.begin() + begin, entries.begin() + end), gradients,
-          steps);
-  }
+  ForEachPart(finite, entries, [&](const Positions& at, const Positions& rows) {
+    Apply(args, at, rows, gradients, steps);
+  });
 }
 
 void ModelStack::Apply(const grouped::TrainArgs& args,
                        const Positions& positions, const Positions& entries,
                        const Tensors& gradients, absl::Span<int64_t> steps) {
-  const int64_t models = static_cast<int64_t>(positions.size());
   if (gradients.empty()) {  // nothing to update but the count
-    UpdateRows(args, positions, at::Tensor(), steps);
+    if (args.update) UpdateRows(args.rule, positions, at::Tensor(), steps);
     return;
   }
+  at::Tensor gradient = Join(gradients, entries);
+  if (args.accumulate) {
+    AddFinite(positions, gradient, args.outcomes);
+    return;
+  }
+  if (args.update) {
+    UpdateFinite(args.rule, positions, gradient, args.keep_gradients,
+                 args.outcomes, steps);
+  } else {
+    MarkFinite(positions, gradient, args.outcomes);
+    Keep(positions, gradient);
+  }
+}
+
+at::Tensor ModelStack::Join(const Tensors& gradients,
+                            const Positions& entries) const {
+  const int64_t models = static_cast<int64_t>(entries.size());
   Tensors parts;
   for (const at::Tensor& gradient : gradients) {
     parts.push_back(Select(gradient, entries).reshape({models, -1}));
   }
-  at::Tensor gradient = at::cat(parts, 1);
-  if (args.keep_gradients) {
-    ArenaOf(Arena::kGradient)
-        .index_copy_(0, ToIndex(positions, device_), gradient);
-  }
-  const std::vector<bool> finite = FiniteRows(gradient);
-  Positions stepping, rows;
-  for (int64_t k = 0; k < models; ++k) {
-    if (finite[k]) {
-      stepping.push_back(positions[k]);
-      rows.push_back(k);
-    } else {
-      args.outcomes[models_[positions[k]]] = Outcome::kNonFiniteGradient;
-    }
-  }
-  if (stepping.empty()) return;
-  UpdateRows(args, stepping, Select(gradient, rows), steps);
+  return at::cat(parts, 1);
 }
 
-void ModelStack::UpdateRows(const grouped::TrainArgs& args,
+void ModelStack::Keep(const Positions& positions, const at::Tensor& gradient) {
+  if (!ArenaOf(Arena::kGradient).defined()) return;
+  ArenaOf(Arena::kGradient)
+      .index_copy_(0, ToIndex(positions, device_), gradient);
+}
+
+void ModelStack::UpdateFinite(const grouped::UpdateRule& rule,
+                              const Positions& positions, at::Tensor gradient,
+                              bool keep, Outcome* outcomes,
+                              absl::Span<int64_t> steps) {
+  std::vector<bool> finite = MarkFinite(positions, gradient, outcomes);
+  if (rule.gradients.any()) {
+    std::vector<int> models;
+    for (const int64_t position : positions) {
+      models.push_back(models_[position]);
+    }
+    ClipGradients(rule.gradients, models, gradient);
+    // Scaling may have overflowed; clipping may have hidden an infinity.
+    const std::vector<bool> still = MarkFinite(positions, gradient, outcomes);
+    for (size_t k = 0; k < finite.size(); ++k) {
+      finite[k] = finite[k] && still[k];
+    }
+  }
+  if (keep) Keep(positions, gradient);
+  Positions stepping, rows;
+  for (size_t k = 0; k < positions.size(); ++k) {
+    if (!finite[k]) continue;
+    stepping.push_back(positions[k]);
+    rows.push_back(static_cast<int64_t>(k));
+  }
+  if (stepping.empty()) return;
+  UpdateRows(rule, stepping, Select(gradient, rows), steps);
+}
+
+void ModelStack::Backward(const grouped::BackwardArgs& args,
+                          absl::Span<const int64_t> steps) {
+  const Positions positions = TakePart(args.rows, args.active, args.outcomes);
+  if (positions.empty()) return;
+  const Batch batch = Gather(*args.dataset, args.rows, positions, 0, nullptr);
+  const int64_t models = static_cast<int64_t>(positions.size());
+  const int64_t cols = ModelAt(0).values[plan_->output()].cols;
+  // Rows that pad a model have no gradient.
+  at::Tensor output_gradient =
+      at::zeros({models, batch.rows, cols}, at::kFloat);
+  float* to = output_gradient.mutable_data_ptr<float>();
+  for (int64_t k = 0; k < models; ++k, to += batch.rows * cols) {
+    std::memcpy(to, args.output_gradients[models_[positions[k]]],
+                batch.row_counts[k] * cols * sizeof(float));
+  }
+  const Tensors parameters = Leaves(positions);
+  const Tensors factors = DropoutFactorsOf(positions, batch.rows, steps);
+  Tensors gradients(parameters.size());
+  {
+    const at::AutoGradMode with_gradients(true);
+    const at::Tensor output = Run(positions, batch, parameters, &factors);
+    if (output.requires_grad()) {
+      gradients = torch::autograd::grad({output}, parameters,
+                                        {output_gradient.to(device_)},
+                                        /*retain_graph=*/false,
+                                        /*create_graph=*/false,
+                                        /*allow_unused=*/true);
+    }
+  }
+  const at::AutoGradMode without_gradients(false);
+  for (size_t p = 0; p < parameters.size(); ++p) {
+    if (!gradients[p].defined()) gradients[p] = at::zeros_like(parameters[p]);
+  }
+  for (const int64_t position : positions) {
+    args.outcomes[models_[position]] = Outcome::kStepped;
+  }
+  if (gradients.empty()) return;
+  Positions entries(positions.size());
+  std::iota(entries.begin(), entries.end(), 0);
+  ForEachPart(positions, entries,
+              [&](const Positions& part, const Positions& rows) {
+                AddFinite(part, Join(gradients, rows), args.outcomes);
+              });
+}
+
+void ModelStack::Update(const grouped::UpdateArgs& args,
+                        absl::Span<int64_t> steps) {
+  const at::AutoGradMode without_gradients(false);
+  Positions positions;
+  for (size_t i = 0; i < models_.size(); ++i) {
+    if (args.outcomes[models_[i]] == Outcome::kStepped) {
+      positions.push_back(static_cast<int64_t>(i));
+    }
+  }
+  ForEachPart(positions, positions,
+              [&](const Positions& part, const Positions&) {
+                // A copy: the update overwrites it, and the gradients stay.
+                const at::Tensor gradient = at::index_select(
+                    ArenaOf(Arena::kGradient), 0, ToIndex(part, device_));
+                UpdateFinite(args.rule, part, gradient, /*keep=*/true,
+                             args.outcomes, steps);
+              });
+}
+
+std::vector<bool> ModelStack::MarkFinite(const Positions& positions,
+                                         const at::Tensor& gradient,
+                                         Outcome* outcomes) const {
+  const std::vector<bool> finite = FiniteRows(gradient);
+  for (size_t k = 0; k < positions.size(); ++k) {
+    if (finite[k]) continue;
+    outcomes[models_[positions[k]]] = Outcome::kNonFiniteGradient;
+  }
+  return finite;
+}
+
+void ModelStack::AddFinite(const Positions& positions,
+                           const at::Tensor& gradient, Outcome* outcomes) {
+  const std::vector<bool> finite = MarkFinite(positions, gradient, outcomes);
+  Positions to, from;
+  for (size_t k = 0; k < positions.size(); ++k) {
+    if (!finite[k]) continue;
+    to.push_back(positions[k]);
+    from.push_back(static_cast<int64_t>(k));
+  }
+  ArenaOf(Arena::kGradient)
+      .index_add_(0, ToIndex(to, device_), Select(gradient, from));
+}
+
+void ModelStack::UpdateRows(const grouped::UpdateRule& rule,
                             const Positions& positions,
                             const at::Tensor& gradient,
                             absl::Span<int64_t> steps) {
-  if (!args.update || args.optimizer == OptimizerKind::kNone) return;
+  if (rule.optimizer == OptimizerKind::kNone) return;
   std::vector<int> models;
   std::vector<int64_t> counts;
   for (const int64_t position : positions) {
@@ -301,7 +444,7 @@ void ModelStack::UpdateRows(const grouped::TrainArgs& args,
     tensors.state0 = select(Arena::kState0);
     tensors.state1 = select(Arena::kState1);
     tensors.gradient = gradient;
-    Update(args.optimizer, args.columns, models, counts, tensors);
+    libtorch::Update(rule.optimizer, rule.columns, models, counts, tensors);
     if (!is_view) {
       const at::Tensor index = ToIndex(positions, device_);
       ArenaOf(Arena::kParam).index_copy_(0, index, tensors.parameter);
@@ -363,28 +506,33 @@ void ModelStack::Evaluate(const grouped::EvaluateArgs& args) {
   }
 }
 
-void ModelStack::Forward(const HostDataset& dataset, const RowSet& rows,
-                         absl::Span<float* const> outputs) {
+void ModelStack::Forward(const grouped::ForwardArgs& args,
+                         absl::Span<const int64_t> steps) {
   const at::AutoGradMode without_gradients(false);
   Positions positions(models_.size());
   std::iota(positions.begin(), positions.end(), 0);
   const int64_t cols = ModelAt(0).values[plan_->output()].cols;
   for (int64_t begin = 0;; begin += plan_->max_rows) {
     const auto done = [&](int64_t position) {
-      return static_cast<int64_t>(RowsOf(rows, models_[position]).size()) <=
-             begin;
+      return static_cast<int64_t>(
+                 RowsOf(args.rows, models_[position]).size()) <= begin;
     };
     positions.erase(std::remove_if(positions.begin(), positions.end(), done),
                     positions.end());
     if (positions.empty()) break;
-    const Batch batch = Gather(dataset, rows, positions, begin, nullptr);
-    const at::Tensor output =
-        Run(positions, batch, Parameters(positions), nullptr)
-            .cpu()
-            .contiguous();
+    const Batch batch =
+        Gather(*args.dataset, args.rows, positions, begin, nullptr);
+    Tensors factors;
+    if (args.training) {
+      factors = DropoutFactorsOf(positions, batch.rows, steps);
+    }
+    const at::Tensor output = Run(positions, batch, Parameters(positions),
+                                  args.training ? &factors : nullptr)
+                                  .cpu()
+                                  .contiguous();
     const float* from = output.const_data_ptr<float>();
     for (size_t k = 0; k < positions.size(); ++k) {
-      std::memcpy(outputs[models_[positions[k]]] + begin * cols,
+      std::memcpy(args.outputs[models_[positions[k]]] + begin * cols,
                   from + static_cast<int64_t>(k) * batch.rows * cols,
                   batch.row_counts[k] * cols * sizeof(float));
     }

@@ -9,6 +9,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/types/span.h"
 #include "backends/grouped/executor.h"
 #include "backends/grouped/plan.h"
@@ -37,8 +38,11 @@ class ModelStack {
   // of this stack's models are read and written.
   void TrainStep(const grouped::TrainArgs& args, absl::Span<int64_t> steps);
   void Evaluate(const grouped::EvaluateArgs& args);
-  void Forward(const grouped::HostDataset& dataset, const RowSet& rows,
-               absl::Span<float* const> outputs);
+  void Forward(const grouped::ForwardArgs& args,
+               absl::Span<const int64_t> steps);
+  void Backward(const grouped::BackwardArgs& args,
+                absl::Span<const int64_t> steps);
+  void Update(const grouped::UpdateArgs& args, absl::Span<int64_t> steps);
 
  private:
   // Positions in models().
@@ -60,12 +64,38 @@ class ModelStack {
                            absl::Span<const int64_t> steps) const;
   at::Tensor Run(const Positions& positions, const Batch& batch,
                  const Tensors& parameters, const Tensors* dropout_factors);
+  // Parameters(), for autograd to differentiate by.
+  Tensors Leaves(const Positions& positions);
+  // The models that take part in a step, the others' outcomes set.
+  Positions TakePart(const RowSet& rows, const uint8_t* active,
+                     Outcome* outcomes) const;
+  // Calls `part(positions, entries)` for pieces of `positions` whose update
+  // fits the caches; `entries` number the positions.
+  void ForEachPart(
+      const Positions& positions, const Positions& entries,
+      absl::FunctionRef<void(const Positions&, const Positions&)> part) const;
   // Finishes a step for the models at `positions`, whose gradients are entries
   // `entries` of `gradients` (by parameter).
   void Apply(const grouped::TrainArgs& args, const Positions& positions,
              const Positions& entries, const Tensors& gradients,
              absl::Span<int64_t> steps);
-  void UpdateRows(const grouped::TrainArgs& args, const Positions& positions,
+  // Entries of the gradients, [entries, state size].
+  at::Tensor Join(const Tensors& gradients, const Positions& entries) const;
+  // Which rows of `gradient` are finite; the outcomes of the others say so.
+  std::vector<bool> MarkFinite(const Positions& positions,
+                               const at::Tensor& gradient,
+                               Outcome* outcomes) const;
+  // Puts, or adds where they are finite, rows of `gradient` to those kept.
+  void Keep(const Positions& positions, const at::Tensor& gradient);
+  void AddFinite(const Positions& positions, const at::Tensor& gradient,
+                 Outcome* outcomes);
+  // Changes `gradient`, keeps it on demand and updates, as the rule says, the
+  // models whose rows of it are finite; the others' outcomes say that they are
+  // not.
+  void UpdateFinite(const grouped::UpdateRule& rule, const Positions& positions,
+                    at::Tensor gradient, bool keep, Outcome* outcomes,
+                    absl::Span<int64_t> steps);
+  void UpdateRows(const grouped::UpdateRule& rule, const Positions& positions,
                   const at::Tensor& gradient, absl::Span<int64_t> steps);
 
   std::shared_ptr<const grouped::Plan> plan_;

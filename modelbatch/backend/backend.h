@@ -93,6 +93,8 @@ struct StepRequest {
   absl::Span<const uint8_t> active;  // empty: all
   bool keep_gradients = false;       // readable as slot "grad" afterwards
   bool update = true;                // false: losses and gradients only
+  // Only with keep_gradients and without update: adds to the gradients kept.
+  bool accumulate = false;
 };
 
 struct StepResult {
@@ -109,6 +111,27 @@ struct EvaluateRequest {
 struct EvaluateResult {
   std::vector<double> losses;    // mean over the model's rows
   std::vector<int64_t> correct;  // -1 where targets are no classes
+};
+
+struct ForwardRequest {
+  const Dataset* dataset = nullptr;
+  RowSet rows;
+  // With the dropout masks of the next step; at most max_rows rows a model.
+  bool training = false;
+};
+
+struct BackwardRequest {
+  const Dataset* dataset = nullptr;
+  RowSet rows;
+  absl::Span<const uint8_t> active;  // empty: all
+  // Of N: the gradient of model i's loss by its outputs, float32 [rows of i,
+  // output shape of i]. Those of inactive models are not looked at.
+  absl::Span<const Tensor> output_gradients;
+};
+
+struct UpdateRequest {
+  absl::Span<const Column> columns;
+  absl::Span<const uint8_t> active;  // empty: all
 };
 
 struct SessionStats {
@@ -133,8 +156,21 @@ class Session {
   virtual absl::Status Evaluate(const EvaluateRequest& request,
                                 EvaluateResult* result) = 0;
   // Fills outputs[i], of shape [rows of i, output shape of i].
-  virtual absl::Status Forward(const Dataset& dataset, const RowSet& rows,
+  virtual absl::Status Forward(const ForwardRequest& request,
                                std::vector<Tensor>* outputs) = 0;
+
+  // The parts of a training step, for losses of the caller's own and for
+  // gradients summed over several batches. Feature "gradients"; Unimplemented
+  // without it.
+  //
+  // Forward in training mode and backward; adds to the gradients kept.
+  virtual absl::Status Backward(const BackwardRequest& request,
+                                std::vector<Outcome>* outcomes) = 0;
+  // One update from the gradients kept.
+  virtual absl::Status Update(const UpdateRequest& request,
+                              std::vector<Outcome>* outcomes) = 0;
+  // Zeroes the gradients kept, or gives their memory back.
+  virtual absl::Status ZeroGrad(bool release) = 0;
 
   // Slots: "param", "grad", "momentum_buffer", "exp_avg", "exp_avg_sq", "step".
   virtual absl::StatusOr<Tensor> ReadState(int model, const std::string& slot,

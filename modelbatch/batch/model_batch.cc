@@ -3,25 +3,13 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "modelbatch/model/initialize.h"
+#include "modelbatch/batch/model_batch_internal.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch {
-namespace {
 
-constexpr char kParam[] = "param";
-constexpr char kStep[] = "step";
-
-std::string ModelName(const ModelInstance& model) {
-  return absl::StrCat("model ", model.id);
-}
-
-absl::Status InModel(const ModelInstance& model, const absl::Status& status) {
-  return absl::Status(status.code(),
-                      absl::StrCat(ModelName(model), ": ", status.message()));
-}
-
-}  // namespace
+using batch_internal::InModel;
+using batch_internal::ModelName;
 
 absl::StatusOr<std::unique_ptr<ModelBatch>> ModelBatch::Create(
     Backend* backend, std::vector<ModelInstance> models, LossSpec loss,
@@ -37,75 +25,86 @@ absl::StatusOr<std::unique_ptr<ModelBatch>> ModelBatch::Create(
     MB_RETURN_IF_ERROR(CheckSameGraph(models[0].spec, ModelName(models[0]),
                                       model.spec, ModelName(model)));
   }
-  CompileRequest request{std::move(models), std::move(loss), max_rows,
-                         std::move(options)};
-  MB_ASSIGN_OR_RETURN(batch->session_, backend->Compile(request));
-  batch->models_ = std::move(request.models);
+  batch->backend_ = backend;
+  batch->loss_ = std::move(loss);
+  batch->max_rows_ = max_rows;
+  batch->options_ = std::move(options);
+  batch->models_ = std::move(models);
   batch->active_.assign(batch->models_.size(), 1);
+  batch->removed_.assign(batch->models_.size(), 0);
+  batch->slots_ = SlotMap(batch->num_models());
+  MB_ASSIGN_OR_RETURN(batch->session_,
+                      batch->CompileSession(batch->models_, batch->slots_));
   for (int i = 0; i < batch->num_models(); ++i) {
-    const Layout& layout = batch->layouts_[i];
-    for (size_t p = 0; p < layout.parameters.size(); ++p) {
-      MB_RETURN_IF_ERROR(batch->session_->WriteState(
-          i, kParam, layout.parameters[p].name,
-          InitialValue(layout, static_cast<int>(p), batch->models_[i].seed)));
-    }
+    MB_RETURN_IF_ERROR(batch->WriteInitialValues(*batch->session_, i, i));
   }
   return batch;
+}
+
+absl::StatusOr<std::unique_ptr<Session>> ModelBatch::CompileSession(
+    const std::vector<ModelInstance>& models, const SlotMap& slots) const {
+  CompileRequest request;
+  for (const int model : slots.models()) {
+    request.models.push_back(models[model]);
+  }
+  request.loss = loss_;
+  request.max_rows = max_rows_;
+  request.options = options_;
+  return backend_->Compile(request);
+}
+
+absl::Status ModelBatch::CheckModel(int model) const {
+  MB_RETURN_IF_ERROR(CheckNumber(model));
+  if (!removed(model)) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat(ModelName(models_[model]), " was removed"));
+}
+
+absl::Status ModelBatch::CheckNumber(int model) const {
+  if (model >= 0 && model < num_models()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "model ", model, " does not exist, expected 0 to ", num_models() - 1));
+}
+
+absl::Status ModelBatch::CheckRows(const RowSet& rows) const {
+  if (rows.offsets.empty()) return absl::OkStatus();
+  if (static_cast<int>(rows.offsets.size()) != num_models() + 1) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "row offsets have ", rows.offsets.size(),
+        " entries, expected number of models + 1 = ", num_models() + 1));
+  }
+  int64_t previous = 0;
+  for (const int64_t offset : rows.offsets) {
+    if (offset < previous || offset > static_cast<int64_t>(rows.rows.size())) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "row offsets contain ", offset, " after ", previous,
+          ", expected offsets that do not decrease, up to the number of rows, ",
+          rows.rows.size()));
+    }
+    previous = offset;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ModelBatch::CheckOptimizer(const Optimizer& optimizer) const {
+  if (optimizer_ == &optimizer.info() &&
+      optimizer.num_models() == num_models()) {
+    return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(absl::StrCat(
+      "the batch of ", num_models(), " models has ",
+      optimizer_ == nullptr ? "no optimizer" : optimizer_->kind,
+      ", the step came with ", optimizer.info().kind, " for ",
+      optimizer.num_models(),
+      "; make the optimizer with OptimizerFactory for this batch"));
 }
 
 absl::Status ModelBatch::SetOptimizer(const std::string& kind) {
   MB_ASSIGN_OR_RETURN(const OptimizerInfo* info, FindOptimizer(kind));
   MB_RETURN_IF_ERROR(session_->SetOptimizer(kind));
+  WeightsChanged();  // the step counts choose the masks
   optimizer_ = info;
   return absl::OkStatus();
-}
-
-absl::Status ModelBatch::TrainStep(const Dataset& dataset, const RowSet& rows,
-                                   const Optimizer& optimizer) {
-  if (optimizer_ != &optimizer.info() ||
-      optimizer.num_models() != num_models()) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "the batch of ", num_models(), " models has ",
-        optimizer_ == nullptr ? "no optimizer" : optimizer_->kind,
-        ", the step came with ", optimizer.info().kind, " for ",
-        optimizer.num_models(),
-        "; make the optimizer with OptimizerFactory for this batch"));
-  }
-  StepRequest request;
-  request.dataset = &dataset;
-  request.rows = rows;
-  request.columns = optimizer.columns();
-  request.active = active_;
-  return session_->TrainStep(request, &last_step_);
-}
-
-absl::Status ModelBatch::Evaluate(const Dataset& dataset, const RowSet& rows,
-                                  EvaluateResult* result) {
-  EvaluateRequest request;
-  request.dataset = &dataset;
-  request.rows = rows;
-  request.active = active_;
-  return session_->Evaluate(request, result);
-}
-
-absl::Status ModelBatch::Forward(const Dataset& dataset, const RowSet& rows,
-                                 std::vector<Tensor>* outputs) {
-  return session_->Forward(dataset, rows, outputs);
-}
-
-std::vector<std::string> ModelBatch::StateSlots() const {
-  std::vector<std::string> slots = {kParam};
-  if (optimizer_ != nullptr) {
-    slots.insert(slots.end(), optimizer_->state.begin(),
-                 optimizer_->state.end());
-  }
-  return slots;
-}
-
-absl::Status ModelBatch::CheckModel(int model) const {
-  if (model >= 0 && model < num_models()) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(
-      "model ", model, " does not exist, expected 0 to ", num_models() - 1));
 }
 
 absl::Status ModelBatch::SetActive(int model, bool active) {
@@ -114,69 +113,68 @@ absl::Status ModelBatch::SetActive(int model, bool active) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<ModelState> ModelBatch::GetModelState(int model) {
-  MB_RETURN_IF_ERROR(CheckModel(model));
-  ModelState state;
-  for (const std::string& slot : StateSlots()) {
-    for (const Parameter& parameter : layouts_[model].parameters) {
-      MB_ASSIGN_OR_RETURN(Tensor value,
-                          session_->ReadState(model, slot, parameter.name));
-      state.slots[slot].insert({parameter.name, std::move(value)});
-    }
-  }
-  if (optimizer_ != nullptr) {
-    MB_ASSIGN_OR_RETURN(const Tensor step,
-                        session_->ReadState(model, kStep, ""));
-    state.step = step.data<int64_t>()[0];
-  }
-  return state;
+absl::Status ModelBatch::TrainStep(const Dataset& dataset, const RowSet& rows,
+                                   const Optimizer& optimizer) {
+  MB_RETURN_IF_ERROR(CheckOptimizer(optimizer));
+  if (!slots_.identity()) MB_RETURN_IF_ERROR(CheckRows(rows));
+  StepRequest request;
+  request.dataset = &dataset;
+  request.rows = slots_.Rows(rows);
+  request.columns = slots_.Columns(optimizer.columns());
+  request.active = slots_.Active(active_);
+  WeightsChanged();
+  has_gradients_ = false;
+  MB_RETURN_IF_ERROR(session_->TrainStep(request, &last_step_));
+  slots_.Scatter(0.0f, &last_step_.losses);
+  slots_.Scatter(Outcome::kInactive, &last_step_.outcomes);
+  return absl::OkStatus();
 }
 
-absl::Status ModelBatch::CheckState(int model, const ModelState& state) const {
-  for (const std::string& slot : StateSlots()) {
-    for (const Parameter& parameter : layouts_[model].parameters) {
-      const std::string name = absl::StrCat(slot, " ", parameter.name);
-      const auto tensors = state.slots.find(slot);
-      const Tensor* value = nullptr;
-      if (tensors != state.slots.end()) {
-        const auto it = tensors->second.find(parameter.name);
-        if (it != tensors->second.end()) value = &it->second;
-      }
-      if (value == nullptr) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("the state has no ", name));
-      }
-      if (value->dtype() != DType::kFloat32 ||
-          value->shape() != parameter.shape) {
-        return absl::InvalidArgumentError(
-            absl::StrCat(name, " is ", DTypeName(value->dtype()), " ",
-                         ShapeToString(value->shape()), ", expected float32 ",
-                         ShapeToString(parameter.shape)));
-      }
-    }
-  }
-  if (state.step < 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("step is ", state.step, ", expected at least 0"));
+absl::Status ModelBatch::Evaluate(const Dataset& dataset, const RowSet& rows,
+                                  EvaluateResult* result) {
+  if (!slots_.identity()) MB_RETURN_IF_ERROR(CheckRows(rows));
+  EvaluateRequest request;
+  request.dataset = &dataset;
+  request.rows = slots_.Rows(rows);
+  request.active = slots_.Active(active_);
+  MB_RETURN_IF_ERROR(session_->Evaluate(request, result));
+  slots_.Scatter(0.0, &result->losses);
+  slots_.Scatter(int64_t{-1}, &result->correct);
+  return absl::OkStatus();
+}
+
+absl::Status ModelBatch::Predict(const Dataset& dataset, const RowSet& rows,
+                                 std::vector<Tensor>* outputs) {
+  return RunForward(dataset, rows, /*training=*/false, outputs);
+}
+
+absl::Status ModelBatch::RunForward(const Dataset& dataset, const RowSet& rows,
+                                    bool training,
+                                    std::vector<Tensor>* outputs) {
+  if (!slots_.identity()) MB_RETURN_IF_ERROR(CheckRows(rows));
+  ForwardRequest request;
+  request.dataset = &dataset;
+  request.rows = slots_.Rows(rows);
+  request.training = training;
+  if (slots_.identity()) return session_->Forward(request, outputs);
+  std::vector<Tensor> by_slot;
+  MB_RETURN_IF_ERROR(session_->Forward(request, &by_slot));
+  outputs->clear();
+  outputs->resize(num_models());
+  for (int slot = 0; slot < slots_.num_slots(); ++slot) {
+    (*outputs)[slots_.models()[slot]] = std::move(by_slot[slot]);
   }
   return absl::OkStatus();
 }
 
-absl::Status ModelBatch::LoadModelState(int model, const ModelState& state) {
-  MB_RETURN_IF_ERROR(CheckModel(model));
-  if (absl::Status status = CheckState(model, state); !status.ok()) {
-    return InModel(models_[model], status);
+std::map<std::string, double> ModelBatch::Metrics() const {
+  std::map<std::string, double> metrics;
+  for (size_t i = 0; i < last_step_.losses.size(); ++i) {
+    const Outcome outcome = last_step_.outcomes[i];
+    if (outcome == Outcome::kInactive || outcome == Outcome::kEmpty) continue;
+    metrics[absl::StrCat("loss_model_", i)] = last_step_.losses[i];
   }
-  for (const std::string& slot : StateSlots()) {
-    for (const Parameter& parameter : layouts_[model].parameters) {
-      MB_RETURN_IF_ERROR(
-          session_->WriteState(model, slot, parameter.name,
-                               state.slots.at(slot).at(parameter.name)));
-    }
-  }
-  if (optimizer_ == nullptr) return absl::OkStatus();
-  return session_->WriteState(model, kStep, "",
-                              Tensor::FromVector<int64_t>({state.step}, {}));
+  return metrics;
 }
 
 }  // namespace modelbatch

@@ -5,7 +5,17 @@
 //                                                             configs);
 //   (*batch)->TrainStep(*dataset, {rows}, *optimizer);
 //
+// A step may also be made of its parts, with any loss:
+//
+//   auto outputs = batch->Forward(inputs);          // [num_models, batch, ...]
+//   auto loss = batch->ComputeLoss(*outputs, targets);
+//   batch->Backward(*loss);                         // or gradients of your own
+//   batch->Step(*optimizer);
+//   batch->ZeroGrad();
+//
 // Model i ends with the weights it would have had alone (docs/arithmetic.md).
+// Models are numbered from 0 for the life of the batch, also when others are
+// removed. One caller at a time.
 #ifndef MODELBATCH_BATCH_MODEL_BATCH_H_
 #define MODELBATCH_BATCH_MODEL_BATCH_H_
 
@@ -19,6 +29,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "modelbatch/backend/backend.h"
+#include "modelbatch/batch/slot_map.h"
 #include "modelbatch/model/layout.h"
 #include "modelbatch/optim/optimizer.h"
 #include "modelbatch/tensor/tensor.h"
@@ -54,7 +65,10 @@ class ModelBatch {
 
   // Inactive models are not touched: active[i] == 0. All start active.
   absl::Span<const uint8_t> active() const { return active_; }
+  // FailedPrecondition: a removed model stays inactive.
   absl::Status SetActive(int model, bool active);
+
+  // ---- Whole steps
 
   // One step of every active model. Losses and outcomes: `last_step`.
   absl::Status TrainStep(const Dataset& dataset, const RowSet& rows,
@@ -65,26 +79,136 @@ class ModelBatch {
   absl::Status Evaluate(const Dataset& dataset, const RowSet& rows,
                         EvaluateResult* result);
 
-  // outputs[i]: [rows of i, output shape of i].
+  // Outputs in evaluation mode, of any number of rows. outputs[i]: [rows of i,
+  // output shape of i]; of a removed model, shape [0].
+  absl::Status Predict(const Dataset& dataset, const RowSet& rows,
+                       std::vector<Tensor>* outputs);
+
+  // "loss_model_<i>" -> the model's loss in the last TrainStep, Accumulate or
+  // ComputeLoss; models that took no part are not there.
+  std::map<std::string, double> Metrics() const;
+
+  // ---- Parts of a step. Unimplemented on a backend without the feature
+  // "gradients".
+
+  // Whether Forward runs in training mode, with the dropout masks of the next
+  // step; at first it does.
+  void Train(bool training = true) { training_ = training; }
+  void Eval() { training_ = false; }
+  bool training() const { return training_; }
+
+  // inputs: float32 [batch, input shape], which all models see, or
+  // [num_models, batch, input shape]. Returns [num_models, batch, output
+  // shape]. InvalidArgument when the models' outputs differ in shape (use the
+  // other Forward) or a model was removed. In training mode at most max_rows
+  // rows.
+  absl::StatusOr<Tensor> Forward(const Tensor& inputs);
+  // On rows of a dataset, which must outlive Backward: outputs as Predict's.
   absl::Status Forward(const Dataset& dataset, const RowSet& rows,
                        std::vector<Tensor>* outputs);
+
+  // Adds to the gradients those of the last Forward, from the gradients of each
+  // model's loss by its outputs: as Forward gave them, [num_models, batch,
+  // output shape] or one tensor a model. The forward pass is run again, so that
+  // nothing is held for it in between; masks are the same. Outcomes:
+  // `last_step`. FailedPrecondition unless a Forward in training mode came
+  // after the last update.
+  absl::Status Backward(const Tensor& output_gradients);
+  absl::Status Backward(absl::Span<const Tensor> output_gradients);
+
+  // Forward, the batch's own loss and Backward in one call: adds the gradients
+  // of the mean over these rows. Losses and outcomes: `last_step`.
+  absl::Status Accumulate(const Dataset& dataset, const RowSet& rows);
+
+  // One update of every active model from its gradients, which stay. A model
+  // whose gradients got nothing since ZeroGrad is not updated, nor is one for
+  // which a loss or gradient was not finite. Outcomes: `last_step`.
+  absl::Status Step(const Optimizer& optimizer);
+
+  // Zeroes the gradients, or (set_to_none) gives their memory back.
+  absl::Status ZeroGrad(bool set_to_none = true);
+  // float32, the parameter's shape. FailedPrecondition when there are none.
+  absl::StatusOr<Tensor> Gradient(int model, const std::string& parameter);
+
+  // ---- State
 
   // Of one model. A state that lacks a tensor, or has one of another shape, is
   // an error that names it, and nothing is changed.
   absl::StatusOr<ModelState> GetModelState(int model);
   absl::Status LoadModelState(int model, const ModelState& state);
+  // Of all, in order; removed models have an empty state. Loading checks
+  // everything before it changes anything.
+  absl::StatusOr<std::vector<ModelState>> GetModelStates();
+  absl::Status LoadModelStates(absl::Span<const ModelState> states);
+
+  // ---- Models that come and go, between any two steps. The others end with
+  // the bits they would have had. FailedPrecondition while gradients are kept.
+
+  // Back to the initial values of its seed, without optimizer state, active.
+  absl::Status Reset(int model);
+  // Another model in its place, which may have been removed: any sizes, the
+  // same operators. It starts as a new one. Compiles the batch again.
+  absl::Status Replace(int model, ModelInstance instance);
+  // `model` becomes a copy of `from` (sizes, weights, optimizer state, step
+  // count) with an id and a seed of its own. Compiles the batch again.
+  absl::Status Copy(int from, int model, int64_t id, uint64_t seed);
+  // The model takes no further part; its number stays. Its memory is given
+  // back by Compact.
+  absl::Status Remove(int model);
+  bool removed(int model) const { return removed_[model] != 0; }
+  // Compiles the batch again without the removed models.
+  absl::Status Compact();
 
  private:
+  // What Backward continues from.
+  struct ForwardPass {
+    std::unique_ptr<Dataset> inputs;  // of Forward(inputs)
+    const Dataset* dataset = nullptr;
+    std::vector<int32_t> rows;
+    std::vector<int64_t> offsets;
+    std::vector<Shape> outputs;  // by model
+
+    RowSet row_set() const { return {rows, offsets}; }
+  };
+
   ModelBatch() = default;
+  // In range and not removed; in range.
   absl::Status CheckModel(int model) const;
+  absl::Status CheckNumber(int model) const;
+  absl::Status CheckOptimizer(const Optimizer& optimizer) const;
+  // Sizes that SlotMap relies on.
+  absl::Status CheckRows(const RowSet& rows) const;
+  absl::Status CheckNoGradients(const char* call) const;
   // "param" and the optimizer's state.
   std::vector<std::string> StateSlots() const;
   absl::Status CheckState(int model, const ModelState& state) const;
+  absl::Status WriteModelState(Session& session, int slot, int model,
+                               const ModelState& state) const;
+  absl::Status WriteInitialValues(Session& session, int slot, int model) const;
+  absl::StatusOr<std::unique_ptr<Session>> CompileSession(
+      const std::vector<ModelInstance>& models, const SlotMap& slots) const;
+  // Compiles the models that are not removed, with `replaced` (-1: none) new,
+  // and moves the others' state over.
+  absl::Status Rebuild(int replaced, ModelInstance instance);
+  // Outputs of a session, by model.
+  absl::Status RunForward(const Dataset& dataset, const RowSet& rows,
+                          bool training, std::vector<Tensor>* outputs);
+  // After a change of the weights: the last Forward is no longer theirs.
+  void WeightsChanged() { forward_ = ForwardPass(); }
 
+  Backend* backend_ = nullptr;
+  LossSpec loss_;
+  int64_t max_rows_ = 0;
+  Attributes options_;
   std::vector<ModelInstance> models_;
   std::vector<Layout> layouts_;
   std::vector<uint8_t> active_;
+  std::vector<uint8_t> removed_;
+  SlotMap slots_;
   const OptimizerInfo* optimizer_ = nullptr;  // null: none yet
+  bool training_ = true;
+  bool has_gradients_ = false;
+  ForwardPass forward_;
   StepResult last_step_;
   std::unique_ptr<Session> session_;
 };

@@ -212,15 +212,21 @@ OptimizerSection ReadOptimizer(TableReader* root, bool grid) {
     table.Fail("kind", std::string(info.status().message()));
     return section;
   }
-  for (const HyperParameter& h : (*info)->hyper_parameters) {
-    if (table.Find(h.name) == nullptr) {
-      // Written out, so that a run repeats even when a default has changed.
-      section.numbers[h.name] = Sweep::Fixed(h.default_value);
-      continue;
-    }
+  const auto read = [&](const HyperParameter& h) {
     section.numbers[h.name] = ReadSweep(
         &table, h.name, /*integer=*/false, grid,
         [&h](double value) { return h.Check(value); }, h.flag);
+  };
+  for (const HyperParameter& h : (*info)->hyper_parameters) {
+    if (table.Find(h.name) != nullptr) {
+      read(h);
+    } else {
+      // Written out, so that a run repeats even when a default has changed.
+      section.numbers[h.name] = Sweep::Fixed(h.default_value);
+    }
+  }
+  for (const HyperParameter& h : GradientHyperParameters()) {
+    if (table.Find(h.name) != nullptr) read(h);
   }
   table.Finish();
   return section;

@@ -12,6 +12,9 @@ namespace {
 absl::Status Unknown(const OptimizerInfo& info, const std::string& name) {
   std::vector<std::string> names;
   for (const HyperParameter& h : info.hyper_parameters) names.push_back(h.name);
+  for (const HyperParameter& h : GradientHyperParameters()) {
+    names.push_back(h.name);
+  }
   return absl::InvalidArgumentError(
       absl::StrCat("optimizer ", info.kind, " has no hyper-parameter \"", name,
                    "\"; it has: ", absl::StrJoin(names, ", ")));
@@ -43,29 +46,43 @@ absl::Status CheckTogether(const OptimizerInfo& info, const Optimizer& columns,
 
 }  // namespace
 
+absl::Status Optimizer::CheckModel(int model) const {
+  if (model >= 0 && model < num_models_) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "model ", model, " does not exist, expected 0 to ", num_models_ - 1));
+}
+
 absl::StatusOr<double*> Optimizer::Find(int model, const std::string& name) {
-  if (model < 0 || model >= num_models_) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "model ", model, " does not exist, expected 0 to ", num_models_ - 1));
-  }
+  MB_RETURN_IF_ERROR(CheckModel(model));
   for (Column& column : columns_) {
     if (column.name == name) return &column.values[model];
   }
-  return Unknown(*info_, name);
+  const HyperParameter* h = info_->Find(name);
+  if (h == nullptr) return Unknown(*info_, name);
+  // Columns for gradients are there from when somebody wants one.
+  columns_.push_back(
+      {name, std::vector<double>(num_models_, h->default_value)});
+  return &columns_.back().values[model];
 }
 
 absl::StatusOr<double> Optimizer::Get(int model,
                                       const std::string& name) const {
-  MB_ASSIGN_OR_RETURN(const double* value,
-                      const_cast<Optimizer*>(this)->Find(model, name));
-  return *value;
+  MB_RETURN_IF_ERROR(CheckModel(model));
+  for (const Column& column : columns_) {
+    if (column.name == name) return column.values[model];
+  }
+  const HyperParameter* h = info_->Find(name);
+  if (h == nullptr) return Unknown(*info_, name);
+  return h->default_value;
 }
 
 absl::Status Optimizer::Set(int model, const std::string& name, double value) {
-  MB_ASSIGN_OR_RETURN(double* target, Find(model, name));
-  if (absl::Status status = info_->Find(name)->Check(value); !status.ok()) {
-    return InModel(model, status);
+  MB_RETURN_IF_ERROR(CheckModel(model));
+  if (const HyperParameter* h = info_->Find(name); h != nullptr) {
+    absl::Status status = h->Check(value);
+    if (!status.ok()) return InModel(model, status);
   }
+  MB_ASSIGN_OR_RETURN(double* target, Find(model, name));
   const double before = *target;
   *target = value;
   if (absl::Status status = CheckTogether(*info_, *this, model); !status.ok()) {

@@ -38,13 +38,15 @@ class Optimizer {
   // What a step sends to the backend.
   absl::Span<const Column> columns() const { return columns_; }
 
-  // Changes one value between two steps. InvalidArgument names model and
+  // Changes one value between two steps: a hyper-parameter of the optimizer, or
+  // one of GradientHyperParameters. InvalidArgument names model and
   // hyper-parameter.
   absl::Status Set(int model, const std::string& name, double value);
   absl::StatusOr<double> Get(int model, const std::string& name) const;
 
  private:
   Optimizer() = default;
+  absl::Status CheckModel(int model) const;
   absl::StatusOr<double*> Find(int model, const std::string& name);
 
   const OptimizerInfo* info_ = nullptr;

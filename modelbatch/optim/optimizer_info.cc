@@ -45,7 +45,9 @@ absl::Status HyperParameter::Check(double value) const {
       value >= min && (max_open ? value < max : value <= max);  // NaN: false
   if (inside) return absl::OkStatus();
   std::string range;
-  if (max == kInfinity) {
+  if (max > kInfinity) {
+    range = absl::StrCat(min, " or more");
+  } else if (max == kInfinity) {
     range = min == -kInfinity ? "finite"
                               : absl::StrCat("finite and at least ", min);
   } else {
@@ -55,9 +57,21 @@ absl::Status HyperParameter::Check(double value) const {
       absl::StrCat(name, " is ", value, ", expected a number ", range));
 }
 
+const std::vector<HyperParameter>& GradientHyperParameters() {
+  constexpr double kNone = std::numeric_limits<double>::infinity();
+  static const auto* const kTable = new std::vector<HyperParameter>{
+      {"gradient_scale", 1, -kInfinity, kInfinity},
+      {"clip_value", kNone, 0, kNone},
+      {"clip_norm", kNone, 0, kNone},
+  };
+  return *kTable;
+}
+
 const HyperParameter* OptimizerInfo::Find(const std::string& name) const {
-  for (const HyperParameter& h : hyper_parameters) {
-    if (h.name == name) return &h;
+  for (const auto* table : {&hyper_parameters, &GradientHyperParameters()}) {
+    for (const HyperParameter& h : *table) {
+      if (h.name == name) return &h;
+    }
   }
   return nullptr;
 }

@@ -29,8 +29,17 @@ struct OptimizerInfo {
   std::vector<HyperParameter> hyper_parameters;  // its columns
   std::vector<std::string> state;  // a tensor a parameter: "exp_avg", ...
 
+  // One of its own or of GradientHyperParameters; null: there is none.
   const HyperParameter* Find(const std::string& name) const;
 };
+
+// What every optimizer takes besides: what is done to a model's gradient before
+// its update, in this order. No column: nothing.
+//   gradient_scale  g = scale g
+//   clip_value      as torch.nn.utils.clip_grad_value_; infinity: not
+//   clip_norm       as torch.nn.utils.clip_grad_norm_, over all of a model's
+//                   parameters; infinity: not
+const std::vector<HyperParameter>& GradientHyperParameters();
 
 // InvalidArgument lists the optimizers there are.
 absl::StatusOr<const OptimizerInfo*> FindOptimizer(const std::string& kind);

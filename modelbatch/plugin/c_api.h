@@ -46,7 +46,7 @@ extern "C" {
 #endif
 
 #define MB_ABI_MAJOR 0
-#define MB_ABI_MINOR 1
+#define MB_ABI_MINOR 2
 
 /* Size of `type` up to and including `field`. */
 #define MB_SIZE(type, field) \
@@ -223,7 +223,12 @@ typedef struct MB_CapabilitiesArgs {
   const char* const* optimizers; /* "adam", ... */
   const char* const* precisions; /* "fp32", ... */
   const char* const* features;   /* "bitwise_independence", "mixed_widths",
-                                    "ragged_rows" */
+                                    "ragged_rows", "gradients" (the calls
+                                    session_backward, session_update and
+                                    session_zero_grad, MB_STEP_ACCUMULATE and
+                                    MB_FORWARD_TRAINING),
+                                    "gradient_clipping" (the columns
+                                    gradient_scale, clip_value, clip_norm) */
 } MB_CapabilitiesArgs;
 
 /* At least one model. Targets of a dataset and the rows of a step are checked
@@ -254,7 +259,7 @@ typedef struct MB_OptimizerArgs {
 } MB_OptimizerArgs;
 
 /* Reads or writes one tensor of one model. `slot`: "param", "grad" (read only;
- * after a step with MB_STEP_KEEP_GRADIENTS), a state of the optimizer
+ * while gradients are kept), a state of the optimizer
  * ("momentum_buffer", "exp_avg", "exp_avg_sq"), or "step" (the model's count
  * of updates: int64, shape [], `parameter` NULL). `tensor` is the caller's own
  * row-major memory on the CPU with the parameter's dtype and shape. */
@@ -295,15 +300,26 @@ typedef struct MB_Rows {
 /* One hyper-parameter for all models: values[num_models]. The names are those
  * of torch.optim: lr, momentum, dampening, nesterov (0 or 1), weight_decay,
  * beta1, beta2, eps. A column an optimizer needs and does not find is an
- * error, and so is one that it does not know. */
+ * error, and so is one that it does not know.
+ *
+ * Every optimizer of a backend with the feature "gradient_clipping" also takes
+ * these, which change a model's gradient before its update, in this order:
+ *   gradient_scale  g = scale g (default 1)
+ *   clip_value      g = min(max(g, -value), value); infinity: not
+ *   clip_norm       g = min(1, max / (norm + 1e-6)) g, norm over all of the
+ *                   model's parameters; infinity: not */
 typedef struct MB_Column {
   const char* name;
   const double* values;
 } MB_Column;
 
+/* Gradients that are kept stay, readable as slot "grad", until a step that
+ * keeps none, or session_zero_grad. */
 enum {
-  MB_STEP_KEEP_GRADIENTS = 1, /* readable as slot "grad" until the next step */
-  MB_STEP_NO_UPDATE = 2       /* loss and gradients only; nothing changes */
+  MB_STEP_KEEP_GRADIENTS = 1, /* in place of those kept before */
+  MB_STEP_NO_UPDATE = 2,      /* loss and gradients only; nothing changes */
+  MB_STEP_ACCUMULATE = 4      /* only with both others: adds to those kept;
+                                 since 0.2 */
 };
 
 /* What became of a model in a step. */
@@ -346,8 +362,14 @@ typedef struct MB_EvaluateArgs {
   int64_t* correct; /* -1 where targets are no classes */
 } MB_EvaluateArgs;
 
-/* Outputs in evaluation mode; any number of rows. Model i's output, row-major
- * [rows of i, output shape of i], goes to outputs + output_offsets[i]. */
+enum {
+  /* Outputs as the next step's forward pass has them, with its dropout masks;
+   * at most max_rows rows. Default: evaluation mode, any number of rows. */
+  MB_FORWARD_TRAINING = 1
+};
+
+/* Model i's output, row-major [rows of i, output shape of i], goes to outputs +
+ * output_offsets[i]. */
 typedef struct MB_ForwardArgs {
   MB_Header header;
   MB_Session* session;
@@ -356,8 +378,52 @@ typedef struct MB_ForwardArgs {
   const int64_t* output_offsets; /* [num_models], in floats */
   /* out: an array of the caller */
   float* outputs;
-  size_t num_outputs; /* floats in `outputs`, set by the caller */
+  size_t num_outputs; /* floats in `outputs`, set by the caller; first version
+                         ends here */
+  uint32_t flags;     /* in; since 0.2 */
+  uint32_t reserved;  /* 0 */
 } MB_ForwardArgs;
+
+/* Since 0.2. The forward pass in training mode, then the backward pass from the
+ * caller's gradient of each model's loss by its outputs; adds to the gradients
+ * kept. A model without rows, or with a gradient that is not finite, adds
+ * nothing. */
+typedef struct MB_BackwardArgs {
+  MB_Header header;
+  MB_Session* session;
+  MB_Dataset* dataset;
+  MB_Rows rows;          /* at most max_rows a model */
+  const uint8_t* active; /* [num_models], NULL: all */
+  /* [num_models]: row-major [rows of i, output shape of i], and how many floats
+   * that is. Not looked at for inactive models. */
+  const float* const* output_gradients;
+  const size_t* output_gradient_sizes;
+  /* out: an array of the caller, [num_models] */
+  uint8_t* outcomes;
+} MB_BackwardArgs;
+
+/* Since 0.2. One update from the gradients kept, which stay (clipped, if
+ * so asked). A model to whose gradients nothing was added since they were last
+ * zeroed is MB_MODEL_EMPTY; one for which any step or backward since then
+ * reported MB_MODEL_NON_FINITE_*, or whose sum is not finite, is reported so.
+ * Neither is updated. FAILED_PRECONDITION when no gradients are kept. */
+typedef struct MB_UpdateArgs {
+  MB_Header header;
+  MB_Session* session;
+  const MB_Column* columns;
+  size_t num_columns;
+  const uint8_t* active; /* [num_models], NULL: all */
+  /* out: an array of the caller, [num_models] */
+  uint8_t* outcomes;
+} MB_UpdateArgs;
+
+/* Since 0.2. Zeroes the gradients kept, or, with `release`, gives their memory
+ * back. */
+typedef struct MB_ZeroGradArgs {
+  MB_Header header;
+  MB_Session* session;
+  uint32_t release; /* 0 or 1 */
+} MB_ZeroGradArgs;
 
 typedef struct MB_SessionStatsArgs {
   MB_Header header;
@@ -398,6 +464,10 @@ typedef struct MB_PluginApi {
   MB_Error* (*session_forward)(MB_ForwardArgs* args);
   MB_Error* (*session_stats)(
       MB_SessionStatsArgs* args); /* first version ends here */
+  /* since 0.2 */
+  MB_Error* (*session_backward)(MB_BackwardArgs* args);
+  MB_Error* (*session_update)(MB_UpdateArgs* args);
+  MB_Error* (*session_zero_grad)(MB_ZeroGradArgs* args);
 } MB_PluginApi;
 
 typedef const MB_PluginApi* (*MB_GetPluginApiFunction)(const MB_HostApi* host);

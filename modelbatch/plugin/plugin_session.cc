@@ -19,8 +19,9 @@ namespace {
 constexpr char kStepSlot[] = "step";
 // An outcome that no plugin may return: shows what it left out.
 constexpr uint8_t kNoOutcome = 0xff;
-constexpr uint8_t kLastOutcome =
-    static_cast<uint8_t>(Outcome::kNonFiniteGradient);
+constexpr int kLastOutcome = static_cast<int>(Outcome::kNonFiniteGradient);
+// The first minor version with the calls of the feature "gradients".
+constexpr uint32_t kGradientsMinor = 2;
 // Outputs begin on cache lines.
 constexpr int64_t kAlignFloats = 16;
 
@@ -67,24 +68,18 @@ class PluginSession : public Session {
     args.active = request.active.empty() ? nullptr : request.active.data();
     if (request.keep_gradients) args.flags |= MB_STEP_KEEP_GRADIENTS;
     if (!request.update) args.flags |= MB_STEP_NO_UPDATE;
+    if (request.accumulate) {
+      if (api_.header.abi_minor < kGradientsMinor) {
+        return Lacks("MB_STEP_ACCUMULATE");
+      }
+      args.flags |= MB_STEP_ACCUMULATE;
+    }
     result->losses.assign(num_models(), 0.0f);
-    result->outcomes.assign(num_models(), static_cast<Outcome>(kNoOutcome));
     args.losses = result->losses.data();
-    static_assert(sizeof(Outcome) == sizeof(uint8_t));
-    args.outcomes = reinterpret_cast<uint8_t*>(result->outcomes.data());
+    args.outcomes = Prepare(&result->outcomes);
     MB_RETURN_IF_ERROR(
         CallPlugin(api_, api_.session_train_step, "session_train_step", &args));
-    for (size_t i = 0; i < num_models(); ++i) {
-      if (args.outcomes[i] > kLastOutcome) {
-        return BrokenAbi(
-            api_, "session_train_step",
-            absl::StrCat("outcomes[", i, "] is ",
-                         static_cast<int>(args.outcomes[i]), ", expected 0 to ",
-                         static_cast<int>(kLastOutcome))
-                .c_str());
-      }
-    }
-    return absl::OkStatus();
+    return CheckOutcomes("session_train_step", result->outcomes);
   }
 
   absl::Status Evaluate(const EvaluateRequest& request,
@@ -103,16 +98,23 @@ class PluginSession : public Session {
     return CallPlugin(api_, api_.session_evaluate, "session_evaluate", &args);
   }
 
-  absl::Status Forward(const Dataset& dataset, const RowSet& rows,
+  absl::Status Forward(const ForwardRequest& request,
                        std::vector<Tensor>* outputs) override {
     if (!MB_HAS(&api_, MB_PluginApi, session_forward) ||
         api_.session_forward == nullptr) {
       return Lacks("session_forward");
     }
     MB_ForwardArgs args = {};
-    args.header = MakeHeader(MB_SIZE(MB_ForwardArgs, num_outputs));
+    args.header = MakeHeader(MB_SIZE(MB_ForwardArgs, reserved));
     args.session = session_;
-    MB_ASSIGN_OR_RETURN(args.dataset, GetDataset(&dataset));
+    if (request.training) {
+      if (api_.header.abi_minor < kGradientsMinor) {
+        return Lacks("MB_FORWARD_TRAINING");
+      }
+      args.flags |= MB_FORWARD_TRAINING;
+    }
+    const RowSet& rows = request.rows;
+    MB_ASSIGN_OR_RETURN(args.dataset, GetDataset(request.dataset));
     MB_RETURN_IF_ERROR(CheckSizes(rows, {}));
     MB_RETURN_IF_ERROR(CheckOffsets(rows));
     args.rows = ToAbi(rows);
@@ -141,6 +143,76 @@ class PluginSession : public Session {
                                       DType::kFloat32, std::move(shapes[i])));
     }
     return absl::OkStatus();
+  }
+
+  absl::Status Backward(const BackwardRequest& request,
+                        std::vector<Outcome>* outcomes) override {
+    if (!MB_HAS(&api_, MB_PluginApi, session_backward) ||
+        api_.session_backward == nullptr) {
+      return Lacks("session_backward");
+    }
+    MB_BackwardArgs args = {};
+    args.header = MakeHeader(MB_SIZE(MB_BackwardArgs, outcomes));
+    args.session = session_;
+    MB_ASSIGN_OR_RETURN(args.dataset, GetDataset(request.dataset));
+    MB_RETURN_IF_ERROR(CheckSizes(request.rows, request.active));
+    args.rows = ToAbi(request.rows);
+    args.active = request.active.empty() ? nullptr : request.active.data();
+    if (request.output_gradients.size() != num_models()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "output_gradients has ", request.output_gradients.size(),
+          " entries, expected one for each of ", num_models(), " models"));
+    }
+    std::vector<const float*> gradients(num_models(), nullptr);
+    std::vector<size_t> sizes(num_models(), 0);
+    for (size_t i = 0; i < num_models(); ++i) {
+      const Tensor& gradient = request.output_gradients[i];
+      if (gradient.dtype() != DType::kFloat32) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("the output gradient of ", ModelName(i), " is ",
+                         DTypeName(gradient.dtype()), ", expected float32"));
+      }
+      gradients[i] = gradient.data<float>();
+      sizes[i] = static_cast<size_t>(gradient.size());
+    }
+    args.output_gradients = gradients.data();
+    args.output_gradient_sizes = sizes.data();
+    args.outcomes = Prepare(outcomes);
+    MB_RETURN_IF_ERROR(
+        CallPlugin(api_, api_.session_backward, "session_backward", &args));
+    return CheckOutcomes("session_backward", *outcomes);
+  }
+
+  absl::Status Update(const UpdateRequest& request,
+                      std::vector<Outcome>* outcomes) override {
+    if (!MB_HAS(&api_, MB_PluginApi, session_update) ||
+        api_.session_update == nullptr) {
+      return Lacks("session_update");
+    }
+    MB_UpdateArgs args = {};
+    args.header = MakeHeader(MB_SIZE(MB_UpdateArgs, outcomes));
+    args.session = session_;
+    MB_RETURN_IF_ERROR(SetColumns(request.columns));
+    args.columns = columns_.data();
+    args.num_columns = columns_.size();
+    MB_RETURN_IF_ERROR(CheckSizes(RowSet{}, request.active));
+    args.active = request.active.empty() ? nullptr : request.active.data();
+    args.outcomes = Prepare(outcomes);
+    MB_RETURN_IF_ERROR(
+        CallPlugin(api_, api_.session_update, "session_update", &args));
+    return CheckOutcomes("session_update", *outcomes);
+  }
+
+  absl::Status ZeroGrad(bool release) override {
+    if (!MB_HAS(&api_, MB_PluginApi, session_zero_grad) ||
+        api_.session_zero_grad == nullptr) {
+      return Lacks("session_zero_grad");
+    }
+    MB_ZeroGradArgs args = {};
+    args.header = MakeHeader(MB_SIZE(MB_ZeroGradArgs, release));
+    args.session = session_;
+    args.release = release ? 1 : 0;
+    return CallPlugin(api_, api_.session_zero_grad, "session_zero_grad", &args);
   }
 
   absl::StatusOr<Tensor> ReadState(int model, const std::string& slot,
@@ -230,6 +302,26 @@ class PluginSession : public Session {
       return absl::InvalidArgumentError(
           absl::StrCat("active has ", active.size(),
                        " entries, expected none or ", num_models()));
+    }
+    return absl::OkStatus();
+  }
+
+  // The array in which a call leaves its outcomes.
+  uint8_t* Prepare(std::vector<Outcome>* outcomes) const {
+    static_assert(sizeof(Outcome) == sizeof(uint8_t));
+    outcomes->assign(num_models(), static_cast<Outcome>(kNoOutcome));
+    return reinterpret_cast<uint8_t*>(outcomes->data());
+  }
+
+  absl::Status CheckOutcomes(const char* call,
+                             const std::vector<Outcome>& outcomes) const {
+    for (size_t i = 0; i < outcomes.size(); ++i) {
+      const int outcome = static_cast<int>(outcomes[i]);
+      if (outcome <= kLastOutcome) continue;
+      return BrokenAbi(api_, call,
+                       absl::StrCat("outcomes[", i, "] is ", outcome,
+                                    ", expected 0 to ", kLastOutcome)
+                           .c_str());
     }
     return absl::OkStatus();
   }

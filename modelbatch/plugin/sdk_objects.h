@@ -65,6 +65,7 @@ struct MB_Session {
   // Of the last step, kept for their memory.
   std::vector<modelbatch::Column> columns;
   modelbatch::StepResult step;
+  std::vector<modelbatch::Outcome> outcomes;
   modelbatch::EvaluateResult evaluation;
 
   // Every plan told to the host, which may keep the pointer.

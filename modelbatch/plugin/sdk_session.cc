@@ -59,8 +59,8 @@ absl::Span<const uint8_t> ToActive(const uint8_t* active, size_t num_models) {
 }
 
 // Copies into the session's columns, whose memory is that of the last step.
-absl::Status CopyColumns(const MB_TrainStepArgs& args,
-                         std::vector<Column>* columns) {
+template <typename Args>
+absl::Status CopyColumns(const Args& args, std::vector<Column>* columns) {
   if (args.columns == nullptr && args.num_columns > 0) {
     return absl::InvalidArgumentError(absl::StrCat(
         "columns is NULL, expected ", args.num_columns, " columns"));
@@ -90,6 +90,15 @@ absl::Status CheckResultSize(const char* what, size_t size, size_t expected) {
   if (size == expected) return absl::OkStatus();
   return absl::InternalError(absl::StrCat("the backend returned ", size, " ",
                                           what, " for ", expected, " models"));
+}
+
+absl::Status WriteOutcomes(const std::vector<Outcome>& outcomes,
+                           size_t num_models, uint8_t* out) {
+  MB_RETURN_IF_ERROR(CheckResultSize("outcomes", outcomes.size(), num_models));
+  for (size_t i = 0; i < num_models; ++i) {
+    out[i] = static_cast<uint8_t>(outcomes[i]);
+  }
+  return absl::OkStatus();
 }
 
 struct StateKey {
@@ -205,7 +214,8 @@ absl::Status SessionTrainStep(MB_TrainStepArgs* args) {
   MB_RETURN_IF_ERROR(CheckDataset(args->session, args->dataset));
   MB_RETURN_IF_ERROR(CheckPointer(args->losses, "losses"));
   MB_RETURN_IF_ERROR(CheckPointer(args->outcomes, "outcomes"));
-  constexpr uint32_t kKnownFlags = MB_STEP_KEEP_GRADIENTS | MB_STEP_NO_UPDATE;
+  constexpr uint32_t kKnownFlags =
+      MB_STEP_KEEP_GRADIENTS | MB_STEP_NO_UPDATE | MB_STEP_ACCUMULATE;
   if ((args->flags & ~kKnownFlags) != 0 || args->reserved != 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("flags is ", args->flags, " and reserved ", args->reserved,
@@ -221,6 +231,12 @@ absl::Status SessionTrainStep(MB_TrainStepArgs* args) {
   request.active = ToActive(args->active, num_models);
   request.keep_gradients = (args->flags & MB_STEP_KEEP_GRADIENTS) != 0;
   request.update = (args->flags & MB_STEP_NO_UPDATE) == 0;
+  request.accumulate = (args->flags & MB_STEP_ACCUMULATE) != 0;
+  if (request.accumulate && (request.update || !request.keep_gradients)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "flags is ", args->flags, ": MB_STEP_ACCUMULATE comes with ",
+        "MB_STEP_KEEP_GRADIENTS and MB_STEP_NO_UPDATE only"));
+  }
 
   StepResult& result = session.step;
   MB_RETURN_IF_ERROR(session.session->TrainStep(request, &result));
@@ -267,12 +283,23 @@ absl::Status SessionForward(MB_ForwardArgs* args) {
   if (args->num_outputs > 0) {
     MB_RETURN_IF_ERROR(CheckPointer(args->outputs, "outputs"));
   }
+  ForwardRequest request;
+  if (MB_HAS(args, MB_ForwardArgs, reserved)) {
+    if ((args->flags & ~uint32_t{MB_FORWARD_TRAINING}) != 0 ||
+        args->reserved != 0) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "flags is ", args->flags, " and reserved ", args->reserved,
+          ", expected no flags but ", MB_FORWARD_TRAINING, " and 0"));
+    }
+    request.training = (args->flags & MB_FORWARD_TRAINING) != 0;
+  }
   MB_Session& session = *args->session;
   const size_t num_models = session.num_models;
   MB_ASSIGN_OR_RETURN(const RowSet rows, ToRowSet(args->rows, num_models));
+  request.dataset = args->dataset->dataset.get();
+  request.rows = rows;
   std::vector<Tensor> outputs;
-  MB_RETURN_IF_ERROR(
-      session.session->Forward(*args->dataset->dataset, rows, &outputs));
+  MB_RETURN_IF_ERROR(session.session->Forward(request, &outputs));
   MB_RETURN_IF_ERROR(CheckResultSize("outputs", outputs.size(), num_models));
   for (size_t i = 0; i < num_models; ++i) {
     const Tensor& output = outputs[i];
@@ -306,6 +333,66 @@ absl::Status SessionStats(MB_SessionStatsArgs* args) {
   args->plan =
       args->session->plans.insert(std::move(stats.plan)).first->c_str();
   return absl::OkStatus();
+}
+
+absl::Status SessionBackward(MB_BackwardArgs* args) {
+  MB_SDK_CHECK_ARGS(MB_BackwardArgs, args, outcomes);
+  MB_RETURN_IF_ERROR(CheckDataset(args->session, args->dataset));
+  MB_RETURN_IF_ERROR(CheckPointer(args->output_gradients, "output_gradients"));
+  MB_RETURN_IF_ERROR(
+      CheckPointer(args->output_gradient_sizes, "output_gradient_sizes"));
+  MB_RETURN_IF_ERROR(CheckPointer(args->outcomes, "outcomes"));
+  MB_Session& session = *args->session;
+  const size_t num_models = session.num_models;
+  BackwardRequest request;
+  request.dataset = args->dataset->dataset.get();
+  MB_ASSIGN_OR_RETURN(request.rows, ToRowSet(args->rows, num_models));
+  request.active = ToActive(args->active, num_models);
+  std::vector<Tensor> gradients(num_models);
+  for (size_t i = 0; i < num_models; ++i) {
+    const int64_t rows = static_cast<int64_t>(RowsOf(request.rows, i).size());
+    if ((!request.active.empty() && request.active[i] == 0) || rows == 0) {
+      continue;
+    }
+    const float* const data = args->output_gradients[i];
+    const size_t size = args->output_gradient_sizes[i];
+    if (data == nullptr || size % rows != 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("output_gradients[", i, "] is ",
+                       data == nullptr ? "NULL" : absl::StrCat(size, " floats"),
+                       ", expected the model's outputs for ", rows, " rows"));
+    }
+    // Only read.
+    gradients[i] =
+        Tensor::Wrap(nullptr, const_cast<float*>(data), DType::kFloat32,
+                     {rows, static_cast<int64_t>(size) / rows});
+  }
+  request.output_gradients = gradients;
+  MB_RETURN_IF_ERROR(session.session->Backward(request, &session.outcomes));
+  return WriteOutcomes(session.outcomes, num_models, args->outcomes);
+}
+
+absl::Status SessionUpdate(MB_UpdateArgs* args) {
+  MB_SDK_CHECK_ARGS(MB_UpdateArgs, args, outcomes);
+  MB_RETURN_IF_ERROR(CheckPointer(args->session, "session"));
+  MB_RETURN_IF_ERROR(CheckPointer(args->outcomes, "outcomes"));
+  MB_Session& session = *args->session;
+  MB_RETURN_IF_ERROR(CopyColumns(*args, &session.columns));
+  UpdateRequest request;
+  request.columns = session.columns;
+  request.active = ToActive(args->active, session.num_models);
+  MB_RETURN_IF_ERROR(session.session->Update(request, &session.outcomes));
+  return WriteOutcomes(session.outcomes, session.num_models, args->outcomes);
+}
+
+absl::Status SessionZeroGrad(MB_ZeroGradArgs* args) {
+  MB_SDK_CHECK_ARGS(MB_ZeroGradArgs, args, release);
+  MB_RETURN_IF_ERROR(CheckPointer(args->session, "session"));
+  if (args->release > 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("release is ", args->release, ", expected 0 or 1"));
+  }
+  return args->session->session->ZeroGrad(args->release == 1);
 }
 
 }  // namespace modelbatch::sdk

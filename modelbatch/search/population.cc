@@ -34,11 +34,14 @@ std::string LayerPath(size_t layer) {
 std::vector<Field> ListFields(const ExperimentConfig& config,
                               const OptimizerInfo& optimizer) {
   std::vector<Field> fields;
-  for (const HyperParameter& h : optimizer.hyper_parameters) {
-    const auto it = config.optimizer.numbers.find(h.name);
-    if (it != config.optimizer.numbers.end()) {
-      fields.push_back(
-          {absl::StrCat("optimizer.", h.name), h.name, &it->second});
+  for (const auto* table :
+       {&optimizer.hyper_parameters, &GradientHyperParameters()}) {
+    for (const HyperParameter& h : *table) {
+      const auto it = config.optimizer.numbers.find(h.name);
+      if (it != config.optimizer.numbers.end()) {
+        fields.push_back(
+            {absl::StrCat("optimizer.", h.name), h.name, &it->second});
+      }
     }
   }
   for (size_t i = 0; i < config.model.layers.size(); ++i) {

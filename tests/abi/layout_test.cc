@@ -20,7 +20,7 @@ static_assert(sizeof(void*) == 8 && sizeof(size_t) == 8, "LP64 only");
 
 TEST(AbiLayout, Version) {
   EXPECT_EQ(MB_ABI_MAJOR, 0);
-  EXPECT_EQ(MB_ABI_MINOR, 1);
+  EXPECT_EQ(MB_ABI_MINOR, 2);
 }
 
 TEST(AbiLayout, HeaderIsFrozen) {
@@ -191,7 +191,29 @@ TEST(AbiLayout, Steps) {
   FIELD(MB_ForwardArgs, output_offsets, 64, 8);
   FIELD(MB_ForwardArgs, outputs, 72, 8);
   FIELD(MB_ForwardArgs, num_outputs, 80, 8);
-  SIZE(MB_ForwardArgs, 88);
+  FIELD(MB_ForwardArgs, flags, 88, 4);
+  FIELD(MB_ForwardArgs, reserved, 92, 4);
+  SIZE(MB_ForwardArgs, 96);
+  FIELD(MB_BackwardArgs, header, 0, 24);
+  FIELD(MB_BackwardArgs, session, 24, 8);
+  FIELD(MB_BackwardArgs, dataset, 32, 8);
+  FIELD(MB_BackwardArgs, rows, 40, 24);
+  FIELD(MB_BackwardArgs, active, 64, 8);
+  FIELD(MB_BackwardArgs, output_gradients, 72, 8);
+  FIELD(MB_BackwardArgs, output_gradient_sizes, 80, 8);
+  FIELD(MB_BackwardArgs, outcomes, 88, 8);
+  SIZE(MB_BackwardArgs, 96);
+  FIELD(MB_UpdateArgs, header, 0, 24);
+  FIELD(MB_UpdateArgs, session, 24, 8);
+  FIELD(MB_UpdateArgs, columns, 32, 8);
+  FIELD(MB_UpdateArgs, num_columns, 40, 8);
+  FIELD(MB_UpdateArgs, active, 48, 8);
+  FIELD(MB_UpdateArgs, outcomes, 56, 8);
+  SIZE(MB_UpdateArgs, 64);
+  FIELD(MB_ZeroGradArgs, header, 0, 24);
+  FIELD(MB_ZeroGradArgs, session, 24, 8);
+  FIELD(MB_ZeroGradArgs, release, 32, 4);
+  EXPECT_EQ(MB_SIZE(MB_ZeroGradArgs, release), size_t{36});
   FIELD(MB_SessionStatsArgs, header, 0, 24);
   FIELD(MB_SessionStatsArgs, session, 24, 8);
   FIELD(MB_SessionStatsArgs, state_bytes, 32, 8);
@@ -224,7 +246,10 @@ TEST(AbiLayout, Table) {
   FIELD(MB_PluginApi, session_evaluate, 176, 8);
   FIELD(MB_PluginApi, session_forward, 184, 8);
   FIELD(MB_PluginApi, session_stats, 192, 8);
-  SIZE(MB_PluginApi, 200);
+  FIELD(MB_PluginApi, session_backward, 200, 8);
+  FIELD(MB_PluginApi, session_update, 208, 8);
+  FIELD(MB_PluginApi, session_zero_grad, 216, 8);
+  SIZE(MB_PluginApi, 224);
 }
 
 TEST(AbiLayout, Numbers) {
@@ -238,6 +263,8 @@ TEST(AbiLayout, Numbers) {
   EXPECT_EQ(MB_LOG_ERROR, 2);
   EXPECT_EQ(MB_STEP_KEEP_GRADIENTS, 1);
   EXPECT_EQ(MB_STEP_NO_UPDATE, 2);
+  EXPECT_EQ(MB_STEP_ACCUMULATE, 4);
+  EXPECT_EQ(MB_FORWARD_TRAINING, 1);
   EXPECT_EQ(MB_MODEL_STEPPED, 0);
   EXPECT_EQ(MB_MODEL_INACTIVE, 1);
   EXPECT_EQ(MB_MODEL_EMPTY, 2);

@@ -252,7 +252,7 @@ TEST(OptionalCalls, ThatAreNullAreUnimplemented) {
   ASSERT_TRUE(dataset.ok()) << dataset.status();
   std::vector<Tensor> outputs;
   const absl::Status forward =
-      (*session)->Forward(**dataset, RowSet(), &outputs);
+      (*session)->Forward({dataset->get(), RowSet()}, &outputs);
   EXPECT_EQ(forward.code(), absl::StatusCode::kUnimplemented);
   EXPECT_THAT(Message(forward), HasSubstr("session_forward"));
 }

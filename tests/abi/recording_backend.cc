@@ -70,6 +70,7 @@ class RecordingSession : public Session {
       call.active.assign(request.active.begin(), request.active.end());
       call.keep_gradients = request.keep_gradients;
       call.update = request.update;
+      call.accumulate = request.accumulate;
       if (!recorder_.log.empty()) Log(LogSeverity::kWarning, recorder_.log);
       if (!recorder_.step.losses.empty()) {
         *result = recorder_.step;
@@ -99,16 +100,52 @@ class RecordingSession : public Session {
     return absl::OkStatus();
   }
 
-  absl::Status Forward(const Dataset& dataset, const RowSet& rows,
+  absl::Status Forward(const ForwardRequest& request,
                        std::vector<Tensor>* outputs) override {
     const std::lock_guard<std::mutex> lock(recorder_.mutex);
     MB_RETURN_IF_ERROR(Begin(recorder_));
-    recorder_.forward_call.dataset = &dataset;
-    recorder_.forward_call.rows = Copy(rows);
+    recorder_.forward_call.dataset = request.dataset;
+    recorder_.forward_call.rows = Copy(request.rows);
+    recorder_.forward_call.training = request.training;
     outputs->clear();
     for (const Tensor& output : recorder_.outputs) {
       outputs->push_back(output.Borrow());
     }
+    return absl::OkStatus();
+  }
+
+  absl::Status Backward(const BackwardRequest& request,
+                        std::vector<Outcome>* outcomes) override {
+    const std::lock_guard<std::mutex> lock(recorder_.mutex);
+    MB_RETURN_IF_ERROR(Begin(recorder_));
+    Recorder::Step& call = recorder_.backward_call;
+    call.dataset = request.dataset;
+    call.rows = Copy(request.rows);
+    call.active.assign(request.active.begin(), request.active.end());
+    call.output_gradients.clear();
+    for (const Tensor& gradient : request.output_gradients) {
+      call.output_gradients.push_back(gradient.Clone());
+    }
+    *outcomes = recorder_.outcomes;
+    return absl::OkStatus();
+  }
+
+  absl::Status Update(const UpdateRequest& request,
+                      std::vector<Outcome>* outcomes) override {
+    const std::lock_guard<std::mutex> lock(recorder_.mutex);
+    MB_RETURN_IF_ERROR(Begin(recorder_));
+    Recorder::Step& call = recorder_.update_call;
+    call.columns.assign(request.columns.begin(), request.columns.end());
+    call.active.assign(request.active.begin(), request.active.end());
+    *outcomes = recorder_.outcomes;
+    return absl::OkStatus();
+  }
+
+  absl::Status ZeroGrad(bool release) override {
+    const std::lock_guard<std::mutex> lock(recorder_.mutex);
+    MB_RETURN_IF_ERROR(Begin(recorder_));
+    ++recorder_.zeroed;
+    recorder_.released = release;
     return absl::OkStatus();
   }
 

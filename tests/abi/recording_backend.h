@@ -38,6 +38,9 @@ struct Recorder {
     std::vector<uint8_t> active;
     bool keep_gradients = false;
     bool update = true;
+    bool accumulate = false;
+    bool training = false;
+    std::vector<Tensor> output_gradients;
   };
   struct State {
     int model = -1;
@@ -50,7 +53,11 @@ struct Recorder {
   std::string optimizer;
   Step step_call;
   Step evaluate_call;  // dataset, rows, active
-  Step forward_call;   // dataset, rows
+  Step forward_call;   // dataset, rows, training
+  Step backward_call;  // dataset, rows, active, output_gradients
+  Step update_call;    // columns, active
+  int zeroed = 0;      // calls of ZeroGrad
+  bool released = false;
   State state_call;
   Tensor features;
   Tensor targets;
@@ -68,6 +75,7 @@ struct Recorder {
   StepResult step;  // no losses: column "lr", or 0, and kStepped
   EvaluateResult evaluate;
   std::vector<Tensor> outputs;
+  std::vector<Outcome> outcomes;  // of Backward and Update
   Tensor state;
   SessionStats stats;
   std::string log;  // logged as a warning by each TrainStep, unless empty
@@ -96,6 +104,10 @@ inline void Recorder::Reset() {
   step_call = {};
   evaluate_call = {};
   forward_call = {};
+  backward_call = {};
+  update_call = {};
+  zeroed = 0;
+  released = false;
   state_call = {};
   features = Tensor();
   targets = Tensor();
@@ -107,6 +119,7 @@ inline void Recorder::Reset() {
   step = {};
   evaluate = {};
   outputs.clear();
+  outcomes.clear();
   state = Tensor();
   stats = {};
   log.clear();

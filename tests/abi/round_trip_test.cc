@@ -298,8 +298,9 @@ TEST_F(RoundTripTest, SizesThatDoNotFitAreRefused) {
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
     EXPECT_THAT(Message(status), HasSubstr("offsets"));
     std::vector<Tensor> outputs;
-    EXPECT_EQ(session_->Forward(*dataset_, request.rows, &outputs).code(),
-              absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(
+        session_->Forward({dataset_.get(), request.rows}, &outputs).code(),
+        absl::StatusCode::kInvalidArgument);
   }
   StepRequest request = Request();
   const std::vector<uint8_t> active = {1, 1};
@@ -344,7 +345,8 @@ TEST_F(RoundTripTest, ForwardWithRaggedRows) {
   const std::vector<int32_t> rows = {4, 3, 0};
   const std::vector<int64_t> offsets = {0, 2, 2, 3};
   std::vector<Tensor> outputs(7);  // of a call before
-  ASSERT_TRUE(session_->Forward(*dataset_, {rows, offsets}, &outputs).ok());
+  ASSERT_TRUE(
+      session_->Forward({dataset_.get(), {rows, offsets}}, &outputs).ok());
   EXPECT_EQ(recorder_->forward_call.rows.rows, rows);
   EXPECT_EQ(recorder_->forward_call.rows.offsets, offsets);
   ASSERT_EQ(outputs.size(), 3u);
@@ -363,7 +365,7 @@ TEST_F(RoundTripTest, OutputsOfTheWrongRowsAreTheBackendsError) {
   const std::vector<int32_t> rows = {4};
   std::vector<Tensor> outputs;
   const absl::Status status =
-      session_->Forward(*dataset_, {rows, {}}, &outputs);
+      session_->Forward({dataset_.get(), {rows, {}}}, &outputs);
   EXPECT_EQ(status.code(), absl::StatusCode::kInternal);
   EXPECT_THAT(Message(status), HasSubstr("[2, 4]"));
 }
@@ -375,7 +377,7 @@ TEST_F(RoundTripTest, WiderOutputsThanTheHostHasRoomForAreRefused) {
   const std::vector<int32_t> rows = {4};
   std::vector<Tensor> outputs;
   const absl::Status status =
-      session_->Forward(*dataset_, {rows, {}}, &outputs);
+      session_->Forward({dataset_.get(), {rows, {}}}, &outputs);
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(Message(status), HasSubstr("room for 400 floats"));
 }
@@ -562,6 +564,11 @@ std::vector<absl::Status> CallAll(const Plugin& plugin, Backend& backend,
   StepResult step_result;
   EvaluateResult evaluate_result;
   std::vector<Tensor> outputs;
+  std::vector<Outcome> outcomes;
+  const std::vector<Tensor> gradients(1);
+  BackwardRequest backward;
+  backward.dataset = &dataset;
+  backward.output_gradients = gradients;
   return {
       plugin.CreateBackend().status(),
       backend.Compile({{Model(0, 0)}, {"mse", {}}, 1, {}}).status(),
@@ -570,7 +577,10 @@ std::vector<absl::Status> CallAll(const Plugin& plugin, Backend& backend,
       session.SetOptimizer("sgd"),
       session.TrainStep(step, &step_result),
       session.Evaluate({&dataset, {}, {}}, &evaluate_result),
-      session.Forward(dataset, {}, &outputs),
+      session.Forward({&dataset, {}}, &outputs),
+      session.Backward(backward, &outcomes),
+      session.Update({}, &outcomes),
+      session.ZeroGrad(false),
       session.ReadState(0, "step", "").status(),
       session.WriteState(0, "step", "", Tensor::Zeros(DType::kInt64, {})),
       session.Stats().status(),

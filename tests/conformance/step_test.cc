@@ -179,7 +179,7 @@ TEST_F(Step, WithoutUpdateNothingChangesAndGradientsAreRead) {
   // (output - target).
   std::vector<Tensor> outputs;
   const absl::Status forward =
-      population.session().Forward(*data, {rows_, {}}, &outputs);
+      population.session().Forward({data.get(), {rows_, {}}}, &outputs);
   if (absl::IsUnimplemented(forward)) GTEST_SKIP() << forward;
   ASSERT_TRUE(forward.ok()) << forward;
   const Tensor targets = NoiseTensor(2, {kRows, kOutputs});
@@ -207,7 +207,7 @@ TEST_F(Step, ForwardIsTheFormula) {
   const auto data = Data();
   std::vector<Tensor> outputs;
   const absl::Status status =
-      population.session().Forward(*data, {rows_, {}}, &outputs);
+      population.session().Forward({data.get(), {rows_, {}}}, &outputs);
   if (absl::IsUnimplemented(status)) GTEST_SKIP() << status;
   ASSERT_TRUE(status.ok()) << status;
   const Tensor features = NoiseTensor(1, kShape);

@@ -206,7 +206,7 @@ absl::Status RunJob(const Json& job) {
   if (job.contains("forward")) {
     const Rows rows(job["forward"]);
     std::vector<Tensor> outputs;
-    MB_RETURN_IF_ERROR(batch->Forward(*dataset, rows.set(), &outputs));
+    MB_RETURN_IF_ERROR(batch->Predict(*dataset, rows.set(), &outputs));
     for (size_t i = 0; i < outputs.size(); ++i) {
       output.Add(absl::StrCat("forward.", i), std::move(outputs[i]));
     }

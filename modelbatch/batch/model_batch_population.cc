@@ -1,0 +1,236 @@
+// ModelBatch: the models' state, and models that come and go.
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "modelbatch/batch/model_batch.h"
+#include "modelbatch/batch/model_batch_internal.h"
+#include "modelbatch/model/initialize.h"
+#include "modelbatch/util/status_macros.h"
+
+namespace modelbatch {
+
+using batch_internal::InModel;
+using batch_internal::ModelName;
+
+namespace {
+
+constexpr char kParam[] = "param";
+constexpr char kStep[] = "step";
+
+}  // namespace
+
+std::vector<std::string> ModelBatch::StateSlots() const {
+  std::vector<std::string> slots = {kParam};
+  if (optimizer_ != nullptr) {
+    slots.insert(slots.end(), optimizer_->state.begin(),
+                 optimizer_->state.end());
+  }
+  return slots;
+}
+
+absl::StatusOr<ModelState> ModelBatch::GetModelState(int model) {
+  MB_RETURN_IF_ERROR(CheckModel(model));
+  const int at = slots_.slot(model);
+  ModelState state;
+  for (const std::string& slot : StateSlots()) {
+    for (const Parameter& parameter : layouts_[model].parameters) {
+      MB_ASSIGN_OR_RETURN(Tensor value,
+                          session_->ReadState(at, slot, parameter.name));
+      state.slots[slot].insert({parameter.name, std::move(value)});
+    }
+  }
+  if (optimizer_ != nullptr) {
+    MB_ASSIGN_OR_RETURN(const Tensor step,
+                        session_->ReadState(at, kStep, ""));
+    state.step = step.data<int64_t>()[0];
+  }
+  return state;
+}
+
+absl::Status ModelBatch::CheckState(int model, const ModelState& state) const {
+  for (const std::string& slot : StateSlots()) {
+    for (const Parameter& parameter : layouts_[model].parameters) {
+      const std::string name = absl::StrCat(slot, " ", parameter.name);
+      const auto tensors = state.slots.find(slot);
+      const Tensor* value = nullptr;
+      if (tensors != state.slots.end()) {
+        const auto it = tensors->second.find(parameter.name);
+        if (it != tensors->second.end()) value = &it->second;
+      }
+      if (value == nullptr) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("the state has no ", name));
+      }
+      if (value->dtype() != DType::kFloat32 ||
+          value->shape() != parameter.shape) {
+        return absl::InvalidArgumentError(
+            absl::StrCat(name, " is ", DTypeName(value->dtype()), " ",
+                         ShapeToString(value->shape()), ", expected float32 ",
+                         ShapeToString(parameter.shape)));
+      }
+    }
+  }
+  if (state.step < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("step is ", state.step, ", expected at least 0"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ModelBatch::WriteModelState(Session& session, int slot, int model,
+                                         const ModelState& state) const {
+  for (const std::string& name : StateSlots()) {
+    for (const Parameter& parameter : layouts_[model].parameters) {
+      MB_RETURN_IF_ERROR(
+          session.WriteState(slot, name, parameter.name,
+                             state.slots.at(name).at(parameter.name)));
+    }
+  }
+  if (optimizer_ == nullptr) return absl::OkStatus();
+  return session.WriteState(slot, kStep, "",
+                            Tensor::FromVector<int64_t>({state.step}, {}));
+}
+
+absl::Status ModelBatch::WriteInitialValues(Session& session, int slot,
+                                            int model) const {
+  const Layout& layout = layouts_[model];
+  for (size_t p = 0; p < layout.parameters.size(); ++p) {
+    MB_RETURN_IF_ERROR(session.WriteState(
+        slot, kParam, layout.parameters[p].name,
+        InitialValue(layout, static_cast<int>(p), models_[model].seed)));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ModelBatch::LoadModelState(int model, const ModelState& state) {
+  MB_RETURN_IF_ERROR(CheckModel(model));
+  if (absl::Status status = CheckState(model, state); !status.ok()) {
+    return InModel(models_[model], status);
+  }
+  WeightsChanged();
+  return WriteModelState(*session_, slots_.slot(model), model, state);
+}
+
+absl::StatusOr<std::vector<ModelState>> ModelBatch::GetModelStates() {
+  std::vector<ModelState> states(num_models());
+  for (int i = 0; i < num_models(); ++i) {
+    if (removed(i)) continue;
+    MB_ASSIGN_OR_RETURN(states[i], GetModelState(i));
+  }
+  return states;
+}
+
+absl::Status ModelBatch::LoadModelStates(absl::Span<const ModelState> states) {
+  if (static_cast<int>(states.size()) != num_models()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("there are ", states.size(),
+                     " states, expected one a model, ", num_models()));
+  }
+  for (int i = 0; i < num_models(); ++i) {
+    if (removed(i)) continue;
+    if (absl::Status status = CheckState(i, states[i]); !status.ok()) {
+      return InModel(models_[i], status);
+    }
+  }
+  for (int i = 0; i < num_models(); ++i) {
+    if (!removed(i)) MB_RETURN_IF_ERROR(LoadModelState(i, states[i]));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ModelBatch::CheckNoGradients(const char* call) const {
+  if (!has_gradients_) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      call, " while gradients are kept: call Step and ZeroGrad first"));
+}
+
+absl::Status ModelBatch::Reset(int model) {
+  MB_RETURN_IF_ERROR(CheckModel(model));
+  MB_RETURN_IF_ERROR(CheckNoGradients("Reset"));
+  const Layout& layout = layouts_[model];
+  ModelState state;
+  for (const std::string& slot : StateSlots()) {
+    for (size_t p = 0; p < layout.parameters.size(); ++p) {
+      const Parameter& parameter = layout.parameters[p];
+      state.slots[slot].insert(
+          {parameter.name,
+           slot == kParam
+               ? InitialValue(layout, static_cast<int>(p), models_[model].seed)
+               : Tensor::Zeros(DType::kFloat32, parameter.shape)});
+    }
+  }
+  MB_RETURN_IF_ERROR(SetActive(model, true));
+  return LoadModelState(model, state);
+}
+
+absl::Status ModelBatch::Replace(int model, ModelInstance instance) {
+  MB_RETURN_IF_ERROR(CheckNumber(model));
+  MB_RETURN_IF_ERROR(CheckNoGradients("Replace"));
+  MB_RETURN_IF_ERROR(CheckSameGraph(models_[0].spec, ModelName(models_[0]),
+                                    instance.spec, ModelName(instance)));
+  return Rebuild(model, std::move(instance));
+}
+
+absl::Status ModelBatch::Copy(int from, int model, int64_t id, uint64_t seed) {
+  MB_RETURN_IF_ERROR(CheckModel(from));
+  MB_RETURN_IF_ERROR(CheckNumber(model));
+  MB_RETURN_IF_ERROR(CheckNoGradients("Copy"));
+  MB_ASSIGN_OR_RETURN(const ModelState state, GetModelState(from));
+  MB_RETURN_IF_ERROR(Rebuild(model, {id, seed, models_[from].spec}));
+  return LoadModelState(model, state);
+}
+
+absl::Status ModelBatch::Remove(int model) {
+  MB_RETURN_IF_ERROR(CheckModel(model));
+  active_[model] = 0;
+  removed_[model] = 1;
+  return absl::OkStatus();
+}
+
+absl::Status ModelBatch::Compact() {
+  int left = 0;
+  for (const uint8_t gone : removed_) left += gone == 0;
+  // A session has at least one model.
+  if (left == slots_.num_slots() || left == 0) return absl::OkStatus();
+  MB_RETURN_IF_ERROR(CheckNoGradients("Compact"));
+  return Rebuild(-1, models_[0]);
+}
+
+absl::Status ModelBatch::Rebuild(int replaced, ModelInstance instance) {
+  std::vector<ModelInstance> models = models_;
+  std::vector<Layout> layouts = layouts_;
+  if (replaced >= 0) {
+    absl::StatusOr<Layout> layout = InferLayout(instance.spec);
+    if (!layout.ok()) return InModel(instance, layout.status());
+    layouts[replaced] = *std::move(layout);
+    models[replaced] = std::move(instance);
+  }
+  std::vector<int> left;
+  for (int i = 0; i < num_models(); ++i) {
+    if (!removed(i) || i == replaced) left.push_back(i);
+  }
+  SlotMap slots(num_models(), std::move(left));
+  MB_ASSIGN_OR_RETURN(std::unique_ptr<Session> session,
+                      CompileSession(models, slots));
+  if (optimizer_ != nullptr) {
+    MB_RETURN_IF_ERROR(session->SetOptimizer(optimizer_->kind));
+  }
+  for (int slot = 0; slot < slots.num_slots(); ++slot) {
+    const int model = slots.models()[slot];
+    if (model == replaced) continue;
+    MB_ASSIGN_OR_RETURN(const ModelState state, GetModelState(model));
+    MB_RETURN_IF_ERROR(WriteModelState(*session, slot, model, state));
+  }
+  // From here on nothing fails but the new model's first values.
+  models_ = std::move(models);
+  layouts_ = std::move(layouts);
+  slots_ = std::move(slots);
+  session_ = std::move(session);
+  WeightsChanged();
+  if (replaced < 0) return absl::OkStatus();
+  active_[replaced] = 1;
+  removed_[replaced] = 0;
+  return WriteInitialValues(*session_, slots_.slot(replaced), replaced);
+}
+
+}  // namespace modelbatch
