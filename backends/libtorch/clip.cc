@@ -36,9 +36,8 @@ void ClipGradients(const grouped::GradientColumns& columns,
   if (columns.clip_norm != nullptr) {
     const at::Tensor norm =
         at::linalg_vector_norm(gradient, 2, {1}, /*keepdim=*/true, at::kDouble);
-    const at::Tensor factor = column(columns.clip_norm, at::kDouble)
-                                  .div(norm.add(1e-6))
-                                  .clamp_max(1);
+    const at::Tensor factor =
+        column(columns.clip_norm, at::kDouble).div(norm.add(1e-6)).clamp_max(1);
     gradient.mul_(factor.to(at::kFloat));
   }
 }

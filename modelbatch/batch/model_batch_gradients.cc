@@ -25,8 +25,8 @@ Shape WithRows(int64_t rows, const Shape& shape) {
 // The same memory with another shape of as many elements.
 Tensor View(const Tensor& tensor, Shape shape) {
   const Tensor same = tensor.Borrow();
-  return Tensor::Wrap(same.owner(), const_cast<void*>(same.raw()),
-                      same.dtype(), std::move(shape));
+  return Tensor::Wrap(same.owner(), const_cast<void*>(same.raw()), same.dtype(),
+                      std::move(shape));
 }
 
 }  // namespace
@@ -38,15 +38,14 @@ absl::StatusOr<Tensor> ModelBatch::Forward(const Tensor& inputs) {
   const bool shared = shape.size() == rank;
   const bool fits =
       inputs.dtype() == DType::kFloat32 &&
-      (shared ||
-       (shape.size() == rank + 1 && shape[0] == num_models())) &&
+      (shared || (shape.size() == rank + 1 && shape[0] == num_models())) &&
       std::equal(row.begin(), row.end(), shape.end() - row.size());
   if (!fits) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "inputs are ", DTypeName(inputs.dtype()), " ", ShapeToString(shape),
-        ", expected float32 [batch, *", ShapeToString(row),
-        "] for all models or [", num_models(), ", batch, *",
-        ShapeToString(row), "]"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("inputs are ", DTypeName(inputs.dtype()), " ",
+                     ShapeToString(shape), ", expected float32 [batch, *",
+                     ShapeToString(row), "] for all models or [", num_models(),
+                     ", batch, *", ShapeToString(row), "]"));
   }
   for (int i = 0; i < num_models(); ++i) {
     if (slots_.slot(i) < 0) {
@@ -126,8 +125,7 @@ absl::Status ModelBatch::Backward(const Tensor& output_gradients) {
     const Tensor same = output_gradients.Borrow();
     float* data = const_cast<float*>(same.data<float>());
     for (const Shape& shape : forward_.outputs) {
-      parts.push_back(
-          Tensor::Wrap(same.owner(), data, DType::kFloat32, shape));
+      parts.push_back(Tensor::Wrap(same.owner(), data, DType::kFloat32, shape));
       data += NumElements(shape);
     }
   }

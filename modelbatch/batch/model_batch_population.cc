@@ -40,8 +40,7 @@ absl::StatusOr<ModelState> ModelBatch::GetModelState(int model) {
     }
   }
   if (optimizer_ != nullptr) {
-    MB_ASSIGN_OR_RETURN(const Tensor step,
-                        session_->ReadState(at, kStep, ""));
+    MB_ASSIGN_OR_RETURN(const Tensor step, session_->ReadState(at, kStep, ""));
     state.step = step.data<int64_t>()[0];
   }
   return state;
@@ -81,9 +80,8 @@ absl::Status ModelBatch::WriteModelState(Session& session, int slot, int model,
                                          const ModelState& state) const {
   for (const std::string& name : StateSlots()) {
     for (const Parameter& parameter : layouts_[model].parameters) {
-      MB_RETURN_IF_ERROR(
-          session.WriteState(slot, name, parameter.name,
-                             state.slots.at(name).at(parameter.name)));
+      MB_RETURN_IF_ERROR(session.WriteState(
+          slot, name, parameter.name, state.slots.at(name).at(parameter.name)));
     }
   }
   if (optimizer_ == nullptr) return absl::OkStatus();

@@ -212,7 +212,7 @@ absl::StatusOr<std::map<int64_t, Trajectory>> Population::Train(
     }
   }
   for (int i = 0; i < trained->num_models(); ++i) {
-    MB_RETURN_IF_ERROR(trained->SetActive(i, true));
+    if (!trained->removed(i)) MB_RETURN_IF_ERROR(trained->SetActive(i, true));
   }
   // More rows than the session was compiled for, so that it takes several
   // passes.
@@ -226,6 +226,7 @@ absl::StatusOr<std::map<int64_t, Trajectory>> Population::Train(
     Trajectory& trajectory = result[batch.ids[i]];
     trajectory.evaluation_loss = evaluation.losses[i];
     trajectory.correct = evaluation.correct[i];
+    if (trained->removed(static_cast<int>(i))) continue;
     MB_ASSIGN_OR_RETURN(trajectory.state,
                         trained->GetModelState(static_cast<int>(i)));
   }
