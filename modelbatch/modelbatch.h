@@ -12,6 +12,7 @@
 #define MODELBATCH_MODELBATCH_H_
 
 #include "modelbatch/backend/backend.h"          // IWYU pragma: export
+#include "modelbatch/batch/memory_usage.h"       // IWYU pragma: export
 #include "modelbatch/batch/model_batch.h"        // IWYU pragma: export
 #include "modelbatch/model/initialize.h"         // IWYU pragma: export
 #include "modelbatch/model/layout.h"             // IWYU pragma: export

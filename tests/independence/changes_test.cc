@@ -64,13 +64,13 @@ INSTANTIATE_TEST_SUITE_P(
                                      Population::Rows::kRagged)));
 
 TEST_P(ChangesTest, SurvivorsOfRemovalAndCompaction) {
-  const Trajectories together = Train(
-      population_, {0, 1, 2, 3, 4, 5},
-      {{5, To(1, [](ModelBatch& b, int i) { return b.Remove(i); })},
-       {kStep, [](ModelBatch& b) { return b.Compact(); }},
-       {20, To(4, [](ModelBatch& b, int i) { return b.Remove(i); })},
-       {21, To(0, [](ModelBatch& b, int i) { return b.Remove(i); })},
-       {22, [](ModelBatch& b) { return b.Compact(); }}});
+  const Trajectories together =
+      Train(population_, {0, 1, 2, 3, 4, 5},
+            {{5, To(1, [](ModelBatch& b, int i) { return b.Remove(i); })},
+             {kStep, [](ModelBatch& b) { return b.Compact(); }},
+             {20, To(4, [](ModelBatch& b, int i) { return b.Remove(i); })},
+             {21, To(0, [](ModelBatch& b, int i) { return b.Remove(i); })},
+             {22, [](ModelBatch& b) { return b.Compact(); }}});
   for (const int64_t id : {2, 3, 5}) ExpectAlone(together, id);
   // Until it was removed, a model was itself; then it took no part.
   const Trajectories alone = Train(population_, {4});
@@ -92,41 +92,43 @@ TEST_P(ChangesTest, AReplacementAndThoseAroundIt) {
   const Trajectories together =
       Train(population_, {0, 1, 2, 3, 4}, {{kStep, To(2, replace)}});
   for (const int64_t id : {0, 1, 3, 4}) ExpectAlone(together, id);
-  const Trajectories alone =
-      Train(population_, {2}, {{kStep, To(0, replace)}});
+  const Trajectories alone = Train(population_, {2}, {{kStep, To(0, replace)}});
   EXPECT_EQ(Difference(alone.at(2), together.at(2)), "");
   EXPECT_EQ(together.at(2).state.step,
             Train(population_, {2}).at(2).state.step - kStep);
 }
 
 TEST_P(ChangesTest, AReplacementIsANewModel) {
-  Train(population_, {0, 1, 2}, {{kStep, [this](ModelBatch& batch) {
-    const ModelInstance member = population_.Member(8);
-    EXPECT_TRUE(batch.Remove(1).ok());
-    EXPECT_TRUE(batch.Compact().ok());
-    absl::Status status = batch.Replace(1, member);
-    EXPECT_EQ(batch.model(1).id, 8);
-    EXPECT_EQ(batch.active()[1], 1);
-    const auto state = batch.GetModelState(1);
-    EXPECT_TRUE(state.ok()) << state.status();
-    EXPECT_EQ(state->step, 0);
-    const Layout& layout = batch.layout(1);
-    for (size_t p = 0; p < layout.parameters.size(); ++p) {
-      const std::string& name = layout.parameters[p].name;
-      const Tensor initial =
-          InitialValue(layout, static_cast<int>(p), member.seed);
-      const Tensor& value = state->slots.at("param").at(name);
-      EXPECT_EQ(value.shape(), initial.shape());
-      EXPECT_EQ(std::memcmp(value.raw(), initial.raw(), value.byte_size()), 0);
-      for (const char* slot : {"exp_avg", "exp_avg_sq"}) {
-        const Tensor& zeros = state->slots.at(slot).at(name);
-        for (int64_t e = 0; e < zeros.size(); ++e) {
-          EXPECT_EQ(zeros.data<float>()[e], 0);
-        }
-      }
-    }
-    return status;
-  }}});
+  Train(population_, {0, 1, 2},
+        {{kStep, [this](ModelBatch& batch) {
+            const ModelInstance member = population_.Member(8);
+            EXPECT_TRUE(batch.Remove(1).ok());
+            EXPECT_TRUE(batch.Compact().ok());
+            absl::Status status = batch.Replace(1, member);
+            EXPECT_EQ(batch.model(1).id, 8);
+            EXPECT_EQ(batch.active()[1], 1);
+            const auto state = batch.GetModelState(1);
+            EXPECT_TRUE(state.ok()) << state.status();
+            EXPECT_EQ(state->step, 0);
+            const Layout& layout = batch.layout(1);
+            for (size_t p = 0; p < layout.parameters.size(); ++p) {
+              const std::string& name = layout.parameters[p].name;
+              const Tensor initial =
+                  InitialValue(layout, static_cast<int>(p), member.seed);
+              const Tensor& value = state->slots.at("param").at(name);
+              EXPECT_EQ(value.shape(), initial.shape());
+              EXPECT_EQ(
+                  std::memcmp(value.raw(), initial.raw(), value.byte_size()),
+                  0);
+              for (const char* slot : {"exp_avg", "exp_avg_sq"}) {
+                const Tensor& zeros = state->slots.at(slot).at(name);
+                for (int64_t e = 0; e < zeros.size(); ++e) {
+                  EXPECT_EQ(zeros.data<float>()[e], 0);
+                }
+              }
+            }
+            return status;
+          }}});
 }
 
 TEST_P(ChangesTest, AResetModelStartsAgainAndTheOthersGoOn) {
@@ -149,8 +151,8 @@ TEST_P(ChangesTest, ACopyContinuesTheOriginalWithASeedOfItsOwn) {
       for (const auto& [slot, tensors] : before->slots) {
         for (const auto& [name, value] : tensors) {
           const Tensor& copied = after->slots.at(slot).at(name);
-          EXPECT_EQ(
-              std::memcmp(value.raw(), copied.raw(), value.byte_size()), 0);
+          EXPECT_EQ(std::memcmp(value.raw(), copied.raw(), value.byte_size()),
+                    0);
         }
       }
       return status;
@@ -171,33 +173,37 @@ TEST_P(ChangesTest, ACopyContinuesTheOriginalWithASeedOfItsOwn) {
 
 TEST(ChangesErrors, AreNamedAndChangeNothing) {
   const Population population(GraphKind::kPlain, "sgd");
-  Train(population, {0, 1}, {{kStep, [&population](ModelBatch& batch) {
-    const auto expect = [](const absl::Status& status, absl::StatusCode code,
-                           const std::string& text) {
-      EXPECT_EQ(status.code(), code) << status;
-      EXPECT_NE(status.message().find(text), std::string::npos) << status;
-    };
-    using absl::StatusCode;
-    expect(batch.Remove(2), StatusCode::kInvalidArgument, "model 2");
-    expect(batch.Reset(-1), StatusCode::kInvalidArgument, "model -1");
-    expect(batch.Replace(0, {9, 1, ModelSpec({19}).Linear(5)}),
-           StatusCode::kInvalidArgument, "model 9");
-    expect(batch.Replace(0, {9, 1,
-                             ModelSpec({18}).Linear(4).Relu().Linear(5)}),
-           StatusCode::kInvalidArgument, "");
-    EXPECT_EQ(batch.model(0).id, 0);
-    EXPECT_TRUE(batch.Remove(1).ok());
-    expect(batch.SetActive(1, true), StatusCode::kFailedPrecondition,
-           "model 1 was removed");
-    expect(batch.Reset(1), StatusCode::kFailedPrecondition, "model 1");
-    expect(batch.Copy(1, 0, 5, 5), StatusCode::kFailedPrecondition, "model 1");
-    expect(batch.GetModelState(1).status(), StatusCode::kFailedPrecondition,
-           "model 1");
-    // The last model's session stays, as there is none without models.
-    EXPECT_TRUE(batch.Remove(0).ok());
-    EXPECT_TRUE(batch.Compact().ok());
-    return batch.Replace(0, population.Member(0));
-  }}});
+  Train(population, {0, 1},
+        {{kStep, [&population](ModelBatch& batch) {
+            const auto expect = [](const absl::Status& status,
+                                   absl::StatusCode code,
+                                   const std::string& text) {
+              EXPECT_EQ(status.code(), code) << status;
+              EXPECT_NE(status.message().find(text), std::string::npos)
+                  << status;
+            };
+            using absl::StatusCode;
+            expect(batch.Remove(2), StatusCode::kInvalidArgument, "model 2");
+            expect(batch.Reset(-1), StatusCode::kInvalidArgument, "model -1");
+            expect(batch.Replace(0, {9, 1, ModelSpec({19}).Linear(5)}),
+                   StatusCode::kInvalidArgument, "model 9");
+            expect(batch.Replace(
+                       0, {9, 1, ModelSpec({18}).Linear(4).Relu().Linear(5)}),
+                   StatusCode::kInvalidArgument, "");
+            EXPECT_EQ(batch.model(0).id, 0);
+            EXPECT_TRUE(batch.Remove(1).ok());
+            expect(batch.SetActive(1, true), StatusCode::kFailedPrecondition,
+                   "model 1 was removed");
+            expect(batch.Reset(1), StatusCode::kFailedPrecondition, "model 1");
+            expect(batch.Copy(1, 0, 5, 5), StatusCode::kFailedPrecondition,
+                   "model 1");
+            expect(batch.GetModelState(1).status(),
+                   StatusCode::kFailedPrecondition, "model 1");
+            // The last model's session stays, as there is none without models.
+            EXPECT_TRUE(batch.Remove(0).ok());
+            EXPECT_TRUE(batch.Compact().ok());
+            return batch.Replace(0, population.Member(0));
+          }}});
 }
 
 }  // namespace

@@ -1,0 +1,333 @@
+// A step made of its parts: each against a formula in double, and against what
+// is known to go wrong elsewhere.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+#include <memory>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "modelbatch/modelbatch.h"
+
+namespace modelbatch {
+namespace {
+
+constexpr int64_t kIn = 7, kOut = 3, kBatch = 12;
+
+std::string BackendName() { return std::getenv("MODELBATCH_TEST_BACKEND"); }
+
+Tensor Normals(uint64_t seed, Shape shape) {
+  std::mt19937_64 random(seed);
+  std::normal_distribution<float> normal;
+  Tensor tensor = Tensor::Zeros(DType::kFloat32, std::move(shape));
+  for (int64_t i = 0; i < tensor.size(); ++i) {
+    tensor.data<float>()[i] = normal(random);
+  }
+  return tensor;
+}
+
+Tensor Filled(Shape shape, float value) {
+  Tensor tensor = Tensor::Zeros(DType::kFloat32, std::move(shape));
+  std::fill_n(tensor.data<float>(), tensor.size(), value);
+  return tensor;
+}
+
+class PartsTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    auto backend = CreateBackend(BackendName());
+    ASSERT_TRUE(backend.ok()) << backend.status();
+    backend_ = *std::move(backend);
+  }
+
+  void Create(const std::vector<ModelSpec>& specs,
+              const std::string& loss = "mse") {
+    std::vector<ModelInstance> models;
+    for (size_t i = 0; i < specs.size(); ++i) {
+      models.push_back({static_cast<int64_t>(i), DeriveSeed(5, i), specs[i]});
+    }
+    auto batch = ModelBatch::Create(backend_.get(), std::move(models),
+                                    {loss, {}}, kBatch);
+    ASSERT_TRUE(batch.ok()) << batch.status();
+    batch_ = *std::move(batch);
+  }
+  void CreateLinear(int models) {
+    Create(std::vector<ModelSpec>(models, ModelSpec({kIn}).Linear(kOut)));
+  }
+  void UseSgd(const std::vector<OptimizerConfig>& configs) {
+    auto optimizer =
+        OptimizerFactory("sgd").CreateOptimizer(batch_.get(), configs);
+    ASSERT_TRUE(optimizer.ok()) << optimizer.status();
+    sgd_ = std::make_unique<Optimizer>(*std::move(optimizer));
+  }
+
+  std::vector<float> Weights(int model, const std::string& name) {
+    auto state = batch_->GetModelState(model);
+    EXPECT_TRUE(state.ok()) << state.status();
+    const Tensor& value = state->slots.at("param").at(name);
+    return {value.data<float>(), value.data<float>() + value.size()};
+  }
+  std::vector<float> Gradient(int model, const std::string& name) {
+    auto value = batch_->Gradient(model, name);
+    EXPECT_TRUE(value.ok()) << value.status();
+    if (!value.ok()) return {};
+    return {value->data<float>(), value->data<float>() + value->size()};
+  }
+
+  std::unique_ptr<Backend> backend_;
+  std::unique_ptr<ModelBatch> batch_;
+  std::unique_ptr<Optimizer> sgd_;
+};
+
+// y = x w^T + b in double.
+void ExpectLinear(const float* x, const std::vector<float>& w,
+                  const std::vector<float>& b, const float* y) {
+  for (int64_t r = 0; r < kBatch; ++r) {
+    for (int64_t j = 0; j < kOut; ++j) {
+      double sum = b[j];
+      for (int64_t k = 0; k < kIn; ++k) {
+        sum += static_cast<double>(x[r * kIn + k]) * w[j * kIn + k];
+      }
+      ASSERT_NEAR(y[r * kOut + j], sum, 1e-5);
+    }
+  }
+}
+
+TEST_F(PartsTest, ForwardOnSharedAndOnPerModelInputs) {
+  CreateLinear(3);
+  for (const bool shared : {true, false}) {
+    const Tensor inputs =
+        Normals(1, shared ? Shape{kBatch, kIn} : Shape{3, kBatch, kIn});
+    const auto outputs = batch_->Forward(inputs);
+    ASSERT_TRUE(outputs.ok()) << outputs.status();
+    ASSERT_EQ(outputs->shape(), Shape({3, kBatch, kOut}));
+    for (int i = 0; i < 3; ++i) {
+      ExpectLinear(inputs.data<float>() + (shared ? 0 : i * kBatch * kIn),
+                   Weights(i, "0.weight"), Weights(i, "0.bias"),
+                   outputs->data<float>() + i * kBatch * kOut);
+    }
+  }
+}
+
+// dw = dy^T x and db = the sums of dy, whatever the loss was: a loss of the
+// caller's own is given by its derivative.
+TEST_F(PartsTest, BackwardFromTheCallersGradients) {
+  CreateLinear(3);
+  const Tensor inputs = Normals(2, {3, kBatch, kIn});
+  const Tensor dy = Normals(3, {3, kBatch, kOut});
+  ASSERT_TRUE(batch_->Forward(inputs).ok());
+  ASSERT_TRUE(batch_->Backward(dy).ok());
+  for (int i = 0; i < 3; ++i) {
+    const std::vector<float> dw = Gradient(i, "0.weight");
+    const std::vector<float> db = Gradient(i, "0.bias");
+    for (int64_t j = 0; j < kOut; ++j) {
+      double sum = 0;
+      for (int64_t r = 0; r < kBatch; ++r) {
+        sum += dy.data<float>()[(i * kBatch + r) * kOut + j];
+      }
+      EXPECT_NEAR(db[j], sum, 1e-5);
+      for (int64_t k = 0; k < kIn; ++k) {
+        double product = 0;
+        for (int64_t r = 0; r < kBatch; ++r) {
+          product += static_cast<double>(
+                         dy.data<float>()[(i * kBatch + r) * kOut + j]) *
+                     inputs.data<float>()[(i * kBatch + r) * kIn + k];
+        }
+        EXPECT_NEAR(dw[j * kIn + k], product, 1e-5);
+      }
+    }
+  }
+}
+
+// Elsewhere the second backward pass overwrites the first.
+TEST_F(PartsTest, GradientsAccumulateUntilTheyAreZeroed) {
+  CreateLinear(2);
+  UseSgd({{{"lr", 0.5}}, {{"lr", 0.25}}});
+  const Tensor inputs = Normals(4, {kBatch, kIn});
+  const Tensor ones = Filled({2, kBatch, kOut}, 1);
+  for (int pass = 1; pass <= 3; ++pass) {
+    ASSERT_TRUE(batch_->Forward(inputs).ok());
+    ASSERT_TRUE(batch_->Backward(ones).ok());
+    EXPECT_EQ(Gradient(1, "0.bias"),
+              std::vector<float>(kOut, static_cast<float>(pass * kBatch)));
+  }
+  const std::vector<float> before = Weights(1, "0.bias");
+  ASSERT_TRUE(batch_->Step(*sgd_).ok());
+  const std::vector<float> after = Weights(1, "0.bias");
+  for (int64_t j = 0; j < kOut; ++j) {
+    EXPECT_FLOAT_EQ(after[j], before[j] - 0.25f * 3 * kBatch);
+  }
+  ASSERT_TRUE(batch_->ZeroGrad(/*set_to_none=*/false).ok());
+  EXPECT_EQ(Gradient(1, "0.bias"), std::vector<float>(kOut, 0));
+  ASSERT_TRUE(batch_->ZeroGrad().ok());
+  EXPECT_EQ(batch_->Gradient(1, "0.bias").status().code(),
+            absl::StatusCode::kFailedPrecondition);
+}
+
+// Elsewhere clipping after backward has no effect, and one model's norm clips
+// all.
+TEST_F(PartsTest, ClippingIsEachModelsOwn) {
+  CreateLinear(3);
+  const double infinity = std::numeric_limits<double>::infinity();
+  UseSgd({{{"lr", 1}, {"clip_norm", 0.5}},
+          {{"lr", 1}, {"clip_norm", infinity}},
+          {{"lr", 1}, {"clip_value", 2}}});
+  const Tensor inputs = Normals(5, {kBatch, kIn});
+  ASSERT_TRUE(batch_->Forward(inputs).ok());
+  ASSERT_TRUE(batch_->Backward(Normals(6, {3, kBatch, kOut})).ok());
+  std::vector<std::vector<double>> gradients(3), steps(3);
+  for (int i = 0; i < 3; ++i) {
+    for (const char* name : {"0.weight", "0.bias"}) {
+      for (const float g : Gradient(i, name)) gradients[i].push_back(g);
+      for (const float w : Weights(i, name)) steps[i].push_back(w);
+    }
+  }
+  ASSERT_TRUE(batch_->Step(*sgd_).ok());
+  for (int i = 0; i < 3; ++i) {
+    size_t e = 0;
+    for (const char* name : {"0.weight", "0.bias"}) {
+      for (const float w : Weights(i, name)) steps[i][e++] -= w;
+    }
+  }
+  double squares = 0;
+  for (const double g : gradients[0]) squares += g * g;
+  ASSERT_GT(std::sqrt(squares), 0.5);
+  // torch.nn.utils.clip_grad_norm_'s factor.
+  const double factor = 0.5 / (std::sqrt(squares) + 1e-6);
+  for (size_t e = 0; e < gradients[0].size(); ++e) {
+    EXPECT_NEAR(steps[0][e], factor * gradients[0][e], 1e-6);
+    EXPECT_NEAR(steps[1][e], gradients[1][e], 2e-6);
+    EXPECT_NEAR(steps[2][e], std::min(2.0, std::max(-2.0, gradients[2][e])),
+                1e-6);
+  }
+}
+
+// Elsewhere the generator is forked around every forward pass, so that every
+// step drops the same elements, and model 0's rate is taken for all.
+TEST_F(PartsTest, MasksChangeWithEveryStepAndRatesAreEachModelsOwn) {
+  const int64_t width = 400;
+  std::vector<ModelSpec> specs;
+  const std::vector<double> rates = {0, 0.9, 0.5};
+  for (const double p : rates) {
+    specs.push_back(ModelSpec({1}).Linear(width).Dropout(p));
+  }
+  Create(specs);
+  UseSgd({{{"lr", 0}}, {{"lr", 0}}, {{"lr", 0}}});
+  const Tensor one = Filled({1, 1}, 1);
+  const auto kept = [&](const Tensor& outputs, int model) {
+    std::vector<bool> result;
+    for (int64_t j = 0; j < width; ++j) {
+      result.push_back(outputs.data<float>()[model * width + j] != 0);
+    }
+    return result;
+  };
+  const auto step = [&] {
+    ASSERT_TRUE(batch_->Backward(Filled({3, 1, width}, 1)).ok());
+    ASSERT_TRUE(batch_->Step(*sgd_).ok());
+    ASSERT_TRUE(batch_->ZeroGrad().ok());
+  };
+  const auto first = batch_->Forward(one);
+  ASSERT_TRUE(first.ok()) << first.status();
+  const auto again = batch_->Forward(one);
+  ASSERT_TRUE(again.ok());
+  step();
+  const auto second = batch_->Forward(one);
+  ASSERT_TRUE(second.ok());
+  for (int i = 0; i < 3; ++i) {
+    const std::vector<bool> mask = kept(*first, i);
+    // The masks of a step are drawn once.
+    EXPECT_EQ(mask, kept(*again, i));
+    EXPECT_EQ(mask != kept(*second, i), i > 0);
+    const double share =
+        static_cast<double>(std::count(mask.begin(), mask.end(), true)) / width;
+    EXPECT_NEAR(share, 1 - rates[i], 5 * std::sqrt(0.25 / width));
+  }
+  // The gradient went through the masks of the forward pass.
+  ASSERT_TRUE(batch_->Backward(Filled({3, 1, width}, 1)).ok());
+  for (int i = 0; i < 3; ++i) {
+    const std::vector<bool> mask = kept(*second, i);
+    const std::vector<float> db = Gradient(i, "0.bias");
+    for (int64_t j = 0; j < width; ++j) EXPECT_EQ(db[j] != 0, mask[j]);
+  }
+  batch_->Eval();
+  const auto evaluated = batch_->Forward(one);
+  ASSERT_TRUE(evaluated.ok());
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(kept(*evaluated, i), std::vector<bool>(width, true));
+  }
+}
+
+// Elsewhere one model's NaN keeps all from stepping.
+TEST_F(PartsTest, ANanConcernsItsModelOnly) {
+  CreateLinear(2);
+  UseSgd({{{"lr", 0.1}}, {{"lr", 0.1}}});
+  Tensor dy = Filled({2, kBatch, kOut}, 1);
+  dy.data<float>()[3] = std::numeric_limits<float>::quiet_NaN();
+  const std::vector<float> before[] = {Weights(0, "0.bias"),
+                                       Weights(1, "0.bias")};
+  ASSERT_TRUE(batch_->Forward(Normals(7, {kBatch, kIn})).ok());
+  ASSERT_TRUE(batch_->Backward(dy).ok());
+  EXPECT_EQ(batch_->last_step().outcomes,
+            std::vector<Outcome>(
+                {Outcome::kNonFiniteGradient, Outcome::kStepped}));
+  ASSERT_TRUE(batch_->Step(*sgd_).ok());
+  EXPECT_EQ(batch_->last_step().outcomes,
+            std::vector<Outcome>(
+                {Outcome::kNonFiniteGradient, Outcome::kStepped}));
+  EXPECT_EQ(Weights(0, "0.bias"), before[0]);
+  EXPECT_NE(Weights(1, "0.bias"), before[1]);
+}
+
+TEST_F(PartsTest, MistakesAreNamed) {
+  using absl::StatusCode;
+  const auto expect = [](const absl::Status& status, StatusCode code,
+                         const std::string& text) {
+    EXPECT_EQ(status.code(), code) << status;
+    EXPECT_NE(std::string(status.message()).find(text), std::string::npos)
+        << status;
+  };
+  CreateLinear(2);
+  UseSgd({{}, {}});
+  const Tensor inputs = Normals(8, {kBatch, kIn});
+  const Tensor dy = Filled({2, kBatch, kOut}, 1);
+  expect(batch_->Backward(dy), StatusCode::kFailedPrecondition,
+         "Forward in training mode");
+  expect(batch_->Step(*sgd_), StatusCode::kFailedPrecondition, "no gradients");
+  expect(batch_->Forward(Normals(8, {kBatch, kIn + 1})).status(),
+         StatusCode::kInvalidArgument, "[batch, *[7]]");
+  expect(batch_->Forward(Normals(8, {3, kBatch, kIn})).status(),
+         StatusCode::kInvalidArgument, "[2, batch, *[7]]");
+  expect(batch_->Forward(Tensor::Zeros(DType::kInt64, {kBatch, kIn})).status(),
+         StatusCode::kInvalidArgument, "int64");
+  expect(batch_->Forward(Normals(8, {kBatch + 1, kIn})).status(),
+         StatusCode::kInvalidArgument,
+         absl::StrCat("at most the ", kBatch));
+  ASSERT_TRUE(batch_->Forward(inputs).ok());
+  expect(batch_->Backward(Filled({1, kBatch, kOut}, 1)),
+         StatusCode::kInvalidArgument, "[2, 12, 3]");
+  expect(batch_->Backward(Filled({2, kBatch, kOut + 1}, 1)),
+         StatusCode::kInvalidArgument, "[2, 12, 3]");
+  ASSERT_TRUE(batch_->Backward(dy).ok());
+  expect(batch_->Replace(0, batch_->model(1)), StatusCode::kFailedPrecondition,
+         "ZeroGrad");
+  ASSERT_TRUE(batch_->Step(*sgd_).ok());
+  expect(batch_->Backward(dy), StatusCode::kFailedPrecondition,
+         "Forward in training mode");
+  ASSERT_TRUE(batch_->ZeroGrad().ok());
+  batch_->Eval();
+  // Any number of rows in evaluation mode, and nothing to go back from.
+  ASSERT_TRUE(batch_->Forward(Normals(8, {3 * kBatch, kIn})).ok());
+  expect(batch_->Backward(Filled({2, 3 * kBatch, kOut}, 1)),
+         StatusCode::kFailedPrecondition, "training mode");
+  Create({ModelSpec({kIn}).Linear(3), ModelSpec({kIn}).Linear(4)});
+  expect(batch_->Forward(inputs).status(), StatusCode::kInvalidArgument,
+         "outputs of model 0 are [3] a row, of model 1 [4]");
+}
+
+}  // namespace
+}  // namespace modelbatch
