@@ -1,7 +1,6 @@
 #include "modelbatch/plugin/plugin.h"
 
 #include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
 #include "modelbatch/plugin/search.h"
 #include "modelbatch/util/status_macros.h"
 
@@ -13,13 +12,7 @@ absl::StatusOr<std::shared_ptr<Plugin>> OpenPlugin(
     return LoadPlugin(name_or_path);
   }
   MB_ASSIGN_OR_RETURN(const std::string path, FindPlugin(name_or_path));
-  MB_ASSIGN_OR_RETURN(std::shared_ptr<Plugin> plugin, LoadPlugin(path));
-  if (plugin->name() != name_or_path) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("plugin '", path, "' is the backend \"", plugin->name(),
-                     "\", expected \"", name_or_path, "\" from its file name"));
-  }
-  return plugin;
+  return LoadPlugin(path, name_or_path);
 }
 
 absl::StatusOr<std::unique_ptr<Backend>> CreateBackend(
