@@ -2,6 +2,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "modelbatch/cli/child_probe.h"
@@ -52,15 +53,12 @@ int RunBackends(const BackendsCommand& command) {
     Print(report);
     return report.status.ok() ? kExitOk : kExitFailure;
   }
-  const std::vector<FoundPlugin> plugins = ListPlugins();
-  for (const FoundPlugin& found : plugins) {
+  const absl::StatusOr<std::vector<FoundPlugin>> plugins = FindAllPlugins();
+  if (!plugins.ok()) return ReportError(plugins.status());
+  for (const FoundPlugin& found : *plugins) {
     Print(ProbeInChild(found.path, found.name, command.timeout));
   }
-  if (!plugins.empty()) return kExitOk;
-  std::cout << "No backend found. Looked in:\n  "
-            << absl::StrJoin(PluginFolders(), "\n  ")
-            << "\nName further folders in MODELBATCH_PLUGIN_PATH.\n";
-  return kExitFailure;
+  return kExitOk;
 }
 
 }  // namespace modelbatch

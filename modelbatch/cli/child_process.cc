@@ -77,8 +77,8 @@ int Spawn(const std::vector<std::string>& arguments, int to_parent,
                                              STDOUT_FILENO);
   }
   if (error == 0) {
-    error = posix_spawn_file_actions_adddup2(&settings.files, to_parent,
-                                             kToParent);
+    error =
+        posix_spawn_file_actions_adddup2(&settings.files, to_parent, kToParent);
   }
   // A group of its own, to be killed as a whole; no signal ignored or blocked.
   sigset_t none;
@@ -94,8 +94,8 @@ int Spawn(const std::vector<std::string>& arguments, int to_parent,
   }
   if (error == 0) {
     error = posix_spawnattr_setflags(
-        &settings.attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
-                                  POSIX_SPAWN_SETSIGDEF);
+        &settings.attributes,
+        POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
   }
   if (error != 0) return error;
   std::string name = "modelbatch";

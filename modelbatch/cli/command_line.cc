@@ -78,7 +78,8 @@ void AddTrain(CLI::App* app, TrainCommand* command) {
       ->expected(1)
       ->take_all();
   sub->add_option("--backend", command->backend,
-                  "a backend's name, or the path of a plugin")
+                  "a backend's name, the path of a plugin, or auto: the best "
+                  "that can train this; --resume keeps the run's own")
       ->type_name("NAME");
   sub->add_option("--threads", command->threads,
                   "threads of the backend; 0: it chooses")

@@ -14,6 +14,7 @@
 #include "modelbatch/cli/open_backend.h"
 #include "modelbatch/cli/terminal.h"
 #include "modelbatch/config/experiment_config.h"
+#include "modelbatch/plugin/choose_backend.h"
 #include "modelbatch/train/checkpoint.h"
 #include "modelbatch/train/experiment.h"
 #include "modelbatch/train/results.h"
@@ -51,7 +52,7 @@ absl::StatusOr<int> Verify(const VerifyCommand& command) {
         command.run, " has no checkpoint yet: nothing to compare with"));
   }
   MB_ASSIGN_OR_RETURN(ExperimentConfig config, LoadExperiment(folder.config()));
-  if (!command.backend.empty()) {
+  if (!command.backend.empty() && command.backend != kAutoBackend) {
     config.backend.name = command.backend;
     config.source.RecordOption("backend", "--backend " + command.backend);
   }
@@ -63,8 +64,7 @@ absl::StatusOr<int> Verify(const VerifyCommand& command) {
   MB_RETURN_IF_ERROR(CheckBelongs(checkpoint, experiment));
   MB_ASSIGN_OR_RETURN(const std::vector<int64_t> models,
                       ChosenModels(command, experiment, checkpoint));
-  MB_ASSIGN_OR_RETURN(const OpenedBackend opened,
-                      OpenBackend(experiment.config));
+  MB_ASSIGN_OR_RETURN(const OpenedBackend opened, OpenBackend(experiment));
   for (const std::string& difference :
        Differences(checkpoint.info, opened.info)) {
     std::cerr << "note: " << difference << "\n";

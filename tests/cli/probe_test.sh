@@ -58,7 +58,11 @@ grep -q "to standard" out && fail "what a plugin prints is in the command's outp
 says out "  score         1: for tests"
 # What a plugin starts does not outlive the question.
 run 0 backends --probe "$abi/libmodelbatch_leaves_a_process.so"
-left=$(cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' ' ' | grep -o "describe-plugin -- [^ ]*leaves_a_process")
+for ((i = 0; i < 1000; ++i)); do
+  left=$(cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' ' ' | grep -o "describe-plugin -- [^ ]*leaves_a_process")
+  [[ -n $left ]] || break
+  sleep 0.01
+done
 [[ -z $left ]] || fail "a process is left: $left"
 
 # All of them in one folder: each is listed, and so are those behind it.
