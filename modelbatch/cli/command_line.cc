@@ -54,7 +54,9 @@ constexpr char kVerifyExamples[] = R"(Examples:
   modelbatch verify runs/digits-1 --model 3 --model 17
   modelbatch verify runs/digits-1 --models all
 
-Exit code 0: equal bit for bit; 1: the first difference is printed.)";
+Exit code 0: equal bit for bit; 1: the first difference is printed. A backend
+that does not promise equal bits repeats the first 20 steps, together and alone,
+and is compared within a tolerance: docs/plugin-abi.md.)";
 
 constexpr char kBackendsExamples[] = R"(Examples:
   modelbatch backends

@@ -109,6 +109,17 @@ Experiment SingleModel(const Experiment& experiment, int index) {
   return single;
 }
 
+absl::StatusOr<int> IndexOfModel(const Experiment& experiment, int64_t id) {
+  const std::vector<ModelInstance>& models = experiment.population.models;
+  int64_t last = 0;
+  for (size_t i = 0; i < models.size(); ++i) {
+    if (models[i].id == id) return static_cast<int>(i);
+    last = std::max(last, models[i].id);
+  }
+  return absl::NotFoundError(
+      absl::StrCat("the run has no model ", id, ", expected 0 to ", last));
+}
+
 absl::Status CheckCapabilities(const Experiment& experiment,
                                const Capabilities& capabilities,
                                const std::string& backend) {

@@ -41,7 +41,8 @@ std::string Reason(std::vector<PluginReport> reports) {
 }
 
 TEST(ChooseBackend, TheHighestScoreWinsInEveryOrder) {
-  const PluginReport a = Report("a", 5), b = Report("b", 10), c = Report("c", 0);
+  const PluginReport a = Report("a", 5), b = Report("b", 10),
+                     c = Report("c", 0);
   const std::string expected = "b (score 10: because; a: 5; c: 0, because)";
   EXPECT_EQ(Reason({a, b, c}), expected);
   EXPECT_EQ(Reason({c, b, a}), expected);
@@ -76,9 +77,8 @@ TEST(ChooseBackend, WhatDoesNotLoadOrFitIsPassedOver) {
 TEST(ChooseBackend, NoneIsAnErrorThatListsAll) {
   PluginReport broken = Report("broken", 0);
   broken.status = absl::AbortedError("it crashed");
-  const auto choice =
-      ChooseBackend({Report("a", 0), broken, Report("b", 7)},
-                    {{"nosuch", int64_t{1}}});
+  const auto choice = ChooseBackend({Report("a", 0), broken, Report("b", 7)},
+                                    {{"nosuch", int64_t{1}}});
   EXPECT_EQ(choice.status().code(), absl::StatusCode::kFailedPrecondition);
   // `minimal` refuses any option with its name.
   EXPECT_EQ(choice.status().message(),
