@@ -63,7 +63,8 @@ class Plugin {
 //   PermissionDenied    it cannot be read
 //   InvalidArgument     it is no shared library, or none of ours
 //   FailedPrecondition  the system cannot load it (a library it needs is not
-//                       there), it has another ABI, or another name
+//                       there), it has another major version of the ABI,
+//                       or another name
 //   Internal            it breaks the ABI: a short struct, a call missing, ...
 absl::StatusOr<std::shared_ptr<Plugin>> LoadPlugin(
     const std::string& path, const std::string& name = "");

@@ -123,12 +123,11 @@ TEST(VerifyWithinToleranceTest, MeasuresEachTensorByItsNorm) {
 
 TEST(VerifyWithinToleranceTest, FreezingMustBeEqual) {
   const auto backend = CpuBackendForTest();
-  const Experiment experiment = TestExperiment(
-      {"optimizer={kind=\"sgd\", lr={values=[0.05, 0.06]}}"});
+  const Experiment experiment =
+      TestExperiment({"optimizer={kind=\"sgd\", lr={values=[0.05, 0.06]}}"});
   const Experiment explodes = TestExperiment(ExplodingOverrides());
   const auto batch = First(explodes, 10, backend.get());
-  const VerifyReport report =
-      Verify(experiment, 5, batch.get(), backend.get());
+  const VerifyReport report = Verify(experiment, 5, batch.get(), backend.get());
   EXPECT_FALSE(report.passed);
   EXPECT_THAT(report.text, HasSubstr("frozen in step "));
   EXPECT_THAT(report.text, HasSubstr(" in the batch, not frozen alone"));

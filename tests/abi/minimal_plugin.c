@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "modelbatch/plugin/c_api.h"
@@ -199,11 +200,29 @@ static MB_Error* Stats(MB_SessionStatsArgs* args) {
 }
 #endif
 
+#if defined(TABLE_AT_PAGE_END)
+/* Whoever reads what is not of this version crashes. */
+static MB_PluginApi* NewTable(void) {
+  const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  char* const memory = (char*)mmap(NULL, 2 * page, PROT_READ | PROT_WRITE,
+                                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED || mprotect(memory + page, page, PROT_NONE) != 0) {
+    abort();
+  }
+  return (MB_PluginApi*)(memory + page - MB_SIZE(MB_PluginApi, session_stats));
+}
+#else
 /* What a later version might look like: more behind the last field. */
 static struct {
   MB_PluginApi api;
   void* later[4];
 } table;
+
+static MB_PluginApi* NewTable(void) {
+  memset(&table, 0, sizeof(table));
+  return &table.api;
+}
+#endif
 
 #if defined(DEFECT_missing_symbol)
 #define MB_GetPluginApi MB_GetOtherApi
@@ -211,12 +230,11 @@ static struct {
 
 __attribute__((visibility("default"))) const MB_PluginApi* MB_GetPluginApi(
     const MB_HostApi* host) {
-  MB_PluginApi* api = &table.api;
+  MB_PluginApi* api = NewTable();
   (void)host;
 #if defined(DEFECT_crash_in_get_api)
   raise(SIGILL);
 #endif
-  memset(&table, 0, sizeof(table));
   api->header.struct_size = MB_SIZE(MB_PluginApi, session_stats);
   api->header.abi_major = MB_ABI_MAJOR;
   api->header.abi_minor = MB_ABI_MINOR;
@@ -242,8 +260,10 @@ __attribute__((visibility("default"))) const MB_PluginApi* MB_GetPluginApi(
   api->session_evaluate = Evaluate;
 #if defined(DEFECT_wrong_major)
   api->header.abi_major = MB_ABI_MAJOR + 1;
-#elif defined(DEFECT_other_minor)
-  api->header.abi_minor = MB_ABI_MINOR + 1;
+#elif defined(DEFECT_later_minor)
+  api->header.abi_minor = 99;
+  api->header.struct_size = sizeof(table);
+  memset(table.later, 0xff, sizeof(table.later));
 #elif defined(DEFECT_tiny_struct)
   api->header.struct_size = sizeof(MB_Header) - 1;
 #elif defined(DEFECT_short_struct)

@@ -8,6 +8,7 @@ DEFECTS = [
     "code_zero",
     "empty_build_id",
     "empty_name",
+    "later_minor",
     "longer_struct",
     "malformed_name",
     "missing_symbol",
@@ -25,7 +26,6 @@ DEFECTS = [
     "null_sanitizer",
     "null_session",
     "null_version",
-    "other_minor",
     "short_struct",
     "tiny_struct",
     "unknown_code",
@@ -53,7 +53,7 @@ VARIANTS = [
     "scores_zero",
 ]
 
-def test_plugin(name, srcs, deps = [], copts = [], linkopts = [], script = "//plugins:plugin.lds", visibility = None):
+def test_plugin(name, srcs, deps = [], copts = [], linkopts = [], script = "//plugins:plugin.lds", folder = "", visibility = None):
     """Declares libmodelbatch_<name>.so for tests.
 
     Args:
@@ -63,10 +63,11 @@ def test_plugin(name, srcs, deps = [], copts = [], linkopts = [], script = "//pl
       copts: Compiler options.
       linkopts: Further linker options.
       script: The linker's version script, which says what is exported.
+      folder: Where the library lies in the package: "" or "folder/".
       visibility: Visibility of the library.
     """
     cc_binary(
-        name = "libmodelbatch_%s.so" % name,
+        name = folder + "libmodelbatch_%s.so" % name,
         testonly = True,
         srcs = srcs,
         copts = copts,
