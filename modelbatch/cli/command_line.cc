@@ -10,6 +10,7 @@
 #include <string>
 
 #include "CLI/CLI.hpp"
+#include "modelbatch/cli/child_probe.h"
 #include "modelbatch/cli/commands.h"
 #include "modelbatch/cli/exit_code.h"
 #include "modelbatch/cli/terminal.h"
@@ -53,7 +54,20 @@ constexpr char kVerifyExamples[] = R"(Examples:
   modelbatch verify runs/digits-1 --model 3 --model 17
   modelbatch verify runs/digits-1 --models all
 
-Exit code 0: equal bit for bit; 1: the first difference is printed.)";
+Exit code 0: equal bit for bit; 1: the first difference is printed. A backend
+that does not promise equal bits repeats the first 20 steps, together and alone,
+and is compared within a tolerance: docs/plugin-abi.md.)";
+
+constexpr char kBackendsExamples[] = R"(Examples:
+  modelbatch backends
+  modelbatch backends --probe ./libmodelbatch_mine.so --timeout 5
+
+Each plugin is asked in a process of its own: one that crashes, hangs or exits
+is reported, and nothing else happens.
+
+Exit codes: with --probe, 0 when the plugin answers, be it that it cannot run
+on this machine; 1 when it breaks a rule, crashes, exits or does not answer.
+Without, 0 when any plugin is found.)";
 
 void AddTrain(CLI::App* app, TrainCommand* command) {
   CLI::App* sub = app->add_subcommand(
@@ -66,7 +80,8 @@ void AddTrain(CLI::App* app, TrainCommand* command) {
       ->expected(1)
       ->take_all();
   sub->add_option("--backend", command->backend,
-                  "a backend's name, or the path of a plugin")
+                  "a backend's name, the path of a plugin, or auto: the best "
+                  "that can train this; --resume keeps the run's own")
       ->type_name("NAME");
   sub->add_option("--threads", command->threads,
                   "threads of the backend; 0: it chooses")
@@ -101,6 +116,26 @@ void AddVerify(CLI::App* app, VerifyCommand* command) {
       ->check(CLI::Range(0, 1024));
 }
 
+void AddBackends(CLI::App* app, BackendsCommand* command) {
+  CLI::App* sub = app->add_subcommand(
+      "backends", "List the backends, and what each has or why it cannot run.");
+  sub->footer(kBackendsExamples);
+  sub->add_option("--probe", command->probe,
+                  "describe the plugin in this file instead")
+      ->type_name("FILE");
+  sub->add_option("--timeout", command->timeout,
+                  "seconds that a plugin may take to answer (30)")
+      ->type_name("S")
+      ->check(CLI::Range(0.001, 86400.0));
+}
+
+// What RunSelf starts (child_probe.h): in no help text.
+void AddProbeChild(CLI::App* app, std::string* path, std::string* name) {
+  CLI::App* sub = app->add_subcommand(kProbeChildCommand)->group("");
+  sub->add_option("PATH", *path)->required();
+  sub->add_option("NAME", *name)->required();
+}
+
 // The library's exceptions end here.
 int Dispatch(int argc, const char* const* argv) {
   CLI::App app(kDescription, "modelbatch");
@@ -111,9 +146,11 @@ int Dispatch(int argc, const char* const* argv) {
   VerifyCommand verify;
   AddTrain(&app, &train);
   AddVerify(&app, &verify);
-  app.add_subcommand("backends",
-                     "List the backends, and what each has or why it cannot "
-                     "run.");
+  BackendsCommand backends;
+  AddBackends(&app, &backends);
+  std::string probed_path;
+  std::string probed_name;
+  AddProbeChild(&app, &probed_path, &probed_name);
   if (argc <= 1) {
     std::cout << app.help();
     return kExitBadInput;
@@ -136,7 +173,8 @@ int Dispatch(int argc, const char* const* argv) {
     return RunTrain(train);
   }
   if (app.got_subcommand("verify")) return RunVerify(verify);
-  return RunBackends();
+  if (app.got_subcommand("backends")) return RunBackends(backends);
+  return RunProbeChild(probed_path, probed_name);
 }
 
 }  // namespace

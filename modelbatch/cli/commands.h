@@ -32,7 +32,11 @@ struct VerifyCommand {
 };
 int RunVerify(const VerifyCommand& command);
 
-int RunBackends();
+struct BackendsCommand {
+  std::string probe;    // the file of a plugin; empty: all that are found
+  double timeout = 30;  // seconds that a plugin may take to answer
+};
+int RunBackends(const BackendsCommand& command);
 
 }  // namespace modelbatch
 

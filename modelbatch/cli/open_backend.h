@@ -3,10 +3,11 @@
 #define MODELBATCH_CLI_OPEN_BACKEND_H_
 
 #include <memory>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "modelbatch/backend/backend.h"
-#include "modelbatch/config/experiment_config.h"
+#include "modelbatch/train/experiment.h"
 #include "modelbatch/train/run_info.h"
 
 namespace modelbatch {
@@ -14,10 +15,14 @@ namespace modelbatch {
 struct OpenedBackend {
   std::unique_ptr<Backend> backend;
   RunInfo info;
+  // For "auto": what was taken and why, and why not the others.
+  std::string choice;
 };
 
-// Errors name the config's file, line and key.
-absl::StatusOr<OpenedBackend> OpenBackend(const ExperimentConfig& config);
+// "auto" takes the best that has everything the experiment needs; each plugin
+// is asked in a process of its own. Errors name the config's file, line and
+// key.
+absl::StatusOr<OpenedBackend> OpenBackend(const Experiment& experiment);
 
 }  // namespace modelbatch
 

@@ -17,6 +17,7 @@
 #include "modelbatch/cli/stop_signal.h"
 #include "modelbatch/cli/terminal.h"
 #include "modelbatch/config/experiment_config.h"
+#include "modelbatch/plugin/choose_backend.h"
 #include "modelbatch/train/experiment.h"
 #include "modelbatch/train/results.h"
 #include "modelbatch/train/run_folder.h"
@@ -66,9 +67,14 @@ class TrainRun {
 
   absl::StatusOr<int> Run() {
     MB_RETURN_IF_ERROR(Prepare());
-    MB_ASSIGN_OR_RETURN(OpenedBackend opened, OpenBackend(experiment_.config));
-    MB_RETURN_IF_ERROR(
-        CheckCapabilities(experiment_, opened.backend->capabilities()));
+    MB_ASSIGN_OR_RETURN(OpenedBackend opened, OpenBackend(experiment_));
+    // What the run's folder says, so that the run continues with it.
+    if (!opened.choice.empty()) {
+      experiment_.config.backend.name = opened.info.backend;
+    }
+    MB_RETURN_IF_ERROR(CheckCapabilities(experiment_,
+                                         opened.backend->capabilities(),
+                                         experiment_.config.backend.name));
     // From here on Ctrl-C waits for the step's end.
     RunOptions options;
     options.stop = StopOnSignal();
@@ -76,6 +82,12 @@ class TrainRun {
     options.resume = resuming();
     options.force = command_.force;
     MB_RETURN_IF_ERROR(OpenFolder());
+    if (!opened.choice.empty()) {
+      const std::string chosen =
+          absl::StrCat("backend chosen: ", opened.choice);
+      MB_RETURN_IF_ERROR(folder_->AddEvent(0, 1, -1, chosen));
+      if (!command_.quiet) std::cerr << chosen << "\n";
+    }
     if (!command_.quiet) {
       std::cerr << DescribeExperiment(experiment_, opened.info) << std::flush;
     }
@@ -101,7 +113,9 @@ class TrainRun {
     }
     MB_ASSIGN_OR_RETURN(ExperimentConfig config,
                         LoadExperiment(config_path, command_.set));
-    if (!command_.backend.empty()) {
+    // A run that continues has been chosen for.
+    if (!command_.backend.empty() &&
+        !(resuming() && command_.backend == kAutoBackend)) {
       config.backend.name = command_.backend;
       config.source.RecordOption("backend", "--backend " + command_.backend);
     }

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <iostream>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -8,17 +9,21 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "modelbatch/backend/backend.h"
 #include "modelbatch/cli/commands.h"
 #include "modelbatch/cli/describe.h"
 #include "modelbatch/cli/exit_code.h"
 #include "modelbatch/cli/open_backend.h"
 #include "modelbatch/cli/terminal.h"
 #include "modelbatch/config/experiment_config.h"
+#include "modelbatch/plugin/choose_backend.h"
 #include "modelbatch/train/checkpoint.h"
 #include "modelbatch/train/experiment.h"
 #include "modelbatch/train/results.h"
 #include "modelbatch/train/run_folder.h"
+#include "modelbatch/train/trainer.h"
 #include "modelbatch/train/verify.h"
+#include "modelbatch/train/verify_tolerance.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch {
@@ -44,6 +49,12 @@ absl::StatusOr<std::vector<int64_t>> ChosenModels(
   return ids;
 }
 
+bool PromisesBits(const Backend& backend) {
+  const std::vector<std::string> features = backend.capabilities().features;
+  return std::find(features.begin(), features.end(), "bitwise_independence") !=
+         features.end();
+}
+
 absl::StatusOr<int> Verify(const VerifyCommand& command) {
   MB_ASSIGN_OR_RETURN(const RunFolder folder, RunFolder::Open(command.run));
   if (!folder.HasCheckpoint()) {
@@ -51,7 +62,7 @@ absl::StatusOr<int> Verify(const VerifyCommand& command) {
         command.run, " has no checkpoint yet: nothing to compare with"));
   }
   MB_ASSIGN_OR_RETURN(ExperimentConfig config, LoadExperiment(folder.config()));
-  if (!command.backend.empty()) {
+  if (!command.backend.empty() && command.backend != kAutoBackend) {
     config.backend.name = command.backend;
     config.source.RecordOption("backend", "--backend " + command.backend);
   }
@@ -63,35 +74,40 @@ absl::StatusOr<int> Verify(const VerifyCommand& command) {
   MB_RETURN_IF_ERROR(CheckBelongs(checkpoint, experiment));
   MB_ASSIGN_OR_RETURN(const std::vector<int64_t> models,
                       ChosenModels(command, experiment, checkpoint));
-  MB_ASSIGN_OR_RETURN(const OpenedBackend opened,
-                      OpenBackend(experiment.config));
+  MB_ASSIGN_OR_RETURN(const OpenedBackend opened, OpenBackend(experiment));
   for (const std::string& difference :
        Differences(checkpoint.info, opened.info)) {
     std::cerr << "note: " << difference << "\n";
   }
-  const std::vector<std::string> features =
-      opened.backend->capabilities().features;
-  if (std::find(features.begin(), features.end(), "bitwise_independence") ==
-      features.end()) {
+  // Without that promise, the first steps of the population to compare with.
+  std::unique_ptr<Trainer> batch;
+  if (!PromisesBits(*opened.backend)) {
+    const int64_t steps = std::min(kToleranceSteps, checkpoint.state.step);
     std::cerr << "note: backend \"" << opened.info.backend
-              << "\" does not promise equal bits: a difference in the last "
-                 "digits is rounding\n";
+              << "\" does not promise equal bits: the first " << steps
+              << " steps are repeated and compared within a tolerance\n";
+    MB_ASSIGN_OR_RETURN(
+        batch, TrainFirstSteps(experiment, steps, opened.backend.get()));
   }
   const bool colors = Terminal::Of(1).colors;
   int differing = 0;
   for (const int64_t id : models) {
     MB_ASSIGN_OR_RETURN(
         const VerifyReport report,
-        VerifyModel(experiment, checkpoint, id, opened.backend.get()));
-    if (!report.equal) ++differing;
+        batch == nullptr
+            ? VerifyModel(experiment, checkpoint, id, opened.backend.get())
+            : VerifyWithinTolerance(experiment, id, batch.get(),
+                                    opened.backend.get()));
+    if (!report.passed) ++differing;
     std::cout << DescribeModel(experiment, report.index) << ", trained alone: "
-              << Styled(report.text, report.equal ? "32" : "1;31", colors)
+              << Styled(report.text, report.passed ? "32" : "1;31", colors)
               << std::endl;
   }
   if (models.size() > 1) {
     std::cout << models.size() - differing << " of " << models.size()
-              << " models are equal bit for bit to themselves trained alone"
-              << std::endl;
+              << " models are equal "
+              << (batch == nullptr ? "bit for bit" : "within tolerance")
+              << " to themselves trained alone" << std::endl;
   }
   return differing == 0 ? kExitOk : kExitFailure;
 }

@@ -17,8 +17,11 @@
  *  - Structs that appear inside arrays or other structs (MB_Operator,
  *    MB_NamedValue, MB_Column, MB_Rows, the MB_DL structs) have no header and
  *    are frozen per major version; what is new comes as a named value.
- *  - Both sides must have the same major version and use the smaller minor. As
- *    long as the major version is 0 both sides must also have the same minor.
+ *  - Both sides must have the same major version. Minor versions may differ,
+ * and both sides use the smaller one: the host calls no function that lies
+ * beyond the plugin's `struct_size` and expects nothing from a later field when
+ * the plugin's minor is smaller; a plugin reads no later field of an older
+ * host's struct. This holds from 0.1 on, also while the major version is 0.
  *  - A function takes one argument struct: inputs first, then the fields below
  *    the mark "out", which the callee fills on success. It returns NULL when
  *    all went well, else an error that the caller gives back with

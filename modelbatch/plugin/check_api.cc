@@ -16,11 +16,11 @@ absl::Status CheckVersion(const MB_Header& header) {
         "struct_size of its MB_PluginApi is ", header.struct_size,
         ", expected at least ", MB_SIZE(MB_PluginApi, session_stats)));
   }
-  if (header.abi_major != MB_ABI_MAJOR ||
-      (MB_ABI_MAJOR == 0 && header.abi_minor != MB_ABI_MINOR)) {
+  // Any minor: what a plugin lacks or has beyond this, its struct_size says.
+  if (header.abi_major != MB_ABI_MAJOR) {
     return absl::FailedPreconditionError(absl::StrCat(
         "it has plugin ABI ", header.abi_major, ".", header.abi_minor,
-        ", expected ", MB_ABI_MAJOR, ".", MB_ABI_MINOR,
+        ", expected major version ", MB_ABI_MAJOR,
         ": build it with this version of ModelBatch"));
   }
   if (header.struct_size < MB_SIZE(MB_PluginApi, session_stats)) {

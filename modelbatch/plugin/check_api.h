@@ -7,10 +7,10 @@
 
 namespace modelbatch {
 
-// FailedPrecondition for another ABI version; Internal for NULL, a struct
-// shorter than its first version, a name, version or build id that is missing
-// or malformed, or a required function that is NULL. The message says what was
-// expected.
+// FailedPrecondition for another major version of the ABI; Internal for NULL, a
+// struct shorter than its first version, a name, version or build id that is
+// missing or malformed, or a required function that is NULL. The message says
+// what was expected.
 absl::Status CheckPluginApi(const MB_PluginApi* api);
 
 }  // namespace modelbatch

@@ -17,8 +17,9 @@ inline MB_Header MakeHeader(size_t size) {
 }
 
 // InvalidArgument, beginning with `name`, unless a struct from the other side
-// has at least `first_version_size` and this side's ABI. Later versions are
-// larger; what they add is not read.
+// has at least `first_version_size` and this side's major version. The other
+// side may be older or newer: what a later minor added is read when MB_HAS says
+// that it is there.
 inline absl::Status CheckHeader(const MB_Header* header,
                                 size_t first_version_size, const char* name) {
   if (header == nullptr) {
@@ -29,11 +30,10 @@ inline absl::Status CheckHeader(const MB_Header* header,
         absl::StrCat(name, ".header.struct_size is ", header->struct_size,
                      ", expected at least ", first_version_size));
   }
-  if (header->abi_major != MB_ABI_MAJOR ||
-      (MB_ABI_MAJOR == 0 && header->abi_minor != MB_ABI_MINOR)) {
+  if (header->abi_major != MB_ABI_MAJOR) {
     return absl::InvalidArgumentError(absl::StrCat(
         name, ".header has ABI version ", header->abi_major, ".",
-        header->abi_minor, ", expected ", MB_ABI_MAJOR, ".", MB_ABI_MINOR));
+        header->abi_minor, ", expected major version ", MB_ABI_MAJOR));
   }
   return absl::OkStatus();
 }

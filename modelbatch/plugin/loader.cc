@@ -131,6 +131,7 @@ Plugin::Plugin(const MB_PluginApi* api, std::string path)
       name_(api->name),
       version_(api->version),
       build_id_(api->build_id),
+      abi_(absl::StrCat(api->header.abi_major, ".", api->header.abi_minor)),
       sanitizer_(api->sanitizer) {}
 
 absl::StatusOr<ProbeResult> Plugin::Probe() const { return ProbePlugin(api_); }
@@ -140,7 +141,9 @@ absl::StatusOr<std::unique_ptr<Backend>> Plugin::CreateBackend(
   return CreatePluginBackend(api_, options);
 }
 
-absl::StatusOr<std::shared_ptr<Plugin>> LoadPlugin(const std::string& path) {
+namespace {
+
+absl::StatusOr<std::shared_ptr<Plugin>> LoadFile(const std::string& path) {
   const absl::StatusOr<std::string> real = RealPath(path);
   if (!real.ok()) return WithPath(real.status(), path);
 
@@ -164,6 +167,19 @@ absl::StatusOr<std::shared_ptr<Plugin>> LoadPlugin(const std::string& path) {
         absl::StrCat("plugin \"", plugin->name(), "\" has sanitizer \"",
                      plugin->sanitizer(), "\" and this program \"",
                      SanitizerName(), "\": its reports cannot be relied upon"));
+  }
+  return plugin;
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<Plugin>> LoadPlugin(const std::string& path,
+                                                   const std::string& name) {
+  MB_ASSIGN_OR_RETURN(std::shared_ptr<Plugin> plugin, LoadFile(path));
+  if (!name.empty() && plugin->name() != name) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("plugin '", path, "' is the backend \"", plugin->name(),
+                     "\", expected \"", name, "\" from its file name"));
   }
   return plugin;
 }

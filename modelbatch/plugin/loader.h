@@ -31,6 +31,8 @@ class Plugin {
   const std::string& version() const { return version_; }  // of the plugin
   // Changes with every build that may change a bit.
   const std::string& build_id() const { return build_id_; }
+  // Of the plugin ABI that it was built with: "0.1".
+  const std::string& abi() const { return abi_; }
   // "", "address", "thread", ...
   const std::string& sanitizer() const { return sanitizer_; }
   // Of the file, without symbolic links.
@@ -50,18 +52,22 @@ class Plugin {
   const std::string name_;
   const std::string version_;
   const std::string build_id_;
+  const std::string abi_;
   const std::string sanitizer_;
 };
 
 // Loads the shared library at `path`, or returns the plugin that was loaded
-// from the same file before. Errors name the file and what was expected:
+// from the same file before. With a `name`, the plugin must be called so.
+// Errors name the file and what was expected:
 //   NotFound            there is no such file
 //   PermissionDenied    it cannot be read
 //   InvalidArgument     it is no shared library, or none of ours
 //   FailedPrecondition  the system cannot load it (a library it needs is not
-//                       there), or it has another ABI version
+//                       there), it has another major version of the ABI,
+//                       or another name
 //   Internal            it breaks the ABI: a short struct, a call missing, ...
-absl::StatusOr<std::shared_ptr<Plugin>> LoadPlugin(const std::string& path);
+absl::StatusOr<std::shared_ptr<Plugin>> LoadPlugin(
+    const std::string& path, const std::string& name = "");
 
 }  // namespace modelbatch
 

@@ -95,8 +95,8 @@ MB_PluginApi MakeApi(const PluginDefinition& definition, const char* build_id) {
   return api;
 }
 
-// Learns where the plugin is and where its messages go. A host of another ABI
-// is not read: it refuses this plugin when it sees the table.
+// Learns where the plugin is and where its messages go. A host of another major
+// version is not read: it refuses this plugin when it sees the table.
 void ReadHost(const MB_HostApi* host, Exported* exported) {
   if (!CheckHeader(host == nullptr ? nullptr : &host->header,
                    MB_SIZE(MB_HostApi, log), "MB_HostApi")

@@ -150,4 +150,15 @@ std::vector<FoundPlugin> ListPlugins(const SearchEnvironment& environment) {
   return result;
 }
 
+absl::StatusOr<std::vector<FoundPlugin>> FindAllPlugins(
+    const SearchEnvironment& environment) {
+  std::vector<FoundPlugin> found = ListPlugins(environment);
+  if (!found.empty()) return found;
+  return absl::NotFoundError(absl::StrCat(
+      "no backend found: no ", FileName("<name>"),
+      " is in any of these folders, nor in a folder \"<name>\" below them:\n  ",
+      absl::StrJoin(PluginFolders(environment), "\n  "), "\nSet ",
+      kPathVariable, " to a folder that holds one."));
+}
+
 }  // namespace modelbatch

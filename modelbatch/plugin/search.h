@@ -52,6 +52,10 @@ struct FoundPlugin {
 std::vector<FoundPlugin> ListPlugins(
     const SearchEnvironment& environment = SearchEnvironment::Current());
 
+// The same; NotFound, with the folders searched, when there are none.
+absl::StatusOr<std::vector<FoundPlugin>> FindAllPlugins(
+    const SearchEnvironment& environment = SearchEnvironment::Current());
+
 }  // namespace modelbatch
 
 #endif  // MODELBATCH_PLUGIN_SEARCH_H_

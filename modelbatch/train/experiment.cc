@@ -58,6 +58,19 @@ absl::Status CheckOutputs(const ExperimentConfig& config,
   return absl::OkStatus();
 }
 
+// The first layer whose attributes are not the same in all models; -1: none.
+int FirstMixedLayer(const Population& population) {
+  const std::vector<Operator>& first = population.models[0].spec.operators();
+  for (size_t layer = 0; layer < first.size(); ++layer) {
+    for (const ModelInstance& model : population.models) {
+      if (model.spec.operators()[layer].attributes != first[layer].attributes) {
+        return static_cast<int>(layer);
+      }
+    }
+  }
+  return -1;
+}
+
 }  // namespace
 
 absl::StatusOr<Experiment> PrepareExperiment(ExperimentConfig config) {
@@ -96,24 +109,42 @@ Experiment SingleModel(const Experiment& experiment, int index) {
   return single;
 }
 
+absl::StatusOr<int> IndexOfModel(const Experiment& experiment, int64_t id) {
+  const std::vector<ModelInstance>& models = experiment.population.models;
+  int64_t last = 0;
+  for (size_t i = 0; i < models.size(); ++i) {
+    if (models[i].id == id) return static_cast<int>(i);
+    last = std::max(last, models[i].id);
+  }
+  return absl::NotFoundError(
+      absl::StrCat("the run has no model ", id, ", expected 0 to ", last));
+}
+
 absl::Status CheckCapabilities(const Experiment& experiment,
-                               const Capabilities& capabilities) {
+                               const Capabilities& capabilities,
+                               const std::string& backend) {
   const ExperimentConfig& config = experiment.config;
-  const auto check = [&config](const std::string& path, const char* what,
-                               const std::string& name,
-                               const std::vector<std::string>& there) {
+  const auto check = [&](const std::string& path, const char* what,
+                         const std::string& name,
+                         const std::vector<std::string>& there) {
     if (std::find(there.begin(), there.end(), name) != there.end()) {
       return absl::OkStatus();
     }
     return config.source.Error(
         path,
-        absl::StrCat("backend \"", config.backend.name, "\" lacks the ", what,
-                     " \"", name, "\"; it has: ", absl::StrJoin(there, ", ")));
+        absl::StrCat("backend \"", backend, "\" lacks the ", what, " \"", name,
+                     "\"; it has: ",
+                     there.empty() ? "none" : absl::StrJoin(there, ", ")));
   };
   for (size_t i = 0; i < config.model.layers.size(); ++i) {
     MB_RETURN_IF_ERROR(check(absl::StrCat("model.layers[", i, "].kind"),
                              "operator", config.model.layers[i].kind,
                              capabilities.operators));
+  }
+  const int mixed = FirstMixedLayer(experiment.population);
+  if (mixed >= 0) {
+    MB_RETURN_IF_ERROR(check(absl::StrCat("model.layers[", mixed, "]"),
+                             "feature", "mixed_widths", capabilities.features));
   }
   MB_RETURN_IF_ERROR(check("loss", "loss", config.loss, capabilities.losses));
   return check("optimizer.kind", "optimizer", config.optimizer.kind,

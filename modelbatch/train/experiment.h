@@ -38,10 +38,15 @@ absl::StatusOr<Experiment> PrepareExperiment(ExperimentConfig config);
 // hyper-parameters, data and order.
 Experiment SingleModel(const Experiment& experiment, int index);
 
-// InvalidArgument naming file, line and key of the first operator, loss or
-// optimizer that a backend lacks.
+// Where the model with this id lies in the population; NotFound when it has
+// none.
+absl::StatusOr<int> IndexOfModel(const Experiment& experiment, int64_t id);
+
+// InvalidArgument naming file, line and key of the first operator, loss,
+// optimizer or mixture of layers that the backend of this name lacks.
 absl::Status CheckCapabilities(const Experiment& experiment,
-                               const Capabilities& capabilities);
+                               const Capabilities& capabilities,
+                               const std::string& backend);
 
 // A fingerprint of all that decides the bits of a run. Not of it: the number
 // of epochs, checkpoints, the backend and paths.

@@ -87,11 +87,30 @@ TEST(CheckCapabilitiesTest, NamesTheOperatorsLine) {
   capabilities.losses = {"cross_entropy"};
   capabilities.optimizers = {"adam"};
   const Experiment experiment = TestExperiment();
-  EXPECT_EQ(CheckCapabilities(experiment, capabilities).message(),
-            "blobs.toml:12:5: model.layers[1].kind: backend \"cpu\" lacks the "
+  const auto check = [&] {
+    return CheckCapabilities(experiment, capabilities, "mine");
+  };
+  EXPECT_EQ(check().message(),
+            "blobs.toml:12:5: model.layers[1].kind: backend \"mine\" lacks the "
             "operator \"relu\"; it has: linear, dropout");
   capabilities.operators.push_back("relu");
-  EXPECT_TRUE(CheckCapabilities(experiment, capabilities).ok());
+  // Two widths.
+  EXPECT_EQ(check().message(),
+            "blobs.toml:11:3: model.layers[0]: backend \"mine\" lacks the "
+            "feature \"mixed_widths\"; it has: none");
+  capabilities.features = {"mixed_widths"};
+  EXPECT_TRUE(check().ok());
+  // One width and one dropout rate: nothing is mixed.
+  const Experiment equal = TestExperiment(
+      {"model.layers[0].out_features=4", "model.layers[2].p=0.1"});
+  EXPECT_TRUE(CheckCapabilities(equal,
+                                {capabilities.operators,
+                                 capabilities.losses,
+                                 capabilities.optimizers,
+                                 {},
+                                 {}},
+                                "mine")
+                  .ok());
 }
 
 TEST(ConfigFingerprintTest, ChangesWithWhatDecidesBits) {

@@ -191,13 +191,7 @@ absl::StatusOr<VerifyReport> VerifyModel(const Experiment& experiment,
                                          const Checkpoint& checkpoint,
                                          int64_t id, Backend* backend) {
   MB_RETURN_IF_ERROR(CheckBelongs(checkpoint, experiment));
-  const auto it = std::find(checkpoint.ids.begin(), checkpoint.ids.end(), id);
-  if (it == checkpoint.ids.end()) {
-    return absl::NotFoundError(absl::StrCat(
-        "the run has no model ", id, ", expected 0 to ",
-        *std::max_element(checkpoint.ids.begin(), checkpoint.ids.end())));
-  }
-  const int index = static_cast<int>(it - checkpoint.ids.begin());
+  MB_ASSIGN_OR_RETURN(const int index, IndexOfModel(experiment, id));
   const Experiment single = SingleModel(experiment, index);
   MB_ASSIGN_OR_RETURN(const std::unique_ptr<Trainer> trainer,
                       Trainer::Create(&single, backend));
@@ -210,12 +204,12 @@ absl::StatusOr<VerifyReport> VerifyModel(const Experiment& experiment,
   Comparison compare;
   VerifyReport report;
   report.index = index;
-  report.equal =
+  report.passed =
       CompareCurves(checkpoint.state, index, trainer->state(), &compare) &&
       CompareRecords(checkpoint.state.models[index], trainer->state().models[0],
                      &compare) &&
       CompareStates(checkpoint.models[index], alone, &compare);
-  if (report.equal) {
+  if (report.passed) {
     report.text = absl::StrCat(
         "equal bit for bit: ", compare.elements(), " values in ",
         compare.tensors(),

@@ -23,13 +23,14 @@ namespace modelbatch {
 
 struct VerifyReport {
   int index = 0;  // of the model in the run
-  bool equal = false;
+  bool passed = false;
   // What was compared, or the first difference: tensor, element, both values
   // in hex and decimal, how many elements differ and by how much at most.
   std::string text;
 };
 
-// NotFound when the run has no model `id`.
+// NotFound when the run has no model `id`. For a backend that promises equal
+// bits (the feature bitwise_independence); for others: verify_tolerance.h.
 absl::StatusOr<VerifyReport> VerifyModel(const Experiment& experiment,
                                          const Checkpoint& checkpoint,
                                          int64_t id, Backend* backend);

@@ -44,7 +44,7 @@ TEST(VerifyModelTest, EveryModelEqualsItselfAlone) {
         const auto report =
             VerifyModel(experiment, checkpoint, id, backend.get());
         ASSERT_TRUE(report.ok()) << report.status();
-        EXPECT_TRUE(report->equal) << id << ": " << report->text;
+        EXPECT_TRUE(report->passed) << id << ": " << report->text;
         EXPECT_THAT(report->text, StartsWith("equal bit for bit: "));
       }
     }
@@ -60,7 +60,7 @@ TEST(VerifyModelTest, NoticesABackendThatMixesModels) {
       CheckpointAfter(experiment, broken->get(), 1000);
   const auto report = VerifyModel(experiment, checkpoint, 2, broken->get());
   ASSERT_TRUE(report.ok()) << report.status();
-  EXPECT_FALSE(report->equal);
+  EXPECT_FALSE(report->passed);
   EXPECT_THAT(report->text, StartsWith("differs: "));
   EXPECT_THAT(report->text, HasSubstr(" in the run, "));
 }
@@ -74,7 +74,7 @@ TEST(VerifyModelTest, NamesTheFirstDifference) {
     change(&checkpoint);
     const auto report = VerifyModel(experiment, checkpoint, 2, backend.get());
     EXPECT_TRUE(report.ok()) << report.status();
-    EXPECT_FALSE(report->equal);
+    EXPECT_FALSE(report->passed);
     return report->text;
   };
   // 32 weights of shape [8, 4]: element 13 lies at [3, 1].

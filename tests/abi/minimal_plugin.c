@@ -1,12 +1,20 @@
 /* A plugin in C that does as little as the ABI allows, and, with
  * -DDEFECT_<name>, does one thing wrong. It reads no more of a struct than it
  * needs and never looks at what a later version might add. */
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "modelbatch/plugin/c_api.h"
+
+#if !defined(PLUGIN_NAME)
+#define PLUGIN_NAME "minimal"
+#endif
 
 struct MB_Error {
   int32_t code;
@@ -36,7 +44,44 @@ static const char* ErrorMessage(const MB_Error* error) {
 }
 static void ErrorDestroy(MB_Error* error) { free(error); }
 
+/* What takes the process along: for whoever asks in a process of its own. */
+#if defined(DEFECT_crash_at_load)
+__attribute__((constructor)) static void AtLoad(void) { raise(SIGSEGV); }
+#elif defined(DEFECT_hang_at_load)
+__attribute__((constructor)) static void AtLoad(void) {
+  for (;;) pause();
+}
+#elif defined(DEFECT_exit_at_load)
+__attribute__((constructor)) static void AtLoad(void) { exit(7); }
+#elif defined(DEFECT_crash_at_exit)
+__attribute__((destructor)) static void AtExit(void) { raise(SIGBUS); }
+#elif defined(DEFECT_leaves_a_process)
+__attribute__((constructor)) static void AtLoad(void) {
+  if (fork() == 0) {
+    for (;;) pause();
+  }
+}
+#endif
+
 static MB_Error* Probe(MB_ProbeArgs* args) {
+#if defined(DEFECT_exit_in_probe)
+  exit(0);
+#elif defined(DEFECT_hang_in_probe)
+  for (;;) pause();
+#elif defined(DEFECT_prints)
+  puts("to standard output");
+  fputs("to standard error\n", stderr);
+#elif defined(DEFECT_scores_zero)
+  args->score = 0;
+  args->device = NULL;
+  args->reason = "there is no such device";
+  return NULL;
+#elif defined(DEFECT_scores_high) || defined(DEFECT_scores_high_then_refuses)
+  args->score = 99;
+  args->device = "all";
+  args->reason = "it thinks so";
+  return NULL;
+#endif
   args->score = 1;
   args->device = "none";
   args->reason = "for tests";
@@ -52,7 +97,11 @@ static MB_Error* BackendCreate(MB_BackendCreateArgs* args) {
   if (args->num_options > 0) {
     return Fail(MB_INVALID_ARGUMENT, args->options[0].name);
   }
-#if defined(DEFECT_null_message)
+#if defined(DEFECT_abort_in_create)
+  abort();
+#elif defined(DEFECT_scores_high_then_refuses)
+  return Fail(MB_UNAVAILABLE, "the device is busy");
+#elif defined(DEFECT_null_message)
   return Fail(MB_UNAVAILABLE, NULL);
 #elif defined(DEFECT_code_zero)
   return Fail(MB_OK, "all is well");
@@ -151,11 +200,29 @@ static MB_Error* Stats(MB_SessionStatsArgs* args) {
 }
 #endif
 
+#if defined(TABLE_AT_PAGE_END)
+/* Whoever reads what is not of this version crashes. */
+static MB_PluginApi* NewTable(void) {
+  const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  char* const memory = (char*)mmap(NULL, 2 * page, PROT_READ | PROT_WRITE,
+                                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED || mprotect(memory + page, page, PROT_NONE) != 0) {
+    abort();
+  }
+  return (MB_PluginApi*)(memory + page - MB_SIZE(MB_PluginApi, session_stats));
+}
+#else
 /* What a later version might look like: more behind the last field. */
 static struct {
   MB_PluginApi api;
   void* later[4];
 } table;
+
+static MB_PluginApi* NewTable(void) {
+  memset(&table, 0, sizeof(table));
+  return &table.api;
+}
+#endif
 
 #if defined(DEFECT_missing_symbol)
 #define MB_GetPluginApi MB_GetOtherApi
@@ -163,13 +230,15 @@ static struct {
 
 __attribute__((visibility("default"))) const MB_PluginApi* MB_GetPluginApi(
     const MB_HostApi* host) {
-  MB_PluginApi* api = &table.api;
+  MB_PluginApi* api = NewTable();
   (void)host;
-  memset(&table, 0, sizeof(table));
+#if defined(DEFECT_crash_in_get_api)
+  raise(SIGILL);
+#endif
   api->header.struct_size = MB_SIZE(MB_PluginApi, session_stats);
   api->header.abi_major = MB_ABI_MAJOR;
   api->header.abi_minor = MB_ABI_MINOR;
-  api->name = "minimal";
+  api->name = PLUGIN_NAME;
   api->version = "1.2.3";
   api->build_id = "made by hand";
   api->sanitizer = "";
@@ -191,8 +260,10 @@ __attribute__((visibility("default"))) const MB_PluginApi* MB_GetPluginApi(
   api->session_evaluate = Evaluate;
 #if defined(DEFECT_wrong_major)
   api->header.abi_major = MB_ABI_MAJOR + 1;
-#elif defined(DEFECT_other_minor)
-  api->header.abi_minor = MB_ABI_MINOR + 1;
+#elif defined(DEFECT_later_minor)
+  api->header.abi_minor = 99;
+  api->header.struct_size = sizeof(table);
+  memset(table.later, 0xff, sizeof(table.later));
 #elif defined(DEFECT_tiny_struct)
   api->header.struct_size = sizeof(MB_Header) - 1;
 #elif defined(DEFECT_short_struct)

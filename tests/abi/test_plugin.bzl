@@ -8,6 +8,7 @@ DEFECTS = [
     "code_zero",
     "empty_build_id",
     "empty_name",
+    "later_minor",
     "longer_struct",
     "malformed_name",
     "missing_symbol",
@@ -25,14 +26,34 @@ DEFECTS = [
     "null_sanitizer",
     "null_session",
     "null_version",
-    "other_minor",
     "short_struct",
     "tiny_struct",
     "unknown_code",
     "wrong_major",
 ]
 
-def test_plugin(name, srcs, deps = [], copts = [], linkopts = [], script = "//plugins:plugin.lds"):
+# The same, with what no check can survive: for tests that ask in another process. These are called as their files are.
+LETHAL_DEFECTS = [
+    "abort_in_create",
+    "crash_at_exit",
+    "crash_at_load",
+    "crash_in_get_api",
+    "exit_at_load",
+    "exit_in_probe",
+    "hang_at_load",
+    "hang_in_probe",
+    "leaves_a_process",
+]
+
+# Not defects, but what a plugin may do. Also called as their files are.
+VARIANTS = [
+    "prints",
+    "scores_high",
+    "scores_high_then_refuses",
+    "scores_zero",
+]
+
+def test_plugin(name, srcs, deps = [], copts = [], linkopts = [], script = "//plugins:plugin.lds", folder = "", visibility = None):
     """Declares libmodelbatch_<name>.so for tests.
 
     Args:
@@ -42,9 +63,11 @@ def test_plugin(name, srcs, deps = [], copts = [], linkopts = [], script = "//pl
       copts: Compiler options.
       linkopts: Further linker options.
       script: The linker's version script, which says what is exported.
+      folder: Where the library lies in the package: "" or "folder/".
+      visibility: Visibility of the library.
     """
     cc_binary(
-        name = "libmodelbatch_%s.so" % name,
+        name = folder + "libmodelbatch_%s.so" % name,
         testonly = True,
         srcs = srcs,
         copts = copts,
@@ -53,15 +76,19 @@ def test_plugin(name, srcs, deps = [], copts = [], linkopts = [], script = "//pl
             "-Wl,--build-id=sha1",
         ] + linkopts,
         linkshared = True,
+        visibility = visibility,
         deps = deps + [script],
     )
 
 def defective_plugins():
     """Declares a plugin for each of DEFECTS, and `minimal`, which has none."""
-    for defect in DEFECTS + ["minimal"]:
+    for defect in DEFECTS + LETHAL_DEFECTS + VARIANTS + ["minimal"]:
         test_plugin(
             name = defect,
             srcs = ["minimal_plugin.c"],
-            copts = ["-std=c11", "-DDEFECT_" + defect],
+            copts = ["-std=gnu11", "-DDEFECT_" + defect] + (
+                [] if defect in DEFECTS else ["-DPLUGIN_NAME=\\\"%s\\\"" % defect]
+            ),
+            visibility = ["//tests:__subpackages__"],
             deps = ["//modelbatch/plugin:c_api"],
         )

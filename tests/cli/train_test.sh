@@ -44,6 +44,13 @@ run 0 verify runs/changed --model 2
 run 1 verify runs/changed --model 3
 says out "differs: param 0.weight[0, 0]: 0x"
 
+# A backend that breaks its promise of equal bits.
+broken=$TEST_SRCDIR/modelbatch/tests/independence/libmodelbatch_broken.so
+run 0 train small.toml --backend "$broken" --output broken
+run 1 verify broken --models all
+says out "trained alone: differs: "
+says out "0 of 8 models are equal bit for bit to themselves trained alone"
+
 # More epochs; a learning rate that explodes is frozen and named, the rest goes on.
 run 0 train --resume runs/small-2 --set train.epochs=4
 run 0 train small.toml --set train.epochs=4 --output whole
