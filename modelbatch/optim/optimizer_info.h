@@ -32,6 +32,9 @@ struct OptimizerInfo {
   const HyperParameter* Find(const std::string& name) const;
 };
 
+// "sgd", "adam", ...: the optimizers that FindOptimizer knows.
+std::vector<std::string> OptimizerKinds();
+
 // InvalidArgument lists the optimizers there are.
 absl::StatusOr<const OptimizerInfo*> FindOptimizer(const std::string& kind);
 
