@@ -37,7 +37,8 @@ std::unique_ptr<Dataset> MakeDataset(Backend& backend, int poisoned_row = -1) {
     features[poisoned_row * kInputs] = std::numeric_limits<float>::quiet_NaN();
   }
   std::vector<int64_t> classes(kDatasetRows);
-  for (int64_t row = 0; row < kDatasetRows; ++row) classes[row] = row % kClasses;
+  for (int64_t row = 0; row < kDatasetRows; ++row)
+    classes[row] = row % kClasses;
   return Take(backend.CreateDataset(
       Tensor::FromVector(features, {kDatasetRows, kInputs}),
       Tensor::FromVector(classes, {kDatasetRows})));
