@@ -1,7 +1,6 @@
 #include "backends/libtorch/optimizer.h"
 
 #include <ATen/ops/addcmul.h>
-#include <ATen/ops/div.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/mul.h>
 #include <ATen/ops/sqrt.h>
@@ -94,10 +93,11 @@ void UpdateSgd(const HyperColumns& columns, const std::vector<int>& models,
 }
 
 // Kingma and Ba, "Adam", 2015, and Loshchilov and Hutter, "Decoupled Weight
-// Decay Regularization", 2019, as torch.optim.Adam and AdamW:
-//   m = lerp(m, g, 1 - beta1); v = lerp(v, g g, 1 - beta2)
-//   p = p - lr / (1 - beta1^t) m / (sqrt(v) / r + eps), r = sqrt(1 - beta2^t)
-// with the fraction multiplied by r: one operation less.
+// Decay Regularization", 2019, operation by operation as torch.optim.Adam and
+// AdamW, so that roundings are theirs too:
+//   m = lerp(m, g, 1 - beta1)
+//   v = v beta2 + ((1 - beta2) g) g
+//   p = p + (-lr / (1 - beta1^t) m) / (sqrt(v) / sqrt(1 - beta2^t) + eps)
 void UpdateAdam(bool decoupled, const HyperColumns& columns,
                 const std::vector<int>& models,
                 const std::vector<int64_t>& steps, const UpdateTensors& t) {
@@ -111,19 +111,19 @@ void UpdateAdam(bool decoupled, const HyperColumns& columns,
   const auto power = [&](double beta, int64_t i) {
     return std::pow(beta, static_cast<double>(steps[i] + 1));
   };
-  const auto root = [&](int64_t i) {
-    return std::sqrt(1 - power(beta2(i), i));
-  };
   bool any_decay = false;
   for (int64_t i = 0; i < n; ++i) any_decay |= decay(i) != 0;
-  Columns c(n, 5, t.parameter.device());
-  const int fresh1 = c.Add([&](int64_t i) { return 1 - beta1(i); });
-  const int fresh2 = c.Add([&](int64_t i) { return 1 - beta2(i); });
-  const int scaled_eps = c.Add([&](int64_t i) { return eps(i) * root(i); });
-  const int step = c.Add(
-      [&](int64_t i) { return -lr(i) / (1 - power(beta1(i), i)) * root(i); });
+  Columns c(n, 7, t.parameter.device());
   const int shrink = c.Add(
       [&](int64_t i) { return decoupled ? 1 - lr(i) * decay(i) : decay(i); });
+  const int fresh1 = c.Add([&](int64_t i) { return 1 - beta1(i); });
+  const int keep2 = c.Add(beta2);
+  const int fresh2 = c.Add([&](int64_t i) { return 1 - beta2(i); });
+  const int root =
+      c.Add([&](int64_t i) { return std::sqrt(1 - power(beta2(i), i)); });
+  const int floor = c.Add(eps);
+  const int step =
+      c.Add([&](int64_t i) { return -lr(i) / (1 - power(beta1(i), i)); });
   c.Upload();
 
   const at::Tensor& g = t.gradient;
@@ -135,12 +135,13 @@ void UpdateAdam(bool decoupled, const HyperColumns& columns,
     }
   }
   t.state0.lerp_(g, c[fresh1]);
-  t.state1.lerp_(g.mul_(g), c[fresh2]);
-  at::Tensor scratch = g;
+  at::Tensor scratch = at::mul(g, c[fresh2]);
+  t.state1.mul_(c[keep2]).addcmul_(scratch, g);
   at::sqrt_out(scratch, t.state1);
-  scratch.add_(c[scaled_eps]);
-  at::div_out(scratch, t.state0, scratch);
-  t.parameter.addcmul_(scratch, c[step]);
+  scratch.div_(c[root]).add_(c[floor]);
+  at::Tensor scaled = g;
+  at::mul_out(scaled, t.state0, c[step]);
+  t.parameter.addcdiv_(scaled, scratch);
 }
 
 }  // namespace

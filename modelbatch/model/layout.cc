@@ -148,10 +148,8 @@ constexpr const char* kPlanned[] = {"avg_pool2d",
 
 absl::StatusOr<const OpKind*> FindKind(const std::string& owner,
                                        const std::string& kind) {
-  std::vector<std::string> names;
   for (const OpKind& k : kKinds) {
     if (k.name == kind) return &k;
-    names.push_back(k.name);
   }
   for (const char* planned : kPlanned) {
     if (planned == kind) {
@@ -159,9 +157,9 @@ absl::StatusOr<const OpKind*> FindKind(const std::string& owner,
           absl::StrCat(owner, ": operator ", kind, " is not implemented yet"));
     }
   }
-  return absl::InvalidArgumentError(absl::StrCat(
-      owner,
-      ": unknown operator kind; there are: ", absl::StrJoin(names, ", ")));
+  return absl::InvalidArgumentError(
+      absl::StrCat(owner, ": unknown operator kind; there are: ",
+                   absl::StrJoin(OperatorKinds(), ", ")));
 }
 
 std::string OpOwner(const Operator& op) {
@@ -218,6 +216,12 @@ int64_t Layout::num_parameters() const {
     count += NumElements(parameter.shape);
   }
   return count;
+}
+
+std::vector<std::string> OperatorKinds() {
+  std::vector<std::string> kinds;
+  for (const OpKind& kind : kKinds) kinds.push_back(kind.name);
+  return kinds;
 }
 
 absl::StatusOr<Layout> InferLayout(const ModelSpec& spec) {

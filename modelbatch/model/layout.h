@@ -38,6 +38,9 @@ struct Layout {
   int64_t num_parameters() const;  // elements
 };
 
+// The kinds of operators that InferLayout knows.
+std::vector<std::string> OperatorKinds();
+
 // Infers the layout of `spec`. InvalidArgument names the operator and what was
 // expected; Unimplemented names an operator kind that is known but not there.
 absl::StatusOr<Layout> InferLayout(const ModelSpec& spec);

@@ -76,14 +76,19 @@ const HyperParameter* OptimizerInfo::Find(const std::string& name) const {
   return nullptr;
 }
 
-absl::StatusOr<const OptimizerInfo*> FindOptimizer(const std::string& kind) {
+std::vector<std::string> OptimizerKinds() {
   std::vector<std::string> kinds;
+  for (const OptimizerInfo& info : Optimizers()) kinds.push_back(info.kind);
+  return kinds;
+}
+
+absl::StatusOr<const OptimizerInfo*> FindOptimizer(const std::string& kind) {
   for (const OptimizerInfo& info : Optimizers()) {
     if (info.kind == kind) return &info;
-    kinds.push_back(info.kind);
   }
-  return absl::InvalidArgumentError(absl::StrCat(
-      "no optimizer \"", kind, "\"; there are: ", absl::StrJoin(kinds, ", ")));
+  return absl::InvalidArgumentError(
+      absl::StrCat("no optimizer \"", kind,
+                   "\"; there are: ", absl::StrJoin(OptimizerKinds(), ", ")));
 }
 
 }  // namespace modelbatch

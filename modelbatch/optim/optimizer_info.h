@@ -41,6 +41,9 @@ struct OptimizerInfo {
 //                   parameters; infinity: not
 const std::vector<HyperParameter>& GradientHyperParameters();
 
+// "sgd", "adam", ...: the optimizers that FindOptimizer knows.
+std::vector<std::string> OptimizerKinds();
+
 // InvalidArgument lists the optimizers there are.
 absl::StatusOr<const OptimizerInfo*> FindOptimizer(const std::string& kind);
 

@@ -1,23 +1,37 @@
-// Runs one training job through the public API, for comparison with PyTorch.
+// Runs training jobs through the public API, for comparison with PyTorch.
 //
-//   driver JOB.json             runs the job, writes the file "output" names
-//   driver --capabilities NAME  prints what the plugin claims, as JSON
+//   driver --kinds                prints what the core knows, as JSON
+//   driver --capabilities PLUGIN  prints what the plugin claims, as JSON
+//   driver PLUGIN                 runs a job for each line of its input, which
+//                                 names the job's file, and answers with a
+//                                 line: empty, or what went wrong
 //
-// modelbatch_driver.py writes the jobs and says what is in them.
+// A PLUGIN is a path. One process runs all jobs of a test: loading LibTorch
+// takes longer than training. A job writes the file that "output" names; a
+// warning in the log is a failure. modelbatch_driver.py writes the jobs and
+// says what is in them.
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <fstream>
 #include <iostream>
 #include <memory>
+#include <mutex>
+#include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "modelbatch/io/safetensors.h"
 #include "modelbatch/modelbatch.h"
+#include "modelbatch/optim/optimizer_info.h"
+#include "modelbatch/util/logging.h"
 #include "modelbatch/util/status_macros.h"
 #include "nlohmann/json.hpp"
 
@@ -37,8 +51,14 @@ Attributes ParseAttributes(const Json& json) {
       attributes[name] = value.get<double>();
     } else if (value.is_string()) {
       attributes[name] = value.get<std::string>();
-    } else {
+    } else if (value.is_array() &&
+               std::all_of(value.begin(), value.end(), [](const Json& e) {
+                 return e.is_number_integer();
+               })) {
       attributes[name] = value.get<std::vector<int64_t>>();
+    } else {
+      throw std::invalid_argument(absl::StrCat(
+          "attribute ", name, " has no type of ours: ", value.dump()));
     }
   }
   return attributes;
@@ -147,11 +167,7 @@ absl::Status TrainStep(const Json& step, const Dataset& dataset,
   return batch->session().TrainStep(request, result);
 }
 
-absl::Status RunJob(const Json& job) {
-  MB_ASSIGN_OR_RETURN(
-      const std::unique_ptr<Backend> backend,
-      CreateBackend(job.at("backend"),
-                    ParseAttributes(job.value("options", Json::object()))));
+absl::Status RunJob(const Json& job, Backend* backend) {
   std::vector<ModelInstance> models;
   for (const Json& model : job.at("models")) {
     models.push_back(ParseModel(model));
@@ -163,8 +179,9 @@ absl::Status RunJob(const Json& job) {
                              std::move(input.tensors.at("targets"))));
   MB_ASSIGN_OR_RETURN(
       const std::unique_ptr<ModelBatch> batch,
-      ModelBatch::Create(backend.get(), std::move(models),
-                         {job.at("loss").get<std::string>(), {}},
+      ModelBatch::Create(backend, std::move(models),
+                         {job.at("loss").at("kind"),
+                          ParseAttributes(job.at("loss").at("attributes"))},
                          job.at("max_rows")));
   const Json& optimizer_json = job.at("optimizer");
   std::vector<OptimizerConfig> configs;
@@ -214,9 +231,26 @@ absl::Status RunJob(const Json& job) {
   return output.Write(job.at("output"));
 }
 
-absl::Status PrintCapabilities(const std::string& name) {
+absl::Status PrintKinds() {
+  Json optimizers = Json::object();
+  for (const std::string& kind : OptimizerKinds()) {
+    MB_ASSIGN_OR_RETURN(const OptimizerInfo* info, FindOptimizer(kind));
+    Json hyper_parameters = Json::array();
+    for (const HyperParameter& h : info->hyper_parameters) {
+      hyper_parameters.push_back(h.name);
+    }
+    optimizers[kind] = {{"hyper_parameters", hyper_parameters},
+                        {"states", info->state}};
+  }
+  std::cout << Json(
+                   {{"operators", OperatorKinds()}, {"optimizers", optimizers}})
+            << std::endl;
+  return absl::OkStatus();
+}
+
+absl::Status PrintCapabilities(const std::string& path) {
   MB_ASSIGN_OR_RETURN(const std::unique_ptr<Backend> backend,
-                      CreateBackend(name));
+                      CreateBackend(path));
   const Capabilities capabilities = backend->capabilities();
   std::cout << Json({{"operators", capabilities.operators},
                      {"losses", capabilities.losses},
@@ -225,23 +259,48 @@ absl::Status PrintCapabilities(const std::string& name) {
   return absl::OkStatus();
 }
 
-absl::Status Main(int argc, char** argv) {
-  if (argc == 3 && std::string(argv[1]) == "--capabilities") {
-    return PrintCapabilities(argv[2]);
+absl::Status RunJobs(const std::string& path) {
+  std::mutex mutex;
+  std::vector<std::string> warnings;
+  SetLogSink(LogSeverity::kWarning, [&](LogSeverity, std::string_view text) {
+    const std::lock_guard<std::mutex> lock(mutex);
+    warnings.emplace_back(text);
+  });
+  MB_ASSIGN_OR_RETURN(const std::unique_ptr<Backend> backend,
+                      CreateBackend(path));
+  for (std::string job; std::getline(std::cin, job);) {
+    std::ifstream file(job);
+    absl::Status status = RunJob(Json::parse(file), backend.get());
+    const std::lock_guard<std::mutex> lock(mutex);
+    if (status.ok() && !warnings.empty()) {
+      status = absl::InternalError(
+          absl::StrCat("the log has: ", absl::StrJoin(warnings, "; ")));
+    }
+    warnings.clear();
+    std::cout << (status.ok()
+                      ? ""
+                      : absl::StrReplaceAll(status.ToString(), {{"\n", " "}}))
+              << std::endl;
   }
-  if (argc != 2) {
-    return absl::InvalidArgumentError(
-        "usage: driver JOB.json | driver --capabilities BACKEND");
+  SetLogSink(LogSeverity::kError, nullptr);
+  return absl::OkStatus();
+}
+
+absl::Status Main(const std::vector<std::string>& arguments) {
+  if (arguments.size() == 1 && arguments[0] == "--kinds") return PrintKinds();
+  if (arguments.size() == 2 && arguments[0] == "--capabilities") {
+    return PrintCapabilities(arguments[1]);
   }
-  std::ifstream file(argv[1]);
-  return RunJob(Json::parse(file));
+  if (arguments.size() == 1) return RunJobs(arguments[0]);
+  return absl::InvalidArgumentError(
+      "usage: driver --kinds | driver --capabilities PLUGIN | driver PLUGIN");
 }
 
 }  // namespace
 }  // namespace modelbatch
 
 int main(int argc, char** argv) {
-  const absl::Status status = modelbatch::Main(argc, argv);
+  const absl::Status status = modelbatch::Main({argv + 1, argv + argc});
   if (status.ok()) return 0;
   std::fprintf(stderr, "%s\n", status.ToString().c_str());
   return 1;

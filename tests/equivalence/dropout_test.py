@@ -6,11 +6,15 @@ import unittest
 import numpy
 
 from tests.equivalence import philox
-from tests.equivalence.modelbatch_driver import Driver, Model, Spec
+from tests.equivalence.modelbatch_driver import Driver, Model, Spec, main
 
 
 class DropoutTest(unittest.TestCase):
     driver: Driver
+
+    def setUp(self):
+        if "dropout" not in self.driver.claims["operators"]:
+            self.skipTest(f"{self.driver.name} has no dropout")
 
     def test_philox_known_answers(self):
         """From Random123's kat_vectors."""
@@ -71,5 +75,4 @@ class DropoutTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    DropoutTest.driver = Driver(sys.argv.pop(1), "cpu")
-    unittest.main()
+    main(sys.argv, DropoutTest)

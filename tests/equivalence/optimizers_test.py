@@ -13,43 +13,11 @@ import numpy
 import torch
 
 from tests.equivalence import reference
-from tests.equivalence.modelbatch_driver import Driver, Model, Spec
+from tests.equivalence.modelbatch_driver import Driver, Model, Spec, main
+from tests.equivalence.table import OPTIMIZERS
 
 STEPS = 20
 TOLERANCE = 1e-6
-
-_ADAM_CASES = [
-    {},
-    {"lr": 1e-2},
-    {"lr": 3e-4, "beta1": 0.5, "beta2": 0.9},
-    {"lr": 1e-2, "beta1": 0.0},
-    {"lr": 1e-2, "beta1": 0.3, "beta2": 0.5},
-    {"lr": 1e-3, "beta1": 0.0, "beta2": 0.0},
-    {"lr": 1e-2, "beta1": 0.99, "beta2": 0.9999},
-    {"lr": 1e-2, "eps": 1e-3},
-    {"lr": 1e-2, "weight_decay": 0.0},
-    {"lr": 1e-2, "weight_decay": 0.1},
-    {"lr": 5e-2, "beta1": 0.8, "eps": 1e-6, "weight_decay": 0.5},
-    {"lr": 0.0, "weight_decay": 0.1},
-]
-# By optimizer, what to try; a hyper-parameter not named has its default, which must be torch.optim's.
-CASES = {
-    "sgd": [
-        {},
-        {"lr": 0.3},
-        {"lr": 0.1, "weight_decay": 0.05},
-        {"lr": 0.1, "momentum": 0.9},
-        {"lr": 0.1, "momentum": 0.9, "dampening": 0.5},
-        {"lr": 0.1, "momentum": 0.9, "dampening": 1.0},
-        {"lr": 0.1, "momentum": 0.9, "nesterov": 1},
-        {"lr": 0.05, "momentum": 0.5, "weight_decay": 0.1},
-        {"lr": 0.05, "momentum": 0.99, "dampening": 0.1, "weight_decay": 0.01},
-        {"lr": 0.05, "momentum": 0.8, "weight_decay": 0.3, "nesterov": 1},
-        {"lr": 0.0, "momentum": 0.9},
-    ],
-    "adam": _ADAM_CASES,
-    "adamw": _ADAM_CASES,
-}
 
 
 class OptimizersTest(unittest.TestCase):
@@ -72,12 +40,12 @@ class OptimizersTest(unittest.TestCase):
         x, targets = reference.random_data(40, [6], 3, "mse", random)
         # Widths differ, and so do the relus that are dead: gradients that are exactly zero.
         models = []
-        for i, hyper in enumerate(CASES[kind]):
+        for i, hyper in enumerate(OPTIMIZERS[kind].cases):
             spec = Spec(6).op("linear", out_features=9 + i).op("relu").op("linear", out_features=3)
             weights = reference.random_weights(spec, random)
             weights["0.bias"][0] = -100
             models.append(Model(spec, weights=weights, optimizer=hyper))
-        states = {"sgd": ["momentum_buffer"]}.get(kind, ["exp_avg", "exp_avg_sq"])
+        states = self.driver.states(kind)
         steps = [{"rows": random.permutation(40)[:16].tolist(), "keep_gradients": True,
                   "record": ["grad", "param", *states]} for _ in range(STEPS)]
         result = self.driver.run(models, "mse", x, targets, steps, optimizer=kind)
@@ -86,7 +54,7 @@ class OptimizersTest(unittest.TestCase):
             for dtype in (torch.float32, torch.float64):
                 parameters = {name: torch.tensor(value, dtype=dtype, requires_grad=True)
                               for name, value in model.weights.items()}
-                references.append((parameters, reference.OPTIMIZERS[kind](list(parameters.values()), model.optimizer)))
+                references.append((parameters, OPTIMIZERS[kind].make(list(parameters.values()), model.optimizer)))
             (single, single_optimizer), (double, double_optimizer) = references
             for step in range(STEPS):
                 for parameters, optimizer in references:
@@ -104,17 +72,11 @@ class OptimizersTest(unittest.TestCase):
                                        double_optimizer.state[double[name]][state])
 
     def test_update(self):
-        for kind in CASES:
+        for kind in self.driver.claims["optimizers"]:
             with self.subTest(optimizer=kind):
                 self.run_optimizer(kind)
         print("largest error: {:.2f} of what is allowed, {}".format(*self.largest))
 
-    def test_every_optimizer_has_cases(self):
-        claimed = set(self.driver.capabilities()["optimizers"])
-        self.assertEqual(claimed - set(CASES), set())
-        self.assertEqual(claimed - set(reference.OPTIMIZERS), set())
-
 
 if __name__ == "__main__":
-    OptimizersTest.driver = Driver(sys.argv.pop(1), "cpu")
-    unittest.main()
+    main(sys.argv, OptimizersTest)

@@ -9,20 +9,10 @@ import torch
 from torch import nn
 
 from tests.equivalence import reference
-from tests.equivalence.modelbatch_driver import Driver, Model, Spec
+from tests.equivalence.modelbatch_driver import Driver, Model, Spec, main
+from tests.equivalence.table import GRAPHS, OPERATORS
 
-# kind: (input width, attributes) -> the module that PyTorch has for it; None: there is none.
-MODULES = {
-    "linear": lambda n, a: nn.Linear(n, a["out_features"], bias=a.get("bias", True)),
-    "relu": lambda n, a: nn.ReLU(),
-    "gelu": lambda n, a: nn.GELU(**a),
-    "tanh": lambda n, a: nn.Tanh(),
-    "sigmoid": lambda n, a: nn.Sigmoid(),
-    "dropout": lambda n, a: nn.Dropout(**a),
-    "flatten": lambda n, a: nn.Flatten(),
-    "layer_norm": lambda n, a: nn.LayerNorm(n, **a),
-    "add": None,
-}
+# Beside the table's graphs.
 EVERYTHING = (Spec(4, 5).op("flatten").op("linear", out_features=30).op("layer_norm").op("relu")
               .op("linear", out_features=12, bias=False).op("gelu", approximate="tanh").op("dropout", p=0.25)
               .op("linear", out_features=9).op("tanh").op("layer_norm", eps=1e-3).op("gelu").op("sigmoid")
@@ -47,7 +37,7 @@ class ParametersTest(unittest.TestCase):
 
     def initial(self, spec: Spec, seeds) -> list[dict[str, numpy.ndarray]]:
         features = numpy.zeros((1, *spec.input_shape), numpy.float32)
-        outputs = spec.operators[-1]["attributes"]["out_features"]
+        outputs = self.modules(spec)(torch.zeros(1, *spec.input_shape)).shape[1]
         result = self.driver.run([Model(spec, seed=seed) for seed in seeds], "mse", features,
                                  numpy.zeros((1, outputs), numpy.float32))
         models = [{} for _ in seeds]
@@ -60,30 +50,45 @@ class ParametersTest(unittest.TestCase):
         """Spec's operators must be one after another."""
         x, modules = torch.zeros(1, *spec.input_shape), []
         for op in spec.operators:
-            modules.append(MODULES[op["kind"]](x.shape[1], op["attributes"]))
+            modules.append(OPERATORS[op["kind"]].module(x.shape[1], op["attributes"]))
             x = modules[-1](x)
         return nn.Sequential(*modules)
 
-    def test_names_and_shapes(self):
-        expected = {name: tuple(value.shape) for name, value in self.modules(EVERYTHING).state_dict().items()}
-        actual = {name: value.shape for name, value in self.initial(EVERYTHING, [1])[0].items()}
-        self.assertEqual(actual, expected)
+    def sequences(self) -> dict[str, Spec]:
+        """The models of operators one after another, each with a module in torch.nn, that the plugin claims."""
+        specs = {name: graph.build(graph.shapes[1].inputs, 6, 4) for name, graph in GRAPHS.items()}
+        specs["everything"] = EVERYTHING
+        return {name: spec for name, spec in specs.items() if self.driver.claims_all(spec)
+                and all(op["inputs"] == [i - 1] and OPERATORS[op["kind"]].module
+                        for i, op in enumerate(spec.operators))}
 
-    def test_state_dict_fits(self):
-        """PyTorch's module with our weights computes our outputs."""
+    def test_state_dict(self):
+        """PyTorch's module takes our weights, by their names and shapes, and computes our outputs with them."""
         random = numpy.random.default_rng(2)
-        x, targets = reference.random_data(7, EVERYTHING.input_shape, 3, "mse", random)
-        result = self.driver.run([Model(EVERYTHING, seed=9)], "mse", x, targets, forward=list(range(7)))
-        module = self.modules(EVERYTHING).eval()
-        prefix = "initial.param.0."
-        module.load_state_dict({name.removeprefix(prefix): torch.from_numpy(value)
-                                for name, value in result.items() if name.startswith(prefix)})
-        with torch.no_grad():
-            numpy.testing.assert_allclose(result["forward.0"], module(torch.from_numpy(x)), rtol=1e-5, atol=1e-6)
+        tried = set()
+        for graph, spec in self.sequences().items():
+            tried |= {op["kind"] for op in spec.operators}
+            module = self.modules(spec).eval()
+            outputs = module(torch.zeros(1, *spec.input_shape)).shape[1]
+            x, targets = reference.random_data(7, spec.input_shape, outputs, "mse", random)
+            result = self.driver.run([Model(spec, seed=9)], "mse", x, targets, forward=list(range(7)))
+            prefix = "initial.param.0."
+            ours = {name.removeprefix(prefix): torch.from_numpy(value) for name, value in result.items()
+                    if name.startswith(prefix)}
+            with self.subTest(graph=graph):
+                self.assertEqual({name: value.shape for name, value in ours.items()},
+                                 {name: value.shape for name, value in module.state_dict().items()})
+                module.load_state_dict(ours)
+                if not self.driver.has_forward:
+                    continue
+                with torch.no_grad():
+                    numpy.testing.assert_allclose(result["forward.0"], module(torch.from_numpy(x)), rtol=1e-5,
+                                                  atol=1e-6)
+        self.assertEqual({kind for kind in self.driver.claims["operators"] if OPERATORS[kind].module} - tried, set())
 
     def test_initial_distribution(self):
         inputs, outputs = 50, 40
-        spec = Spec(inputs).op("linear", out_features=outputs).op("layer_norm").op("linear", out_features=1)
+        spec = Spec(inputs).op("linear", out_features=outputs).op("relu").op("linear", out_features=1)
         models = self.initial(spec, range(1, 41))
         torch.manual_seed(1)
         theirs = [self.modules(spec).state_dict() for _ in models]
@@ -93,9 +98,14 @@ class ParametersTest(unittest.TestCase):
                 where = f"{name}, {whose}"
                 self.assertLessEqual(numpy.abs(values).max(), numpy.float32(bound), where)
                 self.assertLess(kolmogorov_smirnov(values, bound), critical(values.size), where)
-        for model in models:
-            numpy.testing.assert_array_equal(model["1.weight"], 1)
-            numpy.testing.assert_array_equal(model["1.bias"], 0)
+
+    def test_layer_norm_starts_as_the_identity(self):
+        spec = Spec(5).op("layer_norm").op("linear", out_features=1)
+        if not self.driver.claims_all(spec):
+            self.skipTest(f"{self.driver.name} has no layer_norm")
+        model, = self.initial(spec, [3])
+        numpy.testing.assert_array_equal(model["0.weight"], 1)
+        numpy.testing.assert_array_equal(model["0.bias"], 0)
 
     def test_the_distribution_test_tells_a_wrong_bound(self):
         values = numpy.random.default_rng(1).uniform(-1, 1, 40 * 2000)
@@ -111,13 +121,6 @@ class ParametersTest(unittest.TestCase):
         correlation = numpy.corrcoef(drawn) - numpy.eye(len(drawn))
         self.assertLess(numpy.abs(correlation).max(), 5 / 64)  # five standard deviations
 
-    def test_every_operator_has_a_module(self):
-        claimed = set(self.driver.capabilities()["operators"])
-        self.assertEqual(claimed - set(MODULES), set())
-        tried = {op["kind"] for op in EVERYTHING.operators}
-        self.assertEqual({kind for kind in claimed if MODULES[kind]} - tried, set())
-
 
 if __name__ == "__main__":
-    ParametersTest.driver = Driver(sys.argv.pop(1), "cpu")
-    unittest.main()
+    main(sys.argv, ParametersTest)

@@ -12,17 +12,9 @@ import torch
 
 from tests.equivalence import reference
 from tests.equivalence.modelbatch_driver import Spec
+from tests.equivalence.table import LOSSES, OPERATORS, root
 
 UNIT = 2.0**-24
-
-# An activation's own rounding (value, derivative), in units of the last place of 1.
-_ACTIVATIONS = {
-    "relu": (lambda z, y: 0 * z, lambda z, y: 0 * z),
-    "gelu": (lambda z, y: 2 * z.abs(), lambda z, y: 2 + 0 * z),
-    "tanh": (lambda z, y: 2 * y.abs(), lambda z, y: 2 + 0 * z),
-    "sigmoid": (lambda z, y: 2 * y.abs(), lambda z, y: 2 * y.abs()),
-}
-
 
 @dataclasses.dataclass
 class Bounded:
@@ -32,13 +24,9 @@ class Bounded:
     error: torch.Tensor
 
 
-def _root(n: int) -> float:
-    return n**0.5 + 1
-
-
 def _derivatives(kind: str, attributes: dict, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     z = z.detach().requires_grad_()
-    first, = torch.autograd.grad(reference.OPERATORS[kind]([z], attributes, None).sum(), z, create_graph=True)
+    first, = torch.autograd.grad(OPERATORS[kind].compute([z], attributes, None).sum(), z, create_graph=True)
     second = torch.autograd.grad(first.sum(), z)[0] if first.requires_grad else torch.zeros_like(z)
     return first.detach(), second.detach()
 
@@ -59,16 +47,15 @@ class Analysis:
                 value.retain_grad()
         targets = torch.from_numpy(targets)
         targets = targets.double() if targets.is_floating_point() else targets
-        total = reference.LOSSES[loss](self.values[-1], targets)
+        total = LOSSES[loss].compute(self.values[-1], targets)
         total.backward()
         self.errors = []  # E of every operator's output
         with torch.no_grad():
             for index in range(len(spec.operators)):
                 self.errors.append(self._forward(index))
-            self.output = Bounded(self.values[-1], self.errors[-1])
-            at_loss = {"cross_entropy": self._cross_entropy, "mse": self._mse}[loss]
-            loss_error, output_error = at_loss(targets)
-            self.loss = Bounded(total, loss_error)
+        self.output = Bounded(self.values[-1], self.errors[-1])
+        loss_error, output_error = self._at_loss(loss, targets)
+        self.loss = Bounded(total, loss_error)
         self.value_errors = {len(self.values) - 1: output_error}  # E of the gradient by a value
         self.gradient_errors = {}
         for index in reversed(range(len(spec.operators))):
@@ -94,7 +81,7 @@ class Analysis:
             magnitude = z.abs() @ w.T
             if attributes.get("bias", True):
                 magnitude = magnitude + self._parameter(op, "bias").abs()
-            return _root(w.shape[1]) * magnitude + e @ w.T
+            return root(w.shape[1]) * magnitude + e @ w.T
         if kind == "dropout":
             mask = self.masks.get(index)
             return e if mask is None else e * mask + 2 * y.abs()
@@ -108,7 +95,7 @@ class Analysis:
             return w.abs() * normal_error + (w * normal).abs() + y.abs()
         with torch.enable_grad():
             first, _ = _derivatives(kind, attributes, z)
-        return first.abs() * e + _ACTIVATIONS[kind][0](z, y)
+        return first.abs() * e + OPERATORS[kind].rounding[0](z, y, attributes)
 
     def _normalize(self, op: dict):
         """Layer norm's deviation d, normalised value and 1 / sqrt(variance), the latter two with their E."""
@@ -116,34 +103,33 @@ class Analysis:
         n = z.shape[1]
         mean = z.mean(1, keepdim=True)
         d = z - mean
-        d_error = e + e.mean(1, keepdim=True) + _root(n) * z.abs().mean(1, keepdim=True) + d.abs()
+        d_error = e + e.mean(1, keepdim=True) + root(n) * z.abs().mean(1, keepdim=True) + d.abs()
         if n == 1:
             d_error = 0 * d_error  # x - x is exact
         variance = d.square().mean(1, keepdim=True)
         r = (variance + op["attributes"].get("eps", 1e-5)).rsqrt()
-        variance_error = 2 * (d.abs() * d_error).mean(1, keepdim=True) + _root(n) * variance
+        variance_error = 2 * (d.abs() * d_error).mean(1, keepdim=True) + root(n) * variance
         r_error = 0.5 * r**3 * variance_error + 2 * r
         normal = d * r
         normal_error = r * d_error + d.abs() * r_error + normal.abs()
         return d, normal, normal_error, r, r_error
 
-    def _cross_entropy(self, targets: torch.Tensor):
-        z, e = self._input(len(self.values) - 1)
-        rows, classes = z.shape
-        p = z.softmax(1)
-        chosen = targets[:, None]
-        lse_error = (p * e).sum(1, keepdim=True) + _root(classes)
-        p_error = p * (e + lse_error + (z - z.max(1, keepdim=True).values).abs() + 4)
-        gradient_error = p_error / rows + 2 * self.values[-1].grad.abs()
-        row_losses = z.logsumexp(1, keepdim=True) - z.gather(1, chosen)
-        row_errors = e.gather(1, chosen) + lse_error + 2 * z.abs().max(1, keepdim=True).values + row_losses
-        return row_errors.mean() + _root(rows) * row_losses.mean(), gradient_error
+    def _at_loss(self, loss: str, targets: torch.Tensor):
+        """E of the loss and of its gradient: the output's error by the first and second derivatives, and own rounding.
 
-    def _mse(self, targets: torch.Tensor):
-        y, e = self._input(len(self.values) - 1)
-        d = y - targets
-        loss_error = 2 * (d.abs() * e).mean() + (_root(d.numel()) + 2) * d.square().mean()
-        return loss_error, 2 * e / d.numel() + 3 * self.values[-1].grad.abs()
+        The latter are those within a row: rows do not see each other.
+        """
+        _, e = self._input(len(self.values) - 1)
+        z = self.values[-1].detach().requires_grad_()
+        first, = torch.autograd.grad(LOSSES[loss].compute(z, targets), z, create_graph=True)
+        gradient_error = torch.zeros_like(e)
+        if first.requires_grad:
+            for column in range(z.shape[1]):
+                second, = torch.autograd.grad(first[:, column].sum(), z, retain_graph=True)
+                gradient_error[:, column] = (second.abs() * e).sum(1)
+        z, first = z.detach(), first.detach()
+        own_loss_error, own_gradient_error = LOSSES[loss].rounding(z, targets, first)
+        return (first.abs() * e).sum() + own_loss_error, gradient_error + own_gradient_error
 
     def _add_gradient(self, i: int, error: torch.Tensor) -> None:
         if i < 0 or self.values[i].grad is None:
@@ -166,10 +152,10 @@ class Analysis:
 
         if kind == "linear":
             w, rows = self._parameter(op, "weight").abs(), len(dy)
-            parameter_error("weight", _root(rows) * dy.abs().T @ z.abs() + e.T @ z.abs() + dy.abs().T @ z_error)
+            parameter_error("weight", root(rows) * dy.abs().T @ z.abs() + e.T @ z.abs() + dy.abs().T @ z_error)
             if attributes.get("bias", True):
-                parameter_error("bias", _root(rows) * dy.abs().sum(0) + e.sum(0))
-            self._add_gradient(op["inputs"][0], _root(len(w)) * dy.abs() @ w + e @ w)
+                parameter_error("bias", root(rows) * dy.abs().sum(0) + e.sum(0))
+            self._add_gradient(op["inputs"][0], root(len(w)) * dy.abs() @ w + e @ w)
         elif kind == "dropout":
             mask = self.masks.get(index)
             self._add_gradient(op["inputs"][0], e if mask is None else e * mask + 2 * (dy * mask).abs())
@@ -183,24 +169,24 @@ class Analysis:
         else:
             with torch.enable_grad():
                 first, second = _derivatives(kind, attributes, z)
-            error = first.abs() * e + dy.abs() * (second.abs() * z_error + _ACTIVATIONS[kind][1](z, y))
-            if kind == "relu":  # near the kink either derivative is right
-                error = error + torch.where(z.abs() <= 4 * UNIT * z_error, dy.abs() / UNIT, 0.0)
+            error = first.abs() * e + dy.abs() * (second.abs() * z_error + OPERATORS[kind].rounding[1](z, y, attributes))
+            for kink in OPERATORS[kind].kinks:  # near it either derivative is right
+                error = error + torch.where((z - kink).abs() <= 4 * UNIT * z_error, dy.abs() / UNIT, 0.0)
             self._add_gradient(op["inputs"][0], error + (first * dy).abs())
 
     def _backward_layer_norm(self, op: dict, dy, e, parameter_error) -> None:
         _, normal, normal_error, r, r_error = self._normalize(op)
         w = self._parameter(op, "weight")
         rows, n = dy.shape
-        parameter_error("weight", _root(rows) * (dy * normal).abs().sum(0)
+        parameter_error("weight", root(rows) * (dy * normal).abs().sum(0)
                         + (e * normal.abs() + dy.abs() * normal_error).sum(0))
-        parameter_error("bias", _root(rows) * dy.abs().sum(0) + e.sum(0))
+        parameter_error("bias", root(rows) * dy.abs().sum(0) + e.sum(0))
         g = dy * w
         g_error = w.abs() * e + g.abs()
         mean1, mean2 = g.mean(1, keepdim=True), (g * normal).mean(1, keepdim=True)
-        error1 = g_error.mean(1, keepdim=True) + _root(n) * g.abs().mean(1, keepdim=True)
+        error1 = g_error.mean(1, keepdim=True) + root(n) * g.abs().mean(1, keepdim=True)
         error2 = ((g_error * normal.abs() + g.abs() * normal_error).mean(1, keepdim=True)
-                  + _root(n) * (g * normal).abs().mean(1, keepdim=True))
+                  + root(n) * (g * normal).abs().mean(1, keepdim=True))
         t = g - mean1 - normal * mean2
         t_error = (g_error + error1 + normal_error * mean2.abs() + normal.abs() * error2
                    + g.abs() + mean1.abs() + (normal * mean2).abs())

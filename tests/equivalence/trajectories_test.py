@@ -1,8 +1,7 @@
 """Whole training runs against PyTorch's.
 
-Adam turns rounding noise into whole steps where a gradient is near zero, so that PyTorch with its batch's rows permuted
-differs from itself. Per tensor ||ours - PyTorch's|| / ||PyTorch's|| must not exceed 1e-5 or four times PyTorch's own
-such spread, and that criterion must tell a learning rate that is wrong by a thousandth.
+Per tensor ||ours - PyTorch's|| / ||PyTorch's|| must not exceed 1e-5 or four times what PyTorch with its batch's rows
+permuted differs from itself, and that criterion must tell a learning rate that is wrong by a thousandth.
 """
 
 import dataclasses
@@ -13,10 +12,10 @@ import numpy
 import torch
 
 from tests.equivalence import reference
-from tests.equivalence.modelbatch_driver import Driver, Model, Spec
+from tests.equivalence.modelbatch_driver import Driver, Model, Spec, main
+from tests.equivalence.table import LOSSES, OPTIMIZERS
 
 STEPS, ROWS, BATCH = 20, 256, 64
-FLOOR, SPREADS, PERMUTATIONS = 1e-5, 4, 4
 
 
 def mlp(hidden: int) -> Spec:
@@ -43,6 +42,7 @@ RUNS = {
     "mlp, adam": (mlp, "cross_entropy", "adam", {}),
     "mlp, adam, mse": (mlp, "mse", "adam", {}),
     "mlp, adamw": (mlp, "cross_entropy", "adamw", {"weight_decay": 0.1}),
+    "mlp, sgd, mse": (mlp, "mse", "sgd", {"lr": 0.1}),
     "mlp, sgd": (mlp, "cross_entropy", "sgd", {"lr": 0.3}),
     "normed, adam": (normed, "cross_entropy", "adam", {}),
     "normed, sgd": (normed, "cross_entropy", "sgd", {"lr": 0.1, "momentum": 0.9}),
@@ -53,13 +53,13 @@ RUNS = {
     "mlp, adam, ragged": (mlp, "cross_entropy", "adam", {}),
     "dropout, sgd, ragged": (regularized, "cross_entropy", "sgd", {"lr": 0.3, "momentum": 0.5}),
 }
+for _loss in LOSSES.keys() - {run[1] for run in RUNS.values()}:
+    RUNS[f"mlp, adam, {_loss}"] = (mlp, _loss, "adam", {})
+for _optimizer in OPTIMIZERS.keys() - {run[2] for run in RUNS.values()}:
+    RUNS[f"mlp, {_optimizer}"] = (mlp, "cross_entropy", _optimizer, OPTIMIZERS[_optimizer].trajectory)
 WIDTHS = (128, 100, 33)
 FACTORS = (1, 0.5, 2)  # of each model's learning rate
 RAGGED = (64, 17, 48)  # rows of each model, its own ones, in the runs called so
-
-
-def distance(a: torch.Tensor, b: torch.Tensor) -> float:
-    return float((a.double() - b.double()).norm() / b.double().norm())
 
 
 class TrajectoriesTest(unittest.TestCase):
@@ -80,7 +80,8 @@ class TrajectoriesTest(unittest.TestCase):
             rate = {"lr": hyper.get("lr", 1e-3) * factor}
             models.append(Model(graph(width), seed=100 + i, optimizer=hyper | rate))
         # ModelBatch's own initial weights, which parameters_test.py compares with PyTorch's distribution.
-        initial = self.driver.run(models, loss, x, targets, optimizer=optimizer)
+        initial = self.driver.run(models, LOSSES[loss].kind, x, targets, optimizer=optimizer,
+                                  attributes=LOSSES[loss].attributes)
         for i, model in enumerate(models):
             prefix = f"initial.param.{i}."
             model.weights = {key.removeprefix(prefix): value.copy() for key, value in initial.items()
@@ -94,42 +95,35 @@ class TrajectoriesTest(unittest.TestCase):
             steps = [{"rows": sum((own[step] for own in rows), []), "offsets": offsets} for step in range(STEPS)]
         else:
             steps = [{"rows": r} for r in rows[0]]
-        result = self.driver.run(models, loss, x, targets, steps, optimizer, final=["param"])
+        result = self.driver.run(models, LOSSES[loss].kind, x, targets, steps, optimizer, final=["param"],
+                                 attributes=LOSSES[loss].attributes)
         random = numpy.random.default_rng(12)
         for i, model in enumerate(models):
-            def train(model=model, orders=None, row_sets=rows[i]):
-                return reference.train(model, loss, optimizer, x, targets, row_sets, orders)
-
-            expected = train()
-            allowed = dict.fromkeys(expected, FLOOR)
-            for _ in range(PERMUTATIONS):
-                permuted = train(orders=[random.permutation(len(r)) for r in rows[i]])
-                for tensor, value in expected.items():
-                    allowed[tensor] = max(allowed[tensor], SPREADS * distance(permuted[tensor], value))
-            wrong = train(dataclasses.replace(model, optimizer=model.optimizer | {"lr": model.optimizer["lr"] * 1.001}))
+            expected, allowed = reference.train_with_spread(model, loss, optimizer, x, targets, rows[i], random)
+            wrong = dataclasses.replace(model, optimizer=model.optimizer | {"lr": model.optimizer["lr"] * 1.001})
+            wrong = reference.train(wrong, loss, optimizer, x, targets, rows[i])
             noticed = []
-            for tensor, value in expected.items():
-                where = f"{tensor} of model {i} of {name}"
-                if tensor == "loss":
-                    actual = torch.tensor([result[f"step.{step}.loss"][i] for step in range(STEPS)])
-                else:
-                    actual = torch.from_numpy(result[f"final.param.{i}.{tensor}"])
-                share = distance(actual, value) / allowed[tensor]
+            for tensor, actual in reference.trained(result, i, STEPS).items():
+                where, value = f"{tensor} of model {i} of {name}", expected[tensor]
+                share = reference.distance(actual, value) / allowed[tensor]
                 TrajectoriesTest.largest = max(TrajectoriesTest.largest, (share, where))
                 self.assertLessEqual(share, 1, f"{where}: distance {share * allowed[tensor]:.3g}, "
                                                f"allowed {allowed[tensor]:.3g}")
-                noticed.append(distance(actual, wrong[tensor]) / allowed[tensor])
+                noticed.append(reference.distance(actual, wrong[tensor]) / allowed[tensor])
             self.assertGreater(max(noticed), 1, f"{name}, model {i}: a wrong learning rate would pass")
             TrajectoriesTest.weakest = min(TrajectoriesTest.weakest, (max(noticed), f"model {i} of {name}"))
 
     def test_trajectories(self):
-        for name in RUNS:
+        runs = [name for name, (graph, loss, optimizer, _) in RUNS.items()
+                if self.driver.claims_all(graph(1), LOSSES[loss].kind, optimizer)]
+        self.assertGreater(len(runs), 0)
+        for name in runs:
             with self.subTest(run=name):
                 self.run_case(name)
+        print(f"{len(runs)} populations")
         print("largest distance: {:.2f} of what is allowed, {}".format(*self.largest))
         print("a learning rate wrong by 0.1 %: at least {:.1f} times what is allowed, {}".format(*self.weakest))
 
 
 if __name__ == "__main__":
-    TrajectoriesTest.driver = Driver(sys.argv.pop(1), "cpu")
-    unittest.main()
+    main(sys.argv, TrajectoriesTest)

@@ -1,0 +1,292 @@
+"""What is compared with PyTorch: every operator, loss and optimizer, what PyTorch has for it, and the cases it is tried in.
+
+All tests of this folder run from these three tables. coverage_test.py compares them with what the core knows and what
+the plugins claim: what is added there fails until it has an entry here, which is all that it needs.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy
+import torch
+from torch import nn
+from torch.nn import functional
+
+from tests.equivalence.modelbatch_driver import Spec
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape:
+    """The sizes of a case: one model for each hidden width."""
+
+    rows: int
+    inputs: tuple[int, ...]
+    hidden: tuple[int, ...]
+    outputs: int
+
+
+VECTORS = (
+    Shape(1, (1,), (1, 2), 1),
+    Shape(1, (5,), (7, 1, 16), 3),
+    Shape(3, (1,), (8, 5), 2),
+    Shape(8, (8,), (8, 24), 8),
+    Shape(17, (33,), (65, 9, 31), 5),
+    Shape(64, (64,), (128, 100), 10),
+    Shape(130, (300,), (17, 40), 1),
+)
+IMAGES = (
+    Shape(1, (1, 1), (1, 3), 1),
+    Shape(5, (3, 7), (9, 20), 4),
+    Shape(20, (2, 3, 4), (11,), 3),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Graph:
+    """A model around an operator."""
+
+    build: Callable  # (input shape, hidden width, output width) -> Spec
+    shapes: tuple[Shape, ...] = VECTORS
+
+
+def _between(kind: str, **attributes) -> Graph:
+    """The operator between two linears."""
+    return Graph(lambda shape, h, out: (Spec(*shape).op("linear", out_features=h).op(kind, **attributes)
+                                        .op("linear", out_features=out)))
+
+
+def _first(kind: str, **attributes) -> Graph:
+    """The operator on the model's input, by which nobody wants a derivative."""
+    return Graph(lambda shape, h, out: Spec(*shape).op(kind, **attributes).op("linear", out_features=out))
+
+
+def _last(kind: str, **attributes) -> Graph:
+    """The operator just before the loss."""
+    return Graph(lambda shape, h, out: Spec(*shape).op("linear", out_features=out).op(kind, **attributes))
+
+
+def _everywhere(kind: str, **attributes) -> dict[str, Graph]:
+    name = ", ".join([kind, *(f"{key} {value}" for key, value in attributes.items())])
+    return {f"{name}, between": _between(kind, **attributes), f"{name}, first": _first(kind, **attributes),
+            f"{name}, last": _last(kind, **attributes)}
+
+
+def _residual(shape, h, out):
+    return (Spec(*shape).op("linear", out_features=h).op("relu").op("linear", out_features=h).op("add", [2, 1])
+            .op("tanh").op("linear", out_features=out))
+
+
+def _fan_out(shape, h, out):
+    """A value with four readers."""
+    return (Spec(*shape).op("linear", out_features=h).op("tanh", [0]).op("linear", [0], out_features=h)
+            .op("gelu", [0]).op("add", [1, 2]).op("add", [4, 3]).op("add", [0, 5]).op("linear", out_features=out))
+
+
+def _relu_with_two_readers(shape, h, out):
+    """The linear's own output is read beside the relu that could be fused into it."""
+    return (Spec(*shape).op("linear", out_features=h).op("relu", [0]).op("add", [1, 0])
+            .op("linear", out_features=out))
+
+
+def _pre_norm(shape, h, out):
+    """A transformer's block without its attention."""
+    return (Spec(*shape).op("linear", out_features=h).op("layer_norm", [0]).op("linear", out_features=2 * h)
+            .op("gelu", approximate="tanh").op("linear", out_features=h).op("add", [0, 4]).op("layer_norm", eps=1e-3)
+            .op("linear", out_features=out))
+
+
+def _deep(shape, h, out):
+    spec = Spec(*shape)
+    for _ in range(4):
+        spec.op("linear", out_features=h).op("relu")
+    return spec.op("linear", out_features=out)
+
+
+@dataclasses.dataclass(frozen=True)
+class Operator:
+    compute: Callable  # (inputs, attributes, parameter by its last name) -> output; dropout's mask is the caller's
+    module: Callable | None  # (input width, attributes) -> what torch.nn has for it; None: nothing
+    graphs: dict[str, Graph]
+    # (input shape, attributes, random) -> values by the parameter's last name, larger than the default initial ones so
+    # that activations leave their linear part
+    parameters: Callable = lambda shape, attributes, random: {}
+    # Of an elementwise function: (z, y, attributes) -> the rounding of its value and of its derivative in units of the
+    # last place of 1. What the others round is in rounding.py.
+    rounding: tuple[Callable, Callable] | None = None
+    kinks: tuple[float, ...] = ()  # where the derivative jumps
+
+
+def _linear_parameters(shape, attributes, random):
+    bound, outputs = 2 / shape[0]**0.5, attributes["out_features"]
+    weight = {"weight": random.uniform(-bound, bound, (outputs, shape[0]))}
+    return weight | ({"bias": random.uniform(-bound, bound, outputs)} if attributes.get("bias", True) else {})
+
+
+def _layer_norm_parameters(shape, attributes, random):
+    return {"weight": 1 + 0.3 * random.standard_normal(shape), "bias": 0.3 * random.standard_normal(shape)}
+
+
+def _gelu_derivative_rounding(z, y, attributes):
+    if attributes.get("approximate", "none") == "none":
+        return 2 + 0 * z
+    # z / 2 (1 - t^2) k, t = tanh(...) near 1 with an error of one unit or two, k = sqrt(2 / pi) (1 + 3 * 0.044715 z^2)
+    return 2 + z.abs() * (0.8 + 0.11 * z.square())
+
+
+OPERATORS = {
+    "linear": Operator(
+        lambda x, a, p: functional.linear(x[0], p("weight"), p("bias") if a.get("bias", True) else None),
+        lambda n, a: nn.Linear(n, a["out_features"], bias=a.get("bias", True)),
+        {"linear": Graph(lambda shape, h, out: Spec(*shape).op("linear", out_features=out)),
+         "linear, no bias": Graph(lambda shape, h, out: Spec(*shape).op("linear", out_features=out, bias=False)),
+         "two linears": Graph(lambda shape, h, out: (Spec(*shape).op("linear", out_features=h)
+                                                     .op("linear", out_features=out))),
+         "two linears, no bias": Graph(lambda shape, h, out: (Spec(*shape).op("linear", out_features=h, bias=False)
+                                                              .op("linear", out_features=out, bias=False)))},
+        _linear_parameters),
+    "relu": Operator(
+        lambda x, a, p: torch.relu(x[0]), lambda n, a: nn.ReLU(),
+        _everywhere("relu") | {"relu with two readers": Graph(_relu_with_two_readers), "deep": Graph(_deep)},
+        rounding=(lambda z, y, a: 0 * z, lambda z, y, a: 0 * z), kinks=(0.0,)),
+    "gelu": Operator(
+        lambda x, a, p: functional.gelu(x[0], approximate=a.get("approximate", "none")), lambda n, a: nn.GELU(**a),
+        _everywhere("gelu") | _everywhere("gelu", approximate="tanh"),
+        rounding=(lambda z, y, a: 2 * z.abs(), _gelu_derivative_rounding)),
+    "tanh": Operator(
+        lambda x, a, p: torch.tanh(x[0]), lambda n, a: nn.Tanh(), _everywhere("tanh"),
+        rounding=(lambda z, y, a: 2 * y.abs(), lambda z, y, a: 2 + 0 * z)),
+    "sigmoid": Operator(
+        lambda x, a, p: torch.sigmoid(x[0]), lambda n, a: nn.Sigmoid(), _everywhere("sigmoid"),
+        rounding=(lambda z, y, a: 2 * y.abs(), lambda z, y, a: 2 * y.abs())),
+    "dropout": Operator(
+        lambda x, a, p: x[0], lambda n, a: nn.Dropout(**a),
+        {**{f"dropout {p}": _between("dropout", p=p) for p in (0.0, 0.1, 0.5)},
+         "dropout after relu": Graph(lambda shape, h, out: (Spec(*shape).op("linear", out_features=h).op("relu")
+                                                            .op("dropout", p=0.3).op("linear", out_features=out))),
+         "dropout of the input": _first("dropout", p=0.2)}),
+    "flatten": Operator(
+        lambda x, a, p: x[0].flatten(1), lambda n, a: nn.Flatten(),
+        {"flatten of a vector": _between("flatten"),
+         "flatten": Graph(lambda shape, h, out: (Spec(*shape).op("flatten").op("linear", out_features=h).op("relu")
+                                                 .op("linear", out_features=out)), IMAGES),
+         "flatten after tanh": Graph(lambda shape, h, out: (Spec(*shape).op("tanh").op("flatten")
+                                                            .op("linear", out_features=out)), IMAGES)}),
+    "add": Operator(
+        lambda x, a, p: x[0] + x[1], None,
+        {"residual": Graph(_residual),
+         "residual from the input": Graph(lambda shape, h, out: (Spec(*shape).op("linear", out_features=shape[0])
+                                                                 .op("add", [0, -1]).op("linear", out_features=out))),
+         "x + x": Graph(lambda shape, h, out: (Spec(*shape).op("linear", out_features=h).op("add", [0, 0])
+                                               .op("linear", out_features=out))),
+         "fan-out": Graph(_fan_out)}),
+    "layer_norm": Operator(
+        lambda x, a, p: functional.layer_norm(x[0], x[0].shape[1:], p("weight"), p("bias"), a.get("eps", 1e-5)),
+        lambda n, a: nn.LayerNorm(n, **a),
+        _everywhere("layer_norm") | {"layer norm, eps 0.1": _between("layer_norm", eps=0.1),
+                                     "pre-norm block": Graph(_pre_norm)},
+        _layer_norm_parameters),
+}
+GRAPHS = {name: graph for operator in OPERATORS.values() for name, graph in operator.graphs.items()}
+
+
+def root(n: int) -> float:
+    """A sum of n numbers, itself included: how far its rounding goes, by rounding.py's rule."""
+    return n**0.5 + 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Loss:
+    kind: str
+    compute: Callable  # (output, targets) -> the mean over the rows, in the output's dtype
+    targets: Callable  # (rows, outputs, random) -> float32 or int64
+    # (output, targets, gradient by the output) -> the loss's own rounding and that of its gradient, in units of the last
+    # place of 1. What the output's error becomes rounding.py knows from the derivatives.
+    rounding: Callable
+    attributes: dict = dataclasses.field(default_factory=dict)
+    classes: bool = False  # whether evaluation counts the correct ones
+    # The graphs it is tried with: a loss sees of a model only its output.
+    graphs: tuple[str, ...] = ("linear", "two linears", "relu, last", "dropout 0.5", "flatten")
+
+
+def _class_indices(rows, outputs, random):
+    return random.integers(0, outputs, rows)
+
+
+def _reals(rows, outputs, random):
+    return random.standard_normal((rows, outputs)).astype(numpy.float32)
+
+
+def _cross_entropy_rounding(z, targets, gradient):
+    rows, classes = z.shape
+    largest = z.max(1, keepdim=True).values
+    losses = z.logsumexp(1) - z.gather(1, targets[:, None])[:, 0]
+    row_errors = root(classes) + 2 * z.abs().amax(1) + losses
+    gradient_errors = z.softmax(1) * (root(classes) + (z - largest).abs() + 4) / rows + 2 * gradient.abs()
+    return row_errors.mean() + root(rows) * losses.mean(), gradient_errors
+
+
+def _mse_rounding(y, targets, gradient):
+    return (root(y.numel()) + 2) * (y - targets).square().mean(), 3 * gradient.abs()
+
+
+# A loss with several attributes worth trying has several entries.
+LOSSES = {
+    "cross_entropy": Loss("cross_entropy", functional.cross_entropy, _class_indices, _cross_entropy_rounding,
+                          classes=True, graphs=tuple(GRAPHS)),
+    "mse": Loss("mse", functional.mse_loss, _reals, _mse_rounding, graphs=tuple(GRAPHS)),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Optimizer:
+    make: Callable  # (parameters, hyper-parameters by ModelBatch's names) -> torch.optim.Optimizer
+    # What to try; a hyper-parameter not named has its default, which must be torch.optim's.
+    cases: tuple[dict[str, float], ...]
+    # With these the weights of a trajectory move as far as Adam's at 1e-3.
+    trajectory: dict[str, float] = dataclasses.field(default_factory=dict)
+
+
+def _adam(cls):
+    def make(parameters, hyper):
+        betas = (hyper.get("beta1", 0.9), hyper.get("beta2", 0.999))
+        others = {name: value for name, value in hyper.items() if name not in ("beta1", "beta2")}
+        return cls(parameters, betas=betas, foreach=False, **others)
+    return make
+
+
+def _sgd(parameters, hyper):
+    return torch.optim.SGD(parameters, foreach=False, **(hyper | {"nesterov": bool(hyper.get("nesterov", 0))}))
+
+
+_ADAM_CASES = (
+    {},
+    {"lr": 1e-2},
+    {"lr": 3e-4, "beta1": 0.5, "beta2": 0.9},
+    {"lr": 1e-2, "beta1": 0.0},
+    {"lr": 1e-2, "beta1": 0.3, "beta2": 0.5},
+    {"lr": 1e-3, "beta1": 0.0, "beta2": 0.0},
+    {"lr": 1e-2, "beta1": 0.99, "beta2": 0.9999},
+    {"lr": 1e-2, "eps": 1e-3},
+    {"lr": 1e-2, "weight_decay": 0.0},
+    {"lr": 1e-2, "weight_decay": 0.1},
+    {"lr": 5e-2, "beta1": 0.8, "eps": 1e-6, "weight_decay": 0.5},
+    {"lr": 0.0, "weight_decay": 0.1},
+)
+
+OPTIMIZERS = {
+    "sgd": Optimizer(_sgd, (
+        {},
+        {"lr": 0.3},
+        {"lr": 0.1, "weight_decay": 0.05},
+        {"lr": 0.1, "momentum": 0.9},
+        {"lr": 0.1, "momentum": 0.9, "dampening": 0.5},
+        {"lr": 0.1, "momentum": 0.9, "dampening": 1.0},
+        {"lr": 0.1, "momentum": 0.9, "nesterov": 1},
+        {"lr": 0.05, "momentum": 0.5, "weight_decay": 0.1},
+        {"lr": 0.05, "momentum": 0.99, "dampening": 0.1, "weight_decay": 0.01},
+        {"lr": 0.05, "momentum": 0.8, "weight_decay": 0.3, "nesterov": 1},
+        {"lr": 0.0, "momentum": 0.9},
+    ), {"lr": 0.1, "momentum": 0.9}),
+    "adam": Optimizer(_adam(torch.optim.Adam), _ADAM_CASES),
+    "adamw": Optimizer(_adam(torch.optim.AdamW), _ADAM_CASES),
+}
