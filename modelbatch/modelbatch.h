@@ -20,6 +20,7 @@
 #include "modelbatch/optim/optimizer_factory.h"    // IWYU pragma: export
 #include "modelbatch/plugin/plugin.h"              // IWYU pragma: export
 #include "modelbatch/routing/data_router.h"        // IWYU pragma: export
+#include "modelbatch/routing/k_folds.h"            // IWYU pragma: export
 #include "modelbatch/routing/random_masks.h"       // IWYU pragma: export
 #include "modelbatch/routing/stratified_router.h"  // IWYU pragma: export
 #include "modelbatch/tensor/tensor.h"              // IWYU pragma: export

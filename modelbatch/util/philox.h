@@ -24,6 +24,7 @@ enum class RandomPurpose : uint32_t {
   kSweep = 4,
   kMask = 5,
   kStratify = 6,
+  kFold = 7,
 };
 
 inline constexpr uint32_t kMaxPhiloxOp = (1u << 24) - 1;
