@@ -21,6 +21,7 @@
 #include "modelbatch/plugin/plugin.h"              // IWYU pragma: export
 #include "modelbatch/routing/data_router.h"        // IWYU pragma: export
 #include "modelbatch/routing/k_folds.h"            // IWYU pragma: export
+#include "modelbatch/routing/per_model_batches.h"  // IWYU pragma: export
 #include "modelbatch/routing/random_masks.h"       // IWYU pragma: export
 #include "modelbatch/routing/stratified_router.h"  // IWYU pragma: export
 #include "modelbatch/tensor/tensor.h"              // IWYU pragma: export
