@@ -22,5 +22,20 @@
 #include "modelbatch/plugin/plugin.h"            // IWYU pragma: export
 #include "modelbatch/tensor/tensor.h"            // IWYU pragma: export
 #include "modelbatch/util/philox.h"              // IWYU pragma: export
+#include "modelbatch/backend/backend.h"            // IWYU pragma: export
+#include "modelbatch/batch/model_batch.h"          // IWYU pragma: export
+#include "modelbatch/model/initialize.h"           // IWYU pragma: export
+#include "modelbatch/model/layout.h"               // IWYU pragma: export
+#include "modelbatch/model/model_spec.h"           // IWYU pragma: export
+#include "modelbatch/optim/optimizer.h"            // IWYU pragma: export
+#include "modelbatch/optim/optimizer_factory.h"    // IWYU pragma: export
+#include "modelbatch/plugin/plugin.h"              // IWYU pragma: export
+#include "modelbatch/routing/data_router.h"        // IWYU pragma: export
+#include "modelbatch/routing/k_folds.h"            // IWYU pragma: export
+#include "modelbatch/routing/per_model_batches.h"  // IWYU pragma: export
+#include "modelbatch/routing/random_masks.h"       // IWYU pragma: export
+#include "modelbatch/routing/stratified_router.h"  // IWYU pragma: export
+#include "modelbatch/tensor/tensor.h"              // IWYU pragma: export
+#include "modelbatch/util/philox.h"                // IWYU pragma: export
 
 #endif  // MODELBATCH_MODELBATCH_H_

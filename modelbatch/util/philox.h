@@ -22,6 +22,9 @@ enum class RandomPurpose : uint32_t {
   kShuffle = 2,
   kSplit = 3,
   kSweep = 4,
+  kMask = 5,
+  kStratify = 6,
+  kFold = 7,
 };
 
 inline constexpr uint32_t kMaxPhiloxOp = (1u << 24) - 1;
