@@ -2,6 +2,11 @@
 
 load("@rules_cc//cc:defs.bzl", "cc_binary", "cc_test")
 
+# Labels of this repository, also when another workspace calls the macro.
+_SCRIPT = str(Label("//plugins:plugin.lds"))
+_EXPORTS_TEST = str(Label("//plugins:exports_test.sh"))
+_CONFORMANCE = str(Label("//tests/conformance"))
+
 def modelbatch_plugin(
         name,
         srcs = [],
@@ -22,8 +27,8 @@ def modelbatch_plugin(
     Args:
       name: The backend's name.
       srcs: The sources of the shell, normally plugin.cc alone.
-      deps: What they include. Repository code is linked in, with no symbol visible; Abseil is linked as the system's
-        shared library.
+      deps: What they include. Repository code is linked in, with no symbol visible; Abseil as the workspace has it:
+        the system's is a shared library.
       copts: Further compiler options.
       linkopts: Further linker options.
       conformance_args: Further arguments of the conformance test.
@@ -39,13 +44,13 @@ def modelbatch_plugin(
         srcs = srcs,
         copts = ["-fvisibility=hidden"] + copts,
         linkopts = [
-            "-Wl,--version-script,$(location //plugins:plugin.lds)",
+            "-Wl,--version-script,$(location %s)" % _SCRIPT,
             # A symbol that nothing provides fails here, not when a user loads the plugin.
             "-Wl,-z,defs",
             # Of the Abseil libraries that follow, only those that are called: each is one more to find and load.
             "-Wl,--as-needed",
-            # Libraries shipped beside the plugin are found first.
-            "-Wl,-rpath,$$ORIGIN",
+            # Libraries shipped beside the plugin, or beside the folder of plugins, are found first.
+            "-Wl,-rpath,$$ORIGIN:$$ORIGIN/..",
             # What a run records, to refuse resuming under another build.
             "-Wl,--build-id=sha1",
         ] + linkopts,
@@ -53,7 +58,7 @@ def modelbatch_plugin(
         tags = tags,
         testonly = testonly,
         visibility = visibility,
-        deps = deps + ["//plugins:plugin.lds"],
+        deps = deps + [_SCRIPT],
     )
     native.alias(
         name = name,
@@ -65,7 +70,7 @@ def modelbatch_plugin(
     native.sh_test(
         name = name + "_exports_test",
         size = "small",
-        srcs = ["//plugins:exports_test.sh"],
+        srcs = [_EXPORTS_TEST],
         args = ["$(location %s)" % library],
         data = [library],
         tags = tags,
@@ -78,5 +83,5 @@ def modelbatch_plugin(
         # The suite's library registers its tests when it is linked whole (alwayslink).
         linkstatic = True,
         tags = tags,
-        deps = ["//tests/conformance"],
+        deps = [_CONFORMANCE],
     )
