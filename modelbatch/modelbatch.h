@@ -11,18 +11,8 @@
 #ifndef MODELBATCH_MODELBATCH_H_
 #define MODELBATCH_MODELBATCH_H_
 
-#include "modelbatch/backend/backend.h"          // IWYU pragma: export
-#include "modelbatch/batch/memory_usage.h"       // IWYU pragma: export
-#include "modelbatch/batch/model_batch.h"        // IWYU pragma: export
-#include "modelbatch/model/initialize.h"         // IWYU pragma: export
-#include "modelbatch/model/layout.h"             // IWYU pragma: export
-#include "modelbatch/model/model_spec.h"         // IWYU pragma: export
-#include "modelbatch/optim/optimizer.h"          // IWYU pragma: export
-#include "modelbatch/optim/optimizer_factory.h"  // IWYU pragma: export
-#include "modelbatch/plugin/plugin.h"            // IWYU pragma: export
-#include "modelbatch/tensor/tensor.h"            // IWYU pragma: export
-#include "modelbatch/util/philox.h"              // IWYU pragma: export
 #include "modelbatch/backend/backend.h"            // IWYU pragma: export
+#include "modelbatch/batch/memory_usage.h"         // IWYU pragma: export
 #include "modelbatch/batch/model_batch.h"          // IWYU pragma: export
 #include "modelbatch/model/initialize.h"           // IWYU pragma: export
 #include "modelbatch/model/layout.h"               // IWYU pragma: export

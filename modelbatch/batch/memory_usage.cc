@@ -42,10 +42,9 @@ absl::StatusOr<MemoryUsage> EstimateMemoryUsage(
   }
   usage.optimizer = states * usage.parameters;
   if (keep_gradients) usage.gradients = usage.parameters;
-  MB_ASSIGN_OR_RETURN(
-      const std::unique_ptr<ModelBatch> batch,
-      ModelBatch::Create(backend, std::move(distinct), loss, max_rows,
-                         options));
+  MB_ASSIGN_OR_RETURN(const std::unique_ptr<ModelBatch> batch,
+                      ModelBatch::Create(backend, std::move(distinct), loss,
+                                         max_rows, options));
   MB_ASSIGN_OR_RETURN(const SessionStats stats, batch->session().Stats());
   usage.workspace = stats.workspace_bytes;
   return usage;

@@ -31,9 +31,9 @@ int64_t ResidentBytes() {
 std::vector<ModelInstance> Models(int count) {
   std::vector<ModelInstance> models;
   for (int i = 0; i < count; ++i) {
-    models.push_back({i, DeriveSeed(1, i),
-                      ModelSpec({64}).Linear(64 + 32 * (i % 4)).Relu().Linear(
-                          10)});
+    models.push_back(
+        {i, DeriveSeed(1, i),
+         ModelSpec({64}).Linear(64 + 32 * (i % 4)).Relu().Linear(10)});
   }
   return models;
 }
@@ -67,9 +67,9 @@ TEST_P(MemoryUsageTest, IsWhatTheProcessHolds) {
     ASSERT_TRUE(batch.ok()) << batch.status();
     ASSERT_TRUE((*batch)->SetOptimizer(optimizer).ok());
     if (gradients) {
-      auto data = (*backend)->CreateDataset(
-          Tensor::Zeros(DType::kFloat32, {kRows, 64}),
-          Tensor::Zeros(DType::kInt64, {kRows}));
+      auto data =
+          (*backend)->CreateDataset(Tensor::Zeros(DType::kFloat32, {kRows, 64}),
+                                    Tensor::Zeros(DType::kInt64, {kRows}));
       ASSERT_TRUE(data.ok());
       std::vector<int32_t> rows(kRows, 0);
       ASSERT_TRUE((*batch)->Accumulate(**data, {rows, {}}).ok());

@@ -272,13 +272,13 @@ TEST_F(PartsTest, ANanConcernsItsModelOnly) {
                                        Weights(1, "0.bias")};
   ASSERT_TRUE(batch_->Forward(Normals(7, {kBatch, kIn})).ok());
   ASSERT_TRUE(batch_->Backward(dy).ok());
-  EXPECT_EQ(batch_->last_step().outcomes,
-            std::vector<Outcome>(
-                {Outcome::kNonFiniteGradient, Outcome::kStepped}));
+  EXPECT_EQ(
+      batch_->last_step().outcomes,
+      std::vector<Outcome>({Outcome::kNonFiniteGradient, Outcome::kStepped}));
   ASSERT_TRUE(batch_->Step(*sgd_).ok());
-  EXPECT_EQ(batch_->last_step().outcomes,
-            std::vector<Outcome>(
-                {Outcome::kNonFiniteGradient, Outcome::kStepped}));
+  EXPECT_EQ(
+      batch_->last_step().outcomes,
+      std::vector<Outcome>({Outcome::kNonFiniteGradient, Outcome::kStepped}));
   EXPECT_EQ(Weights(0, "0.bias"), before[0]);
   EXPECT_NE(Weights(1, "0.bias"), before[1]);
 }
@@ -305,8 +305,7 @@ TEST_F(PartsTest, MistakesAreNamed) {
   expect(batch_->Forward(Tensor::Zeros(DType::kInt64, {kBatch, kIn})).status(),
          StatusCode::kInvalidArgument, "int64");
   expect(batch_->Forward(Normals(8, {kBatch + 1, kIn})).status(),
-         StatusCode::kInvalidArgument,
-         absl::StrCat("at most the ", kBatch));
+         StatusCode::kInvalidArgument, absl::StrCat("at most the ", kBatch));
   ASSERT_TRUE(batch_->Forward(inputs).ok());
   expect(batch_->Backward(Filled({1, kBatch, kOut}, 1)),
          StatusCode::kInvalidArgument, "[2, 12, 3]");
