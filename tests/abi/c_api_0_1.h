@@ -1,6 +1,7 @@
-/* modelbatch/plugin/c_api.h as it was in plugin ABI 0.1, for tests that build an
- * old plugin and an old host. Never to be edited: it is what was built against.
- * (What it says of minor versions was relaxed afterwards, for 0.1 too.)
+/* modelbatch/plugin/c_api.h as it was in plugin ABI 0.1, for tests that build
+ * an old plugin and an old host. Never to be edited: it is what was built
+ * against. (What it says of minor versions was relaxed afterwards, for 0.1
+ * too.)
  *
  * It has the guard of c_api.h: a source that is compiled with
  * `-include tests/abi/c_api_0_1.h` sees nothing newer. */

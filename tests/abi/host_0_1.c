@@ -14,19 +14,20 @@
 #include "tests/abi/c_api_0_1.h"
 
 enum { kModels = 2, kRows = 3, kInputs = 2, kSteps = 5 };
-static const float kFeatures[kRows][kInputs] = {{1, 2}, {-1, 0.5f}, {0.25f, -3}};
+static const float kFeatures[kRows][kInputs] = {
+    {1, 2}, {-1, 0.5f}, {0.25f, -3}};
 static const float kTargets[kRows] = {1, -2, 0.5f};
 static const double kRates[kModels] = {0.05, 0.02};
 
 static const MB_PluginApi* api;
 static int deleted;
 
-#define EXPECT(condition)                                         \
-  do {                                                            \
-    if (!(condition)) {                                           \
+#define EXPECT(condition)                                             \
+  do {                                                                \
+    if (!(condition)) {                                               \
       fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-      exit(1);                                                    \
-    }                                                             \
+      exit(1);                                                        \
+    }                                                                 \
   } while (0)
 
 /* Zeroed memory that ends at an unreadable page. */
