@@ -1,12 +1,12 @@
 #include "modelbatch/config/experiment_config.h"
 
-#include <cmath>
 #include <filesystem>
 #include <limits>
 #include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "modelbatch/config/data_reader.h"
 #include "modelbatch/config/layer_reader.h"
 #include "modelbatch/config/nearest.h"
 #include "modelbatch/config/sweep_reader.h"
@@ -20,7 +20,6 @@ namespace modelbatch {
 namespace {
 
 constexpr int64_t kMaxInt = std::numeric_limits<int64_t>::max();
-constexpr double kMaxDouble = std::numeric_limits<double>::max();
 // Step counts and row numbers are 32-bit on the way to a backend.
 constexpr int64_t kMaxCount = 1'000'000'000;
 constexpr int64_t kMaxModels = 1'000'000;
@@ -81,90 +80,6 @@ BackendConfig ReadBackend(TableReader* root) {
   }
   if (backend.name.empty()) root->Fail("backend", "is empty");
   return backend;
-}
-
-std::vector<ColumnRef> ReadLabel(TableReader* data, bool header) {
-  const toml::node* node = data->Find("label");
-  if (node == nullptr) return {ColumnRef{-1, ""}};
-  std::vector<ColumnRef> columns;
-  const auto add = [&](const toml::node& value, const std::string& path) {
-    if (const auto* index = value.as_integer()) {
-      columns.push_back({**index, ""});
-    } else if (const auto* name = value.as_string()) {
-      if (!header) {
-        data->FailAt(path, absl::StrCat("found a name, \"", **name,
-                                        "\", but data.header is false: "
-                                        "expected a column's index"));
-      }
-      columns.push_back({0, **name});
-    } else {
-      data->FailAt(path, absl::StrCat("expected a column's index or name, "
-                                      "found ",
-                                      DescribeToml(value)));
-    }
-  };
-  const std::string path = data->PathOf("label");
-  if (const toml::array* array = node->as_array()) {
-    for (size_t i = 0; i < array->size(); ++i) {
-      add(*array->get(i), absl::StrCat(path, "[", i, "]"));
-    }
-    if (array->empty()) data->Fail("label", "expected at least one column");
-  } else {
-    add(*node, path);
-  }
-  return columns;
-}
-
-SplitConfig ReadSplit(TableReader* data) {
-  TableReader table = data->Table("split");
-  SplitConfig split;
-  split.train = table.Number("train", split.train, 0, 1);
-  split.validation = table.Number("validation", split.validation, 0, 1);
-  split.test = table.Number("test", split.test, 0, 1);
-  split.stratified = table.Bool("stratified", split.stratified);
-  split.seed = table.Int("seed", 0, 0, kMaxInt);
-  table.Finish();
-  const double sum = split.train + split.validation + split.test;
-  if (table.ok() && std::abs(sum - 1) > 1e-6) {
-    data->Fail("split", absl::StrCat("train + validation + test is ", sum,
-                                     ", expected 1"));
-  }
-  if (table.ok() && split.train == 0) {
-    table.Fail("train", "is 0, expected a part of the rows to train on");
-  }
-  return split;
-}
-
-DataConfig ReadData(TableReader* root, const std::string& folder) {
-  TableReader table = root->Table("data");
-  DataConfig data;
-  data.format = table.OneOf("format", {"csv"});
-  data.path = table.String("path");
-  if (table.ok() && data.path.empty()) table.Fail("path", "is empty");
-  if (!data.path.empty()) {
-    data.path =
-        (std::filesystem::path(folder) / data.path).lexically_normal().string();
-  }
-  data.header = table.Bool("header", data.header);
-  data.classification =
-      table.OneOf("task", {"classification", "regression"}) == "classification";
-  data.label = ReadLabel(&table, data.header);
-  if (data.classification && data.label.size() > 1) {
-    table.Fail("label", "expected one column: the task is classification");
-  }
-  data.scale = table.Number("scale", 1, -kMaxDouble, kMaxDouble);
-  data.split = ReadSplit(&table);
-  if (table.ok() && !data.classification && data.split.stratified) {
-    if (table.source().Where("data.split.stratified") !=
-        table.source().Where("data.split")) {
-      table.FailAt("data.split.stratified",
-                   "is true, but regression has no classes to keep in "
-                   "proportion");
-    }
-    data.split.stratified = false;
-  }
-  table.Finish();
-  return data;
 }
 
 ModelConfig ReadModel(TableReader* root, bool grid) {

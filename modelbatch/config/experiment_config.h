@@ -10,6 +10,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -50,13 +51,18 @@ struct SplitConfig {
   uint64_t seed = 0;
 };
 
+// Paths are absolute, or relative to the working directory.
 struct DataConfig {
-  std::string format = "csv";
-  std::string path;  // absolute, or relative to the working directory
-  bool header = false;
-  std::vector<ColumnRef> label;  // one for classification
-  double scale = 1;              // features are multiplied by it
-  bool classification = true;    // else regression
+  std::string format = "csv";      // and npy, npz, idx, cifar10, cifar100
+  std::string path;                // csv, npz
+  std::string features;            // npy, idx: a path; npz: an array's name
+  std::string targets;             // the same
+  std::vector<std::string> files;  // cifar10, cifar100
+  bool header = false;             // csv
+  // csv: columns, one for classification; cifar100: "fine" or "coarse".
+  std::vector<ColumnRef> label;
+  double scale = 1;            // features are multiplied by it
+  bool classification = true;  // else regression
   SplitConfig split;
 };
 
@@ -121,6 +127,15 @@ absl::StatusOr<ExperimentConfig> ParseExperiment(
 // TOML with every default written out and absolute paths, which reads back as
 // the same experiment from any folder.
 std::string ExperimentToToml(const ExperimentConfig& config);
+
+// The keys below `data` that the format has beside format, task, scale and
+// split.
+std::vector<std::string> DataKeys(const std::string& format);
+
+// The files that `data` names, to read or to change: keys and paths.
+std::vector<std::pair<std::string, std::string*>> DataPaths(DataConfig* data);
+std::vector<std::pair<std::string, std::string>> DataPaths(
+    const DataConfig& data);
 
 // "validation_accuracy", ...: what `train.select` says.
 const char* SelectionName(Selection selection);

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -105,6 +106,56 @@ TEST(ParseExperimentTest, ResolvedTomlReadsBackAsTheSame) {
   EXPECT_EQ(again->train.select, Selection::kLast);
 }
 
+// The keys of each format, and what tells the format where it is not said.
+TEST(ParseExperimentTest, FormatsOfData) {
+  struct Case {
+    const char* keys;
+    const char* format;
+    std::vector<std::pair<std::string, std::string>> paths;
+  };
+  const Case cases[] = {
+      {"path = \"a.txt\"", "csv", {{"data.path", "/dir/a.txt"}}},
+      {"path = \"a.npz\"\nfeatures = \"x\"\ntargets = \"y/z\"",
+       "npz",
+       {{"data.path", "/dir/a.npz"}}},
+      {"features = \"x.npy\"\ntargets = \"../y.npy\"",
+       "npy",
+       {{"data.features", "/dir/x.npy"}, {"data.targets", "/y.npy"}}},
+      {"features = \"train-images-idx3-ubyte.gz\"\ntargets = \"l.gz\"",
+       "idx",
+       {{"data.features", "/dir/train-images-idx3-ubyte.gz"},
+        {"data.targets", "/dir/l.gz"}}},
+      {"format = \"idx\"\nfeatures = \"x.npy\"\ntargets = \"y\"",
+       "idx",
+       {{"data.features", "/dir/x.npy"}, {"data.targets", "/dir/y"}}},
+      {"files = [\"1.bin\", \"/b/2.bin\"]",
+       "cifar10",
+       {{"data.files[0]", "/dir/1.bin"}, {"data.files[1]", "/b/2.bin"}}},
+      {"format = \"cifar100\"\nfiles = [\"1.bin\"]\nlabel = \"coarse\"",
+       "cifar100",
+       {{"data.files[0]", "/dir/1.bin"}}},
+  };
+  for (const Case& c : cases) {
+    const auto parsed = ParseExperiment(
+        Replace(kValid, "path = \"digits.csv\"", c.keys), "/dir/t.toml");
+    ASSERT_TRUE(parsed.ok()) << parsed.status();
+    EXPECT_EQ(parsed->data.format, c.format);
+    EXPECT_EQ(DataPaths(parsed->data), c.paths);
+    EXPECT_EQ(parsed->data.scale, 0.0625);
+    const std::string toml = ExperimentToToml(*parsed);
+    const auto again = ParseExperiment(toml, "/elsewhere/run.toml");
+    ASSERT_TRUE(again.ok()) << again.status() << "\n" << toml;
+    EXPECT_EQ(ExperimentToToml(*again), toml);
+    EXPECT_EQ(DataPaths(again->data), c.paths);
+    EXPECT_EQ(again->data.features, parsed->data.features);
+    EXPECT_EQ(again->data.targets, parsed->data.targets);
+    ASSERT_EQ(again->data.label.size(), parsed->data.label.size());
+    for (size_t i = 0; i < again->data.label.size(); ++i) {
+      EXPECT_EQ(again->data.label[i].name, parsed->data.label[i].name);
+    }
+  }
+}
+
 TEST(ParseExperimentTest, OverridesReplaceOneValue) {
   const auto parsed = ParseExperiment(
       kValid, "t.toml",
@@ -169,6 +220,51 @@ INSTANTIATE_TEST_SUITE_P(
                 "dir/t.toml:6:1: data.path: expected a string, found a table"},
         BadCase{"MissingPath", "path = \"digits.csv\"\n", "",
                 "dir/t.toml:5:2: data.path: missing, expected a string"},
+        BadCase{"NpyWithPath", "digits.csv", "digits.npy",
+                "dir/t.toml:6:1: data.path: does not belong to the format "
+                "\"npy\", which has: features, targets"},
+        BadCase{"CsvWithFeatures", "scale = 0.0625", "features = \"x.npy\"",
+                "dir/t.toml:7:1: data.features: does not belong to the format "
+                "\"csv\", which has: path, header, label"},
+        BadCase{"NpzWithHeader", "path = \"digits.csv\"",
+                "path = \"a.npz\"\nfeatures = \"x\"\nheader = true",
+                "dir/t.toml:8:1: data.header: does not belong to the format "
+                "\"npz\", which has: path, features, targets"},
+        BadCase{"NpzWithoutTargets", "path = \"digits.csv\"",
+                "path = \"a.npz\"\nfeatures = \"x\"",
+                "dir/t.toml:5:2: data.targets: missing, expected a string"},
+        BadCase{"NpyWithMisspeltKey", "path = \"digits.csv\"",
+                "features = \"x.npy\"\ntarget = \"y.npy\"",
+                "dir/t.toml:7:1: data.target: unknown key; did you mean "
+                "\"targets\"?"},
+        BadCase{"NoFormatInName", "path = \"digits.csv\"",
+                "features = \"x.gz\"\ntargets = \"y.gz\"",
+                "dir/t.toml:5:2: data.format: missing: the name of "
+                "data.features, \"x.gz\", does not tell; expected one of: "
+                "csv, npy, npz, idx, cifar10, cifar100"},
+        BadCase{"UnknownFormat", "path =", "format = \"np\"\npath =",
+                "dir/t.toml:6:1: data.format: found \"np\"; did you mean "
+                "\"npy\"?"},
+        BadCase{"EmptyTargets", "path = \"digits.csv\"",
+                "features = \"x.npy\"\ntargets = \"\"",
+                "dir/t.toml:7:1: data.targets: is empty"},
+        BadCase{"FilesNoArray", "path = \"digits.csv\"", "files = \"1.bin\"",
+                "dir/t.toml:6:1: data.files: expected an array of paths, "
+                "found a string \"1.bin\""},
+        BadCase{"FilesEmpty", "path = \"digits.csv\"", "files = []",
+                "dir/t.toml:6:1: data.files: expected an array of paths, "
+                "found an empty one"},
+        BadCase{"FilesOfNumbers", "path = \"digits.csv\"",
+                "files = [\"1.bin\", 2]",
+                "data.files[1]: expected a path, found an integer 2"},
+        BadCase{"CifarNumbers", "path = \"digits.csv\"",
+                "files = [\"1.bin\"]\ntask = \"regression\"",
+                "dir/t.toml:7:1: data.task: is \"regression\", but the "
+                "labels of cifar10 are classes"},
+        BadCase{"CifarLabel", "path = \"digits.csv\"",
+                "format = \"cifar100\"\nfiles = [\"1.bin\"]\nlabel = \"fin\"",
+                "dir/t.toml:8:1: data.label: found \"fin\"; did you mean "
+                "\"fine\"?"},
         BadCase{"NoModels", "models = 16", "models = 0",
                 "dir/t.toml:18:1: population.models: expected an integer from "
                 "1 to 1000000, found an integer 0"},

@@ -114,6 +114,15 @@ std::string LabelToToml(const std::vector<ColumnRef>& label) {
   return absl::StrCat("[", absl::StrJoin(columns, ", "), "]");
 }
 
+std::string DataKeyToToml(const DataConfig& data, const std::string& key) {
+  if (key == "path") return Quote(data.path);
+  if (key == "features") return Quote(data.features);
+  if (key == "targets") return Quote(data.targets);
+  if (key == "files") return QuoteAll(data.files);
+  if (key == "header") return Bool(data.header);
+  return LabelToToml(data.label);
+}
+
 }  // namespace
 
 std::string ExperimentToToml(const ExperimentConfig& config) {
@@ -136,12 +145,15 @@ std::string ExperimentToToml(const ExperimentConfig& config) {
     }
   }
 
-  const DataConfig& data = config.data;
+  DataConfig data = config.data;
+  for (const auto& [key, path] : DataPaths(&data)) {
+    *path = std::filesystem::absolute(*path).string();
+  }
   line("\n[data]");
   line("format = ", Quote(data.format));
-  line("path = ", Quote(std::filesystem::absolute(data.path).string()));
-  line("header = ", Bool(data.header));
-  line("label = ", LabelToToml(data.label));
+  for (const std::string& key : DataKeys(data.format)) {
+    line(key, " = ", DataKeyToToml(data, key));
+  }
   line("scale = ", Float(data.scale));
   line("task = ",
        data.classification ? "\"classification\"" : "\"regression\"");

@@ -5,7 +5,6 @@
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
-#include <limits>
 #include <string_view>
 #include <utility>
 
@@ -16,10 +15,6 @@
 
 namespace modelbatch {
 namespace {
-
-// Class indices above this are some other column.
-constexpr int64_t kMaxClasses = int64_t{1} << 24;
-constexpr int64_t kMaxRows = std::numeric_limits<int32_t>::max();
 
 std::string_view Trim(std::string_view text) {
   const auto blank = [](char c) { return c == ' ' || c == '\t' || c == '\r'; };
@@ -236,9 +231,10 @@ class CsvParser {
     const int64_t rows = static_cast<int64_t>(lines_.size());
     const int64_t labels = static_cast<int64_t>(labels_.size());
     DataTable table;
-    table.file = file_;
-    table.lines = std::move(lines_);
-    table.label_column = static_cast<int64_t>(labels_[0]) + 1;
+    table.where = [file = file_, lines = std::move(lines_),
+                   column = labels_[0] + 1](int64_t row) {
+      return absl::StrCat(file, ":", lines[row], ": column ", column);
+    };
     table.features = Tensor::FromVector(
         features_, {rows, static_cast<int64_t>(columns_) - labels});
     if (options_.classes) {

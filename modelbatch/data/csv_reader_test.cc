@@ -34,8 +34,7 @@ TEST(ParseCsvTest, LastColumnIsTheClass) {
   EXPECT_EQ(Values(table->features), (std::vector<float>{0.5, 1, 1.5, -22.5}));
   EXPECT_EQ(Classes(*table), (std::vector<int64_t>{0, 2}));
   EXPECT_EQ(table->num_classes, 3);
-  EXPECT_EQ(table->label_column, 3);
-  EXPECT_EQ(table->lines, (std::vector<int64_t>{1, 2}));
+  EXPECT_EQ(table->where(1), "d.csv:2: column 3");
 }
 
 // One meaning, however a program wrote it down.
@@ -61,7 +60,7 @@ TEST(ParseCsvTest, LabelsByNameAndSeveral) {
   EXPECT_EQ(Values(table->features), (std::vector<float>{1, 4}));
   EXPECT_EQ(table->targets.shape(), (Shape{2, 2}));
   EXPECT_EQ(Values(table->targets), (std::vector<float>{3, 2, 6, 5}));
-  EXPECT_EQ(table->lines, (std::vector<int64_t>{2, 3}));
+  EXPECT_EQ(table->where(1), "d.csv:3: column 3");
 }
 
 struct BadCsv {

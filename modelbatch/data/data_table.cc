@@ -35,10 +35,10 @@ absl::Status CheckClasses(const DataTable& table, int64_t num_classes) {
   const int64_t* labels = table.targets.data<int64_t>();
   int64_t row = 0;
   while (row + 1 < table.rows() && labels[row] < num_classes) ++row;
-  return absl::InvalidArgumentError(absl::StrCat(
-      table.file, ":", table.lines[row], ": column ", table.label_column,
-      ": label ", labels[row], " is out of range, expected 0 to ",
-      num_classes - 1, ": the model has ", num_classes, " outputs"));
+  return absl::InvalidArgumentError(
+      absl::StrCat(table.where(row), ": label ", labels[row],
+                   " is out of range, expected 0 to ", num_classes - 1,
+                   ": the model has ", num_classes, " outputs"));
 }
 
 uint64_t Fingerprint(const DataTable& table) {

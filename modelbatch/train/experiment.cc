@@ -7,7 +7,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "modelbatch/data/cifar_reader.h"
 #include "modelbatch/data/csv_reader.h"
+#include "modelbatch/data/idx_reader.h"
+#include "modelbatch/data/npy_reader.h"
+#include "modelbatch/data/numeric_array.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch {
@@ -20,14 +24,57 @@ absl::Status At(const ExperimentConfig& config, const std::string& path,
                              status.code());
 }
 
-absl::StatusOr<DataTable> ReadData(const ExperimentConfig& config) {
+absl::StatusOr<DataTable> ReadCsvData(const DataConfig& data) {
   CsvOptions options;
-  options.header = config.data.header;
-  options.label = config.data.label;
-  options.classes = config.data.classification;
-  options.scale = config.data.scale;
-  absl::StatusOr<DataTable> table = ReadCsv(config.data.path, options);
-  if (!table.ok()) return At(config, "data.path", table.status());
+  options.header = data.header;
+  options.label = data.label;
+  options.classes = data.classification;
+  options.scale = data.scale;
+  return ReadCsv(data.path, options);
+}
+
+absl::StatusOr<DataTable> ReadCifarData(const DataConfig& data) {
+  CifarOptions options;
+  if (data.format == "cifar100") {
+    options.labels = data.label[0].name == "coarse"
+                         ? CifarLabels::kCifar100Coarse
+                         : CifarLabels::kCifar100Fine;
+  }
+  options.scale = data.scale;
+  return ReadCifar(data.files, options);
+}
+
+// Features and targets, of the formats that have them as arrays.
+absl::StatusOr<std::vector<NumericArray>> ReadArrays(const DataConfig& data) {
+  if (data.format == "npz") {
+    return ReadNpz(data.path, {data.features, data.targets});
+  }
+  std::vector<NumericArray> arrays;
+  for (const std::string& path : {data.features, data.targets}) {
+    MB_ASSIGN_OR_RETURN(NumericArray array,
+                        data.format == "npy" ? ReadNpy(path) : ReadIdx(path));
+    arrays.push_back(std::move(array));
+  }
+  return arrays;
+}
+
+absl::StatusOr<DataTable> ReadTable(const DataConfig& data) {
+  if (data.format == "csv") return ReadCsvData(data);
+  if (!data.files.empty()) return ReadCifarData(data);
+  MB_ASSIGN_OR_RETURN(const std::vector<NumericArray> arrays, ReadArrays(data));
+  return TableFromArrays(arrays[0], arrays[1],
+                         {data.classification, data.scale});
+}
+
+// Where the config names the data: messages name the file themselves.
+std::string DataPlace(const DataConfig& data) {
+  const auto paths = DataPaths(data);
+  return paths.size() == 1 ? paths[0].first : "data";
+}
+
+absl::StatusOr<DataTable> ReadData(const ExperimentConfig& config) {
+  absl::StatusOr<DataTable> table = ReadTable(config.data);
+  if (!table.ok()) return At(config, DataPlace(config.data), table.status());
   return table;
 }
 
@@ -47,12 +94,13 @@ absl::Status CheckOutputs(const ExperimentConfig& config,
     }
     if (table.has_classes()) {
       MB_RETURN_IF_ERROR(
-          At(config, "data.path", CheckClasses(table, output[0])));
+          At(config, DataPlace(config.data), CheckClasses(table, output[0])));
     } else if (output[0] != table.targets.shape()[1]) {
       return config.source.Error(
-          last, absl::StrCat("model ", i, " has ", output[0],
-                             " outputs, expected ", table.targets.shape()[1],
-                             ", the columns of data.label"));
+          last,
+          absl::StrCat("model ", i, " has ", output[0], " outputs, expected ",
+                       table.targets.shape()[1], ", the columns of data.",
+                       config.data.format == "csv" ? "label" : "targets"));
     }
   }
   return absl::OkStatus();
@@ -155,7 +203,7 @@ uint64_t ConfigFingerprint(const ExperimentConfig& config) {
   ExperimentConfig core = config;
   core.name = "";
   core.backend = BackendConfig();
-  core.data.path = "/";
+  for (const auto& [key, path] : DataPaths(&core.data)) *path = "/";
   core.train.epochs = 0;
   core.train.checkpoint_every = 0;
   uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
