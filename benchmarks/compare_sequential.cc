@@ -191,7 +191,7 @@ void CheckAgreement(const Workload& workload,
 // Until nobody works: contenders wait, but their threads may still spin.
 void WaitForQuiet() {
   constexpr double kWindow = 0.3;
-  for (double waited = 0; waited <= absl::GetFlag(FLAGS_patience);
+  for (double waited = 0; waited < absl::GetFlag(FLAGS_patience);
        waited += kWindow) {
     const double busy = BusySeconds();
     std::this_thread::sleep_for(std::chrono::duration<double>(kWindow));
