@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "modelbatch/model/initialize.h"
+#include "modelbatch/model/initializer.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch {
@@ -37,10 +38,14 @@ absl::StatusOr<std::unique_ptr<ModelBatch>> ModelBatch::Create(
     MB_RETURN_IF_ERROR(CheckSameGraph(models[0].spec, ModelName(models[0]),
                                       model.spec, ModelName(model)));
   }
-  CompileRequest request{std::move(models), std::move(loss), max_rows,
-                         std::move(options)};
+  CompileRequest request{{}, std::move(loss), max_rows, std::move(options)};
+  for (const ModelInstance& model : models) {
+    // Initial values are written here; a backend need not know where from.
+    request.models.push_back(
+        {model.id, model.seed, WithoutInitializers(model.spec)});
+  }
   MB_ASSIGN_OR_RETURN(batch->session_, backend->Compile(request));
-  batch->models_ = std::move(request.models);
+  batch->models_ = std::move(models);
   batch->active_.assign(batch->models_.size(), 1);
   for (int i = 0; i < batch->num_models(); ++i) {
     const Layout& layout = batch->layouts_[i];
