@@ -6,11 +6,14 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "modelbatch/model/initializer.h"
+#include "modelbatch/model/layout.h"
 #include "modelbatch/util/philox.h"
 
 namespace modelbatch {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 constexpr char kConfig[] = R"(seed = 7
@@ -166,6 +169,33 @@ TEST(ExpandPopulationTest, ErrorsNameLineAndKey) {
               HasSubstr("optimizer: model 0: nesterov needs momentum"));
   EXPECT_THAT(ErrorOf({"optimizer.lr={values=[0.1, 0.1]}"}),
               HasSubstr("optimizer.lr: gives only 1 different values"));
+}
+
+// An initialiser's numbers may be swept, and errors name the key.
+TEST(ExpandPopulationTest, Initializers) {
+  const auto population =
+      Expand(kConfig, {"model.layers[0].weight_init=trunc_normal",
+                       "model.layers[0].weight_init_std.values=[0.1,0.2]",
+                       "model.layers[3].bias_init=zeros"});
+  ASSERT_TRUE(population.ok()) << population.status();
+  ASSERT_EQ(population->size(), 24);
+  std::set<double> stds;
+  for (const Layout& layout : population->layouts) {
+    EXPECT_EQ(layout.parameters[0].init.kind, Initializer::Kind::kTruncNormal);
+    EXPECT_EQ(layout.parameters[3].init.kind, Initializer::Kind::kConstant);
+    stds.insert(layout.parameters[0].init.std);
+  }
+  EXPECT_EQ(stds, (std::set<double>{0.1, 0.2}));
+  EXPECT_THAT(ErrorOf({"model.layers[0].weight_init=normal",
+                       "model.layers[0].weight_init_std.values=[0.1,-0.2]"}),
+              AllOf(HasSubstr("model.layers[0].weight_init_std"),
+                    HasSubstr("weight_init_std is -0.2, expected at least 0")));
+  EXPECT_THAT(ErrorOf({"model.layers[0].weight_init=xavier"}),
+              AllOf(HasSubstr("model.layers[0].weight_init: "),
+                    HasSubstr("is \"xavier\", expected one of")));
+  EXPECT_THAT(ErrorOf({"model.layers[0].weight_init_gain=2"}),
+              HasSubstr("weight_init_gain is given, but weight_init is "
+                        "\"default\", which takes no arguments"));
 }
 
 }  // namespace
