@@ -198,5 +198,27 @@ TEST(ExpandPopulationTest, Initializers) {
                         "\"default\", which takes no arguments"));
 }
 
+TEST(ExpandPopulationTest, BatchSizesMayDiffer) {
+  const auto fixed = Expand(kConfig, {"train.batch_size=7"});
+  ASSERT_TRUE(fixed.ok()) << fixed.status();
+  EXPECT_EQ(fixed->batch_sizes, std::vector<int64_t>(12, 7));
+  EXPECT_EQ(Expand(kConfig, {})->batch_sizes, std::vector<int64_t>(12, 32));
+  const auto swept = Expand(kConfig, {"train.batch_size.values=[8, 64]"});
+  ASSERT_TRUE(swept.ok()) << swept.status();
+  ASSERT_EQ(swept->size(), 24);
+  EXPECT_EQ(swept->fields.back().path, "train.batch_size");
+  EXPECT_EQ(swept->fields.back().label, "batch_size");
+  EXPECT_TRUE(swept->fields.back().integer);
+  for (int i = 0; i < 24; ++i) {
+    EXPECT_EQ(swept->batch_sizes[i], i % 2 == 0 ? 8 : 64);
+  }
+  EXPECT_THAT(ErrorOf({"train.batch_size=0"}),
+              HasSubstr("train.batch_size: is 0, expected 1 to 1000000000"));
+  EXPECT_THAT(ErrorOf({"train.batch_size.values=[8, -1]"}),
+              HasSubstr("train.batch_size.values[1]: is -1, expected 1 to"));
+  EXPECT_THAT(ErrorOf({"train.batch_size=1.5"}),
+              HasSubstr("train.batch_size: expected an integer"));
+}
+
 }  // namespace
 }  // namespace modelbatch
