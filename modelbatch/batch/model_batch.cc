@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "modelbatch/batch/model_batch_internal.h"
+#include "modelbatch/model/initializer.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch {
@@ -45,7 +46,9 @@ absl::StatusOr<std::unique_ptr<Session>> ModelBatch::CompileSession(
     const std::vector<ModelInstance>& models, const SlotMap& slots) const {
   CompileRequest request;
   for (const int model : slots.models()) {
-    request.models.push_back(models[model]);
+    // Initial values are written here; a backend need not know where from.
+    request.models.push_back({models[model].id, models[model].seed,
+                              WithoutInitializers(models[model].spec)});
   }
   request.loss = loss_;
   request.max_rows = max_rows_;

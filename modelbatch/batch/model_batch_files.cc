@@ -29,11 +29,10 @@ std::string FileOf(const std::string& folder, int model) {
 absl::Status ModelBatch::SaveAll(const std::string& path) {
   if (mkdir(path.c_str(), 0777) != 0 && errno != EEXIST) {
     const int error = errno;
-    return absl::Status(
-        error == ENOENT ? absl::StatusCode::kNotFound
-                        : absl::StatusCode::kPermissionDenied,
-        absl::StrCat("cannot make the folder ", path, ": ",
-                     std::strerror(error)));
+    return absl::Status(error == ENOENT ? absl::StatusCode::kNotFound
+                                        : absl::StatusCode::kPermissionDenied,
+                        absl::StrCat("cannot make the folder ", path, ": ",
+                                     std::strerror(error)));
   }
   for (int i = 0; i < num_models(); ++i) {
     if (removed(i)) continue;
@@ -76,10 +75,10 @@ absl::Status ModelBatch::LoadAll(const std::string& path) {
       const Tensor& value = it->second;
       if (value.dtype() != DType::kFloat32 ||
           value.shape() != parameter.shape) {
-        return in_file(absl::StrCat(
-            parameter.name, " is ", DTypeName(value.dtype()), " ",
-            ShapeToString(value.shape()), ", expected float32 ",
-            ShapeToString(parameter.shape)));
+        return in_file(
+            absl::StrCat(parameter.name, " is ", DTypeName(value.dtype()), " ",
+                         ShapeToString(value.shape()), ", expected float32 ",
+                         ShapeToString(parameter.shape)));
       }
     }
     if (weights[i].size() != layouts_[i].parameters.size()) {

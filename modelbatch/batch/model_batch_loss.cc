@@ -42,12 +42,13 @@ absl::StatusOr<bool> ModelBatch::TargetsAreShared(const Tensor& outputs,
   const bool shared = whose == TargetsOf::kShared ||
                       (whose == TargetsOf::kUnsaid && !fits_each);
   if (shared ? fits_shared : fits_each) return shared;
-  return absl::InvalidArgumentError(absl::StrCat(
-      "targets are ", DTypeName(targets.dtype()), " ",
-      ShapeToString(targets.shape()), ", expected ", classes ? "int64 " : "float32 ",
-      whose == TargetsOf::kPerModel ? "" : ShapeToString(one),
-      whose == TargetsOf::kUnsaid ? " for all models or " : "",
-      whose == TargetsOf::kShared ? "" : ShapeToString(each)));
+  return absl::InvalidArgumentError(
+      absl::StrCat("targets are ", DTypeName(targets.dtype()), " ",
+                   ShapeToString(targets.shape()), ", expected ",
+                   classes ? "int64 " : "float32 ",
+                   whose == TargetsOf::kPerModel ? "" : ShapeToString(one),
+                   whose == TargetsOf::kUnsaid ? " for all models or " : "",
+                   whose == TargetsOf::kShared ? "" : ShapeToString(each)));
 }
 
 absl::StatusOr<BatchLoss> ModelBatch::ComputeLoss(const Tensor& outputs,
@@ -58,21 +59,20 @@ absl::StatusOr<BatchLoss> ModelBatch::ComputeLoss(const Tensor& outputs,
   MB_ASSIGN_OR_RETURN(const LossSettings settings, ReadLoss(loss));
   if (outputs.dtype() != DType::kFloat32 || outputs.shape().size() < 3 ||
       outputs.shape()[0] != num_models()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "outputs are ", DTypeName(outputs.dtype()), " ",
-        ShapeToString(outputs.shape()), ", expected float32 [", num_models(),
-        ", batch, ...] as Forward returns them"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("outputs are ", DTypeName(outputs.dtype()), " ",
+                     ShapeToString(outputs.shape()), ", expected float32 [",
+                     num_models(), ", batch, ...] as Forward returns them"));
   }
-  MB_ASSIGN_OR_RETURN(const bool shared,
-                      TargetsAreShared(outputs, targets, settings.has_classes(),
-                                       whose));
+  MB_ASSIGN_OR_RETURN(
+      const bool shared,
+      TargetsAreShared(outputs, targets, settings.has_classes(), whose));
   BatchLoss result;
   result.output_gradients = Tensor::Zeros(DType::kFloat32, outputs.shape());
   char* to = static_cast<char*>(result.output_gradients.raw());
   std::vector<double> losses;
   for (int i = 0; i < num_models(); ++i) {
-    const Tensor own =
-        shared ? targets.Borrow() : EntryOf(targets, i);
+    const Tensor own = shared ? targets.Borrow() : EntryOf(targets, i);
     absl::StatusOr<LossValue> value = modelbatch::ComputeLoss(
         settings, EntryOf(outputs, i), own, /*with_gradient=*/true);
     if (!value.ok()) return InModel(models_[i], value.status());

@@ -177,11 +177,18 @@ Selection ReadSelection(TableReader* train, const DataConfig& data) {
   return Selection::kLast;
 }
 
-TrainConfig ReadTrain(TableReader* root, const DataConfig& data) {
+TrainConfig ReadTrain(TableReader* root, const DataConfig& data, bool grid) {
   TableReader table = root->Table("train");
   TrainConfig train;
   train.epochs = table.Int("epochs", {}, 1, kMaxCount);
-  train.batch_size = table.Int("batch_size", train.batch_size, 1, kMaxCount);
+  if (table.Find("batch_size") != nullptr) {
+    train.batch_size = ReadSweep(
+        &table, "batch_size", /*integer=*/true, grid, [](double value) {
+          if (value >= 1 && value <= kMaxCount) return absl::OkStatus();
+          return absl::InvalidArgumentError(
+              absl::StrCat("is ", value, ", expected 1 to ", kMaxCount));
+        });
+  }
   train.select = ReadSelection(&table, data);
   train.checkpoint_every =
       table.Int("checkpoint_every", train.checkpoint_every, 0, kMaxCount);
@@ -241,7 +248,7 @@ absl::StatusOr<ExperimentConfig> ParseExperiment(
   config.model = ReadModel(&root, grid);
   config.loss = ReadLoss(&root, config.data.classification);
   config.optimizer = ReadOptimizer(&root, grid);
-  config.train = ReadTrain(&root, config.data);
+  config.train = ReadTrain(&root, config.data, grid);
   if (!status.ok()) return status;
   return config;
 }

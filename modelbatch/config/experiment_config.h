@@ -93,7 +93,7 @@ enum class Selection { kValidationAccuracy, kValidationLoss, kLast };
 
 struct TrainConfig {
   int64_t epochs = 1;
-  int64_t batch_size = 32;
+  Sweep batch_size = Sweep::Fixed(32, /*integer=*/true);
   Selection select = Selection::kValidationAccuracy;
   int64_t checkpoint_every = 10;  // epochs; 0: at the end only
   std::string output;             // empty: runs/<name>-<first free number>

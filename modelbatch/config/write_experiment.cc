@@ -189,7 +189,7 @@ std::string ExperimentToToml(const ExperimentConfig& config) {
 
   line("\n[train]");
   line("epochs = ", config.train.epochs);
-  line("batch_size = ", config.train.batch_size);
+  line("batch_size = ", SweepToToml(config.train.batch_size));
   line("select = ", Quote(SelectionName(config.train.select)));
   line("checkpoint_every = ", config.train.checkpoint_every);
   line("on_nan = \"freeze\"");

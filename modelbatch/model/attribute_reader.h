@@ -36,6 +36,11 @@ class AttributeReader {
   absl::StatusOr<std::string> String(
       const std::string& name, std::optional<std::string> default_value = {});
 
+  // Whether the attribute is given. Does not count as asking for it.
+  bool Has(const std::string& name) const {
+    return attributes_.count(name) > 0;
+  }
+
   // InvalidArgument names the first attribute that was never asked for.
   absl::Status Finish() const;
 

@@ -133,6 +133,11 @@ absl::StatusOr<Experiment> PrepareExperiment(ExperimentConfig config) {
                 split.stratified, split.seed);
   if (!rows.ok()) return At(config, "data.split", rows.status());
   experiment.split = *std::move(rows);
+  const int64_t train_rows =
+      static_cast<int64_t>(experiment.split.train.size());
+  const std::vector<int64_t>& sizes = experiment.population.batch_sizes;
+  experiment.steps_per_epoch =
+      (train_rows - 1) / *std::min_element(sizes.begin(), sizes.end()) + 1;
   experiment.data_fingerprint = Fingerprint(table);
   Shape shape = experiment.population.models[0].spec.input_shape();
   shape.insert(shape.begin(), table.rows());
@@ -150,6 +155,7 @@ Experiment SingleModel(const Experiment& experiment, int index) {
   single.population.models = {all.models[index]};
   single.population.layouts = {all.layouts[index]};
   single.population.optimizers = {all.optimizers[index]};
+  single.population.batch_sizes = {all.batch_sizes[index]};
   for (const SweptField& field : all.fields) {
     single.population.fields.push_back(
         {field.path, field.label, field.integer, {field.values[index]}});

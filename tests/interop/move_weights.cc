@@ -18,9 +18,9 @@ constexpr int64_t kModels = 3, kIn = 6, kRows = 9;
 absl::Status Run(const std::string& what, const std::string& folder) {
   std::vector<ModelInstance> models;
   for (int i = 0; i < kModels; ++i) {
-    models.push_back({i, DeriveSeed(3, i),
-                      ModelSpec({kIn}).Linear(5 + i).Relu().LayerNorm().Linear(
-                          4)});
+    models.push_back(
+        {i, DeriveSeed(3, i),
+         ModelSpec({kIn}).Linear(5 + i).Relu().LayerNorm().Linear(4)});
   }
   MB_ASSIGN_OR_RETURN(const std::unique_ptr<Backend> backend,
                       CreateBackend("cpu"));
