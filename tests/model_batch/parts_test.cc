@@ -397,6 +397,25 @@ TEST_F(PartsTest, ForwardLossBackwardStepIsATrainStep) {
   }
 }
 
+// Elsewhere these two collide.
+TEST_F(PartsTest, NamesThatDifferInADotOnly) {
+  ModelSpec spec({kIn});
+  spec.AddOperator({"a.b", "linear", {-1}, {{"out_features", kIn}}});
+  spec.AddOperator({"a_b", "linear", {0}, {{"out_features", kIn}}});
+  Create({spec});
+  auto state = batch_->GetModelState(0);
+  ASSERT_TRUE(state.ok()) << state.status();
+  state->slots["param"]["a.b.bias"] = Filled({kIn}, 1);
+  state->slots["param"]["a_b.bias"] = Filled({kIn}, 2);
+  ASSERT_TRUE(batch_->LoadModelState(0, *state).ok());
+  const std::string folder = testing::TempDir() + "/names_" + BackendName();
+  ASSERT_TRUE(batch_->SaveAll(folder).ok());
+  Create({spec});
+  ASSERT_TRUE(batch_->LoadAll(folder).ok());
+  EXPECT_EQ(Weights(0, "a.b.bias"), std::vector<float>(kIn, 1));
+  EXPECT_EQ(Weights(0, "a_b.bias"), std::vector<float>(kIn, 2));
+}
+
 TEST_F(PartsTest, MistakesAreNamed) {
   using absl::StatusCode;
   const auto expect = [](const absl::Status& status, StatusCode code,
