@@ -13,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "modelbatch/modelbatch.h"
+#include "modelbatch/util/test_folder.h"
 
 namespace modelbatch {
 namespace {
@@ -408,7 +409,7 @@ TEST_F(PartsTest, NamesThatDifferInADotOnly) {
   state->slots["param"]["a.b.bias"] = Filled({kIn}, 1);
   state->slots["param"]["a_b.bias"] = Filled({kIn}, 2);
   ASSERT_TRUE(batch_->LoadModelState(0, *state).ok());
-  const std::string folder = testing::TempDir() + "/names_" + BackendName();
+  const std::string folder = TestFolder() + "/names";
   ASSERT_TRUE(batch_->SaveAll(folder).ok());
   Create({spec});
   ASSERT_TRUE(batch_->LoadAll(folder).ok());
