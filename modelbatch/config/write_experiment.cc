@@ -70,6 +70,14 @@ std::string AttributeToToml(const AttributeValue& value) {
     std::string operator()(const std::vector<int64_t>& v) const {
       return absl::StrCat("[", absl::StrJoin(v, ", "), "]");
     }
+    std::string operator()(const std::vector<double>& v) const {
+      return absl::StrCat("[",
+                          absl::StrJoin(v, ", ",
+                                        [](std::string* out, double x) {
+                                          out->append(Float(x));
+                                        }),
+                          "]");
+    }
   };
   return std::visit(Visitor(), value);
 }

@@ -141,7 +141,8 @@ enum {
   MB_VALUE_FLOAT64 = 1,
   MB_VALUE_BOOL = 2, /* in `i`: 0 or 1 */
   MB_VALUE_STRING = 3,
-  MB_VALUE_INT64_LIST = 4
+  MB_VALUE_INT64_LIST = 4,
+  MB_VALUE_FLOAT64_LIST = 5
 };
 
 typedef struct MB_NamedValue {
@@ -151,7 +152,7 @@ typedef struct MB_NamedValue {
   int64_t i;
   double f;
   const char* s;
-  const int64_t* list;
+  const void* list; /* int64_t or double [list_size] */
   size_t list_size;
 } MB_NamedValue;
 
