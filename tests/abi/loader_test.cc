@@ -67,9 +67,9 @@ INSTANTIATE_TEST_SUITE_P(
                "does not export MB_GetPluginApi"},
         Defect{"null_api", absl::StatusCode::kInternal, "returned NULL"},
         Defect{"wrong_major", absl::StatusCode::kFailedPrecondition,
-               "plugin ABI 1.1, expected 0.1"},
+               "plugin ABI 1.2, expected 0.2"},
         Defect{"other_minor", absl::StatusCode::kFailedPrecondition,
-               "plugin ABI 0.2, expected 0.1"},
+               "plugin ABI 0.3, expected 0.2"},
         Defect{"tiny_struct", absl::StatusCode::kInternal,
                "struct_size of its MB_PluginApi is 23, expected at least 200"},
         Defect{"short_struct", absl::StatusCode::kInternal,
@@ -255,6 +255,18 @@ TEST(OptionalCalls, ThatAreNullAreUnimplemented) {
       (*session)->Forward({dataset->get(), RowSet()}, &outputs);
   EXPECT_EQ(forward.code(), absl::StatusCode::kUnimplemented);
   EXPECT_THAT(Message(forward), HasSubstr("session_forward"));
+  std::vector<Outcome> outcomes;
+  const std::vector<Tensor> gradients(2);
+  const absl::Status backward = (*session)->Backward(
+      {dataset->get(), RowSet(), {}, gradients}, &outcomes);
+  EXPECT_EQ(backward.code(), absl::StatusCode::kUnimplemented);
+  EXPECT_THAT(Message(backward), HasSubstr("session_backward"));
+  const absl::Status update = (*session)->Update({}, &outcomes);
+  EXPECT_EQ(update.code(), absl::StatusCode::kUnimplemented);
+  EXPECT_THAT(Message(update), HasSubstr("session_update"));
+  const absl::Status zero_grad = (*session)->ZeroGrad(false);
+  EXPECT_EQ(zero_grad.code(), absl::StatusCode::kUnimplemented);
+  EXPECT_THAT(Message(zero_grad), HasSubstr("session_zero_grad"));
 }
 
 }  // namespace
