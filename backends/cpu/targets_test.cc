@@ -2,6 +2,7 @@
 // shape, the strides, the values and whatever lies in the padding.
 #include "backends/cpu/targets.h"
 
+#include <cmath>
 #include <functional>
 
 #include "backends/cpu/kernels.h"
@@ -235,6 +236,21 @@ TEST(TargetsTest, Optimizers) {
       Append(result, f->Values());
     }
     return result;
+  });
+}
+
+TEST(TargetsTest, Clip) {
+  ExpectSameBits(300, [](const Kernels& k, Random& random, int64_t, float) {
+    const int64_t count = random.Int(0, 99);
+    GuardedFloats grad(count);
+    grad.Set(Values(random, count));
+    ClipArgs clip;
+    clip.count = count, clip.grad = grad.data();
+    if (random.Bool()) clip.scale = random.Uniform(-2, 2);
+    if (random.Bool()) clip.value = random.Uniform(0, 2);
+    if (random.Bool()) clip.norm = std::exp(random.Uniform(-90, 90));
+    k.clip(clip);
+    return grad.Values();
   });
 }
 

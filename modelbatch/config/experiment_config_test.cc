@@ -156,6 +156,37 @@ TEST(ParseExperimentTest, FormatsOfData) {
   }
 }
 
+// What is done to gradients before an update: swept like hyper-parameters, and
+// absent unless asked for, as not every backend has them.
+TEST(ParseExperimentTest, GradientsAreScaledAndClippedOnDemand) {
+  const auto without = ParseExperiment(kValid, "dir/t.toml");
+  ASSERT_TRUE(without.ok()) << without.status();
+  for (const char* name : {"gradient_scale", "clip_value", "clip_norm"}) {
+    EXPECT_EQ(without->optimizer.numbers.count(name), 0u) << name;
+    EXPECT_EQ(ExperimentToToml(*without).find(name), std::string::npos);
+  }
+  const auto with = ParseExperiment(
+      Replace(kValid, "lr = {",
+              "gradient_scale = 0.5\nclip_value = { values = [0, 1e30] }\n"
+              "clip_norm = { min = 0.1, max = 10, scale = \"log\", "
+              "count = 3 }\nlr = {"),
+      "dir/t.toml");
+  ASSERT_TRUE(with.ok()) << with.status();
+  const auto& numbers = with->optimizer.numbers;
+  EXPECT_EQ(numbers.at("gradient_scale").kind, Sweep::Kind::kFixed);
+  EXPECT_EQ(numbers.at("gradient_scale").values, std::vector<double>{0.5});
+  EXPECT_EQ(numbers.at("clip_value").values, (std::vector<double>{0, 1e30}));
+  EXPECT_EQ(numbers.at("clip_norm").kind, Sweep::Kind::kRange);
+  EXPECT_EQ(numbers.at("clip_norm").max, 10);
+  const std::string toml = ExperimentToToml(*with);
+  const auto again = ParseExperiment(toml, "/elsewhere/run.toml");
+  ASSERT_TRUE(again.ok()) << again.status() << "\n" << toml;
+  EXPECT_EQ(again->optimizer.numbers.at("clip_value").values,
+            (std::vector<double>{0, 1e30}));
+  EXPECT_EQ(again->optimizer.numbers.at("gradient_scale").values,
+            std::vector<double>{0.5});
+}
+
 TEST(ParseExperimentTest, OverridesReplaceOneValue) {
   const auto parsed = ParseExperiment(
       kValid, "t.toml",
@@ -320,7 +351,18 @@ INSTANTIATE_TEST_SUITE_P(
                 "there are: sgd, adam, adamw"},
         BadCase{"UnknownHyperParameter", "lr = {", "momentum = 0.9\nlr = {",
                 "dir/t.toml:22:1: optimizer.momentum: unknown key; expected "
-                "one of: beta1, beta2, eps, kind, lr, weight_decay"},
+                "one of: beta1, beta2, clip_norm, clip_value, eps, "
+                "gradient_scale, kind, lr, weight_decay"},
+        BadCase{"NegativeClip", "lr = {", "clip_norm = -1\nlr = {",
+                "dir/t.toml:22:1: optimizer.clip_norm: clip_norm is -1, "
+                "expected a number 0 or more"},
+        BadCase{"InfiniteClip", "lr = {", "clip_value = inf\nlr = {",
+                "dir/t.toml:22:1: optimizer.clip_value: expected a finite "
+                "number, found a number inf"},
+        BadCase{"SweptScaleNan", "lr = {",
+                "gradient_scale = { values = [1, nan] }\nlr = {",
+                "dir/t.toml:22:33: optimizer.gradient_scale.values[1]: "
+                "expected a finite number, found a number nan"},
         BadCase{"LossForOtherTask", "backend = \"cpu\"", "loss = \"mse\"",
                 "dir/t.toml:3:1: loss: is \"mse\", expected "
                 "\"cross_entropy\": data.task is classification"},

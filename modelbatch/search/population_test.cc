@@ -87,6 +87,27 @@ TEST(ExpandPopulationTest, GridTakesAllCombinations) {
   EXPECT_EQ(seeds.size(), 12u);
 }
 
+// Clipping varies after the optimizer's own, in the order in which it is done.
+TEST(ExpandPopulationTest, ClippingIsSweptAfterTheOptimizersOwn) {
+  const auto population =
+      Expand(kConfig, {"optimizer.clip_norm={values=[1, 2]}",
+                       "optimizer.clip_value={values=[3, 4]}",
+                       "optimizer.gradient_scale=0.5", "model.layers[2].p=0",
+                       "model.layers[0].out_features=8"});
+  ASSERT_TRUE(population.ok()) << population.status();
+  ASSERT_EQ(population->size(), 12);
+  ASSERT_EQ(population->fields.size(), 3u);
+  EXPECT_EQ(population->fields[0].label, "lr");
+  EXPECT_EQ(population->fields[1].label, "clip_value");
+  EXPECT_EQ(population->fields[2].label, "clip_norm");
+  for (int i = 0; i < 12; ++i) {
+    const OptimizerConfig& optimizer = population->optimizers[i];
+    EXPECT_EQ(optimizer.at("gradient_scale"), 0.5);
+    EXPECT_EQ(optimizer.at("clip_value"), 3 + i / 2 % 2);
+    EXPECT_EQ(optimizer.at("clip_norm"), 1 + i % 2);
+  }
+}
+
 TEST(ExpandPopulationTest, NothingSweptGivesReplicas) {
   const auto population =
       Expand(kConfig, {"optimizer.lr=0.01", "model.layers[0].out_features=8",

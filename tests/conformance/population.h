@@ -54,12 +54,27 @@ class Population {
   absl::Status TryStep(const Dataset& dataset, const RowSet& rows,
                        const std::vector<Column>& columns);
 
+  // The parts of a step; they throw when they fail.
+  //
+  // Adds the gradients of a batch to those kept.
+  StepResult Accumulate(const Dataset& dataset, const RowSet& rows,
+                        absl::Span<const uint8_t> active = {});
+  std::vector<Outcome> Backward(const Dataset& dataset, const RowSet& rows,
+                                const std::vector<Tensor>& output_gradients,
+                                absl::Span<const uint8_t> active = {});
+  std::vector<Outcome> Update(const std::vector<Column>& columns,
+                              absl::Span<const uint8_t> active = {});
+  std::vector<Tensor> Forward(const Dataset& dataset, const RowSet& rows,
+                              bool training);
+
   Tensor Read(size_t model, const std::string& slot,
               const std::string& parameter);
   void Write(size_t model, const std::string& slot,
              const std::string& parameter, const Tensor& value);
   Snapshot Save(size_t model);
   std::vector<Snapshot> SaveAll();
+  // The gradients kept, by parameter.
+  std::map<std::string, std::vector<float>> Gradients(size_t model);
 
  private:
   std::vector<ModelInstance> models_;
