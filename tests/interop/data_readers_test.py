@@ -48,7 +48,8 @@ class DataReadersTest(unittest.TestCase):
 
     def run_program(self, data: str, outputs: int) -> subprocess.CompletedProcess:
         (self.folder / "t.toml").write_text("[data]\n" + data + MODEL % outputs)
-        return subprocess.run([self.program, self.folder / "t.toml", self.folder / "out"], capture_output=True, text=True)
+        # From the folder, so that the resolved config has to make paths absolute.
+        return subprocess.run([self.program, "t.toml", "out"], cwd=self.folder, capture_output=True, text=True)
 
     def check(self, data: str, features: numpy.ndarray, targets: numpy.ndarray, outputs: int = 10) -> None:
         result = self.run_program(data, outputs)
@@ -248,5 +249,5 @@ class DataReadersTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    DataReadersTest.program = sys.argv.pop(1)
+    DataReadersTest.program = pathlib.Path(sys.argv.pop(1)).absolute()
     unittest.main()
