@@ -16,7 +16,9 @@ NumericArray Array(const char* name, NumberType type, Shape shape,
                    const std::vector<T>& values) {
   NumericArray array{name, type, std::move(shape), ""};
   array.bytes.resize(values.size() * sizeof(T));
-  std::memcpy(array.bytes.data(), values.data(), array.bytes.size());
+  if (!values.empty()) {
+    std::memcpy(array.bytes.data(), values.data(), array.bytes.size());
+  }
   return array;
 }
 

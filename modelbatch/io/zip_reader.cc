@@ -122,6 +122,11 @@ absl::Status ZipReader::List() {
       return Error("its entries overlap");
     }
     const bool compressed = stat.comp_method != ZIP_CM_STORE;
+    if (compressed && stat.comp_method != ZIP_CM_DEFLATE) {
+      return absl::UnimplementedError(absl::StrCat(
+          name_, ": entry \"", stat.name, "\": compression method ",
+          stat.comp_method, ", expected none (0) or deflate (8)"));
+    }
     if (stat.size > stat.comp_size * (compressed ? kMaxDeflateRatio : 1)) {
       return Error(absl::StrCat("entry \"", stat.name, "\" claims ", stat.size,
                                 " bytes in ", stat.comp_size));
@@ -145,8 +150,7 @@ absl::StatusOr<std::string> ZipReader::Read(size_t index) const {
     zip_error_t* error = zip_get_error(archive_.get());
     const int code = zip_error_code_zip(error);
     const std::string text = zip_error_strerror(error);
-    if (code == ZIP_ER_COMPNOTSUPP || code == ZIP_ER_ENCRNOTSUPP ||
-        code == ZIP_ER_NOPASSWD) {
+    if (code == ZIP_ER_ENCRNOTSUPP || code == ZIP_ER_NOPASSWD) {
       return absl::UnimplementedError(absl::StrCat(
           name_, ": entry \"", entries_[index].name, "\": ", text));
     }

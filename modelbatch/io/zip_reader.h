@@ -31,8 +31,8 @@ struct ZipEntry {
 class ZipReader {
  public:
   // NotFound when the file is not there, InvalidArgument when it is no regular
-  // file, DataLoss when it is no archive or a damaged one. Messages begin with
-  // the path.
+  // file, DataLoss when it is no archive or a damaged one, Unimplemented for
+  // compression other than deflate. Messages begin with the path.
   static absl::StatusOr<ZipReader> Open(const std::string& path);
   // The same for bytes, which must outlive the reader; `name` is for messages.
   static absl::StatusOr<ZipReader> FromBytes(const std::string& bytes,
@@ -47,7 +47,7 @@ class ZipReader {
   std::optional<size_t> Find(const std::string& name) const;
 
   // The content of an entry. DataLoss names archive and entry; Unimplemented
-  // for encryption and for compression other than deflate.
+  // for encryption.
   absl::StatusOr<std::string> Read(size_t index) const;
 
  private:

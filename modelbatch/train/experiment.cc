@@ -44,37 +44,45 @@ absl::StatusOr<DataTable> ReadCifarData(const DataConfig& data) {
   return ReadCifar(data.files, options);
 }
 
+// Where the config names the data as a whole: messages name the file
+// themselves.
+const char* DataPlace(const DataConfig& data) {
+  if (!data.path.empty()) return "data.path";
+  return data.files.empty() ? "data" : "data.files";
+}
+
 // Features and targets, of the formats that have them as arrays.
-absl::StatusOr<std::vector<NumericArray>> ReadArrays(const DataConfig& data) {
+absl::StatusOr<std::vector<NumericArray>> ReadArrays(
+    const ExperimentConfig& config) {
+  const DataConfig& data = config.data;
   if (data.format == "npz") {
-    return ReadNpz(data.path, {data.features, data.targets});
+    auto arrays = ReadNpz(data.path, {data.features, data.targets});
+    if (!arrays.ok()) return At(config, "data.path", arrays.status());
+    return arrays;
   }
   std::vector<NumericArray> arrays;
-  for (const std::string& path : {data.features, data.targets}) {
-    MB_ASSIGN_OR_RETURN(NumericArray array,
-                        data.format == "npy" ? ReadNpy(path) : ReadIdx(path));
-    arrays.push_back(std::move(array));
+  for (const auto& [key, path] : DataPaths(data)) {
+    auto array = data.format == "npy" ? ReadNpy(path) : ReadIdx(path);
+    if (!array.ok()) return At(config, key, array.status());
+    arrays.push_back(*std::move(array));
   }
   return arrays;
 }
 
-absl::StatusOr<DataTable> ReadTable(const DataConfig& data) {
-  if (data.format == "csv") return ReadCsvData(data);
-  if (!data.files.empty()) return ReadCifarData(data);
-  MB_ASSIGN_OR_RETURN(const std::vector<NumericArray> arrays, ReadArrays(data));
-  return TableFromArrays(arrays[0], arrays[1],
-                         {data.classification, data.scale});
-}
-
-// Where the config names the data: messages name the file themselves.
-std::string DataPlace(const DataConfig& data) {
-  const auto paths = DataPaths(data);
-  return paths.size() == 1 ? paths[0].first : "data";
-}
-
 absl::StatusOr<DataTable> ReadData(const ExperimentConfig& config) {
-  absl::StatusOr<DataTable> table = ReadTable(config.data);
-  if (!table.ok()) return At(config, DataPlace(config.data), table.status());
+  const DataConfig& data = config.data;
+  absl::StatusOr<DataTable> table;
+  if (data.format == "csv") {
+    table = ReadCsvData(data);
+  } else if (!data.files.empty()) {
+    table = ReadCifarData(data);
+  } else {
+    MB_ASSIGN_OR_RETURN(const std::vector<NumericArray> arrays,
+                        ReadArrays(config));
+    table = TableFromArrays(arrays[0], arrays[1],
+                            {data.classification, data.scale});
+  }
+  if (!table.ok()) return At(config, DataPlace(data), table.status());
   return table;
 }
 

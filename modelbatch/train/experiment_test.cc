@@ -127,5 +127,28 @@ TEST(ConfigFingerprintTest, ChangesWithWhatDecidesBits) {
   EXPECT_NE(with("data.split.seed=1"), base);
 }
 
+// The data has a fingerprint of its own: where it lies decides nothing.
+TEST(ConfigFingerprintTest, DoesNotChangeWithPaths) {
+  ExperimentConfig config = TestExperiment().config;
+  const auto changes = [&config](std::string* path) {
+    const uint64_t before = ConfigFingerprint(config);
+    *path += ".moved";
+    return ConfigFingerprint(config) != before;
+  };
+  EXPECT_FALSE(changes(&config.data.path));
+  config.data.format = "npy";
+  EXPECT_FALSE(changes(&config.data.features));
+  EXPECT_FALSE(changes(&config.data.targets));
+  config.data.format = "npz";
+  EXPECT_FALSE(changes(&config.data.path));
+  EXPECT_TRUE(changes(&config.data.features));
+  config.data.format = "cifar10";
+  config.data.files = {"1.bin", "2.bin"};
+  EXPECT_FALSE(changes(&config.data.files[1]));
+  const uint64_t two = ConfigFingerprint(config);
+  config.data.files.pop_back();
+  EXPECT_NE(ConfigFingerprint(config), two);
+}
+
 }  // namespace
 }  // namespace modelbatch
