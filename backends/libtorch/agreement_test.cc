@@ -12,8 +12,10 @@
 #include <string_view>
 #include <thread>
 #include <utility>
+#include <variant>
 #include <vector>
 
+#include "modelbatch/loss/loss.h"
 #include "modelbatch/modelbatch.h"
 #include "modelbatch/util/logging.h"
 
@@ -34,6 +36,7 @@ struct Case {
   std::string optimizer = "adam";
   std::vector<OptimizerConfig> configs = {};
   bool ragged = false;  // model i sees kBatch - i rows, the last one none
+  Attributes loss_attributes = {};
 };
 
 struct Result {
@@ -50,7 +53,8 @@ T Take(absl::StatusOr<T> result) {
   return *std::move(result);
 }
 
-std::unique_ptr<Dataset> MakeDataset(Backend& backend, const std::string& loss,
+// A fifth of the rows is ignored where the loss has an `ignore_index`.
+std::unique_ptr<Dataset> MakeDataset(Backend& backend, const Case& test,
                                      int poisoned_row = -1) {
   std::mt19937 random(7);
   std::normal_distribution<float> normal;
@@ -60,15 +64,22 @@ std::unique_ptr<Dataset> MakeDataset(Backend& backend, const std::string& loss,
     features[poisoned_row * kInputs] = std::numeric_limits<float>::quiet_NaN();
   }
   Tensor x = Tensor::FromVector(features, {kDatasetRows, kInputs});
-  if (loss == "mse") {
+  if (!FindLoss(test.loss)->classes) {
     std::vector<float> values(kDatasetRows * kClasses);
     for (float& y : values) y = normal(random);
+    if (test.loss == "bce_with_logits") {
+      for (float& y : values) y = 1 / (1 + std::exp(-3 * y));
+    }
     return Take(backend.CreateDataset(
         std::move(x), Tensor::FromVector(values, {kDatasetRows, kClasses})));
   }
   std::vector<int64_t> classes(kDatasetRows);
   for (int64_t row = 0; row < kDatasetRows; ++row) {
     classes[row] = features[row * kInputs + 1] > 0 ? row % kClasses : 1;
+    const auto it = test.loss_attributes.find("ignore_index");
+    if (it != test.loss_attributes.end() && row % 5 == 3) {
+      classes[row] = std::get<int64_t>(it->second);
+    }
   }
   return Take(backend.CreateDataset(
       std::move(x), Tensor::FromVector(classes, {kDatasetRows})));
@@ -79,13 +90,13 @@ std::unique_ptr<ModelBatch> MakeBatch(Backend& backend, const Case& test) {
   for (size_t i = 0; i < test.specs.size(); ++i) {
     models.push_back({static_cast<int64_t>(i), 1000 + i, test.specs[i]});
   }
-  return Take(
-      ModelBatch::Create(&backend, std::move(models), {test.loss, {}}, kBatch));
+  return Take(ModelBatch::Create(&backend, std::move(models),
+                                 {test.loss, test.loss_attributes}, kBatch));
 }
 
 Result Train(const std::string& plugin, const Case& test) {
   const std::unique_ptr<Backend> backend = Take(CreateBackend(plugin));
-  const std::unique_ptr<Dataset> dataset = MakeDataset(*backend, test.loss);
+  const std::unique_ptr<Dataset> dataset = MakeDataset(*backend, test);
   const std::unique_ptr<ModelBatch> batch = MakeBatch(*backend, test);
   const int models = batch->num_models();
   std::vector<OptimizerConfig> configs = test.configs;
@@ -224,6 +235,35 @@ std::vector<Case> Cases() {
                    "adam",
                    {},
                    true});
+  const auto add_loss = [&](const char* name, const char* loss,
+                            Attributes attributes, bool ragged = false) {
+    cases.push_back(
+        {name, {Mlp(8), Mlp(24), Mlp(8)}, loss, "sgd", {}, ragged, attributes});
+  };
+  const AttributeValue weight = std::vector<double>{1, 0.5, 2, 0, 3};
+  const AttributeValue ignored = int64_t{-100};
+  add_loss("Weight", "cross_entropy", {{"weight", weight}});
+  add_loss("LabelSmoothing", "cross_entropy", {{"label_smoothing", 0.2}});
+  for (const bool ragged : {false, true}) {
+    const std::string name = ragged ? "Ragged" : "";
+    add_loss((name + "IgnoreIndex").c_str(), "cross_entropy",
+             {{"ignore_index", ignored}}, ragged);
+    add_loss((name + "CrossEntropyWithAll").c_str(), "cross_entropy",
+             {{"weight", weight},
+              {"ignore_index", int64_t{2}},
+              {"label_smoothing", 0.1}},
+             ragged);
+    add_loss((name + "NllWithAll").c_str(), "nll",
+             {{"weight", weight}, {"ignore_index", ignored}}, ragged);
+    add_loss((name + "PosWeight").c_str(), "bce_with_logits",
+             {{"pos_weight", weight}}, ragged);
+  }
+  add_loss("Nll", "nll", {});
+  add_loss("BceWithLogits", "bce_with_logits", {});
+  add_loss("L1", "l1", {});
+  add_loss("Huber", "huber", {{"delta", 0.5}});
+  add_loss("SmoothL1", "smooth_l1", {{"beta", 0.5}});
+  add_loss("SmoothL1OfBetaZero", "smooth_l1", {{"beta", 0.0}});
   return cases;
 }
 
@@ -260,8 +300,8 @@ TEST(LibTorchTest, ALearningRateWrongByATenthOfAPercentWouldBeSeen) {
 TEST(LibTorchTest, ANaNSkipsItsModelOnly) {
   const std::unique_ptr<Backend> backend = Take(CreateBackend("libtorch"));
   const Case test = {"", std::vector<ModelSpec>(3, Mlp(8))};
-  const std::unique_ptr<Dataset> clean = MakeDataset(*backend, test.loss);
-  const std::unique_ptr<Dataset> poisoned = MakeDataset(*backend, test.loss, 4);
+  const std::unique_ptr<Dataset> clean = MakeDataset(*backend, test);
+  const std::unique_ptr<Dataset> poisoned = MakeDataset(*backend, test, 4);
   const std::vector<int32_t> rows = {0, 1, 2, 4, 5, 6};
   const std::vector<int64_t> offsets = {0, 2, 4, 6};
   const auto train = [&](const Dataset& dataset) {

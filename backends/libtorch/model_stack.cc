@@ -6,8 +6,6 @@
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/ones_like.h>
-#include <ATen/ops/scalar_tensor.h>
-#include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -131,7 +129,7 @@ ModelStack::Tensors ModelStack::Parameters(const Positions& positions) {
 
 Batch ModelStack::Gather(const HostDataset& dataset, const RowSet& rows,
                          const Positions& positions, int64_t begin,
-                         const grouped::Loss* loss) const {
+                         const LossSettings* loss) const {
   std::vector<absl::Span<const int32_t>> chunks;
   for (const int64_t position : positions) {
     chunks.push_back(
@@ -182,7 +180,8 @@ void ModelStack::TrainStep(const grouped::TrainArgs& args,
     args.losses[model] = 0;
     if (args.active != nullptr && args.active[model] == 0) {
       args.outcomes[model] = Outcome::kInactive;
-    } else if (RowsOf(args.rows, model).empty()) {
+    } else if (args.dataset->Weigh(plan_->loss, RowsOf(args.rows, model)) ==
+               0) {
       args.outcomes[model] = Outcome::kEmpty;
     } else {
       positions.push_back(static_cast<int64_t>(i));
@@ -201,17 +200,10 @@ void ModelStack::TrainStep(const grouped::TrainArgs& args,
   at::Tensor losses;
   {
     const at::AutoGradMode with_gradients(true);
-    at::Tensor row_losses =
+    losses = ModelLosses(
         RowLosses(plan_->loss, Run(positions, batch, parameters, &factors),
-                  batch.targets);
-    if (batch.valid.defined()) {
-      row_losses = at::where(batch.valid, row_losses,
-                             at::scalar_tensor(0, row_losses.options()));
-      at::Tensor counts = ToIndex(batch.row_counts, device_).to(at::kFloat);
-      losses = row_losses.sum(1).div(counts);
-    } else {
-      losses = row_losses.mean(1);
-    }
+                  batch),
+        batch);
     if (losses.requires_grad()) {
       // Each model's own loss: a sum over models, not a mean.
       gradients =
@@ -318,8 +310,9 @@ void ModelStack::UpdateRows(const grouped::TrainArgs& args,
 
 void ModelStack::Evaluate(const grouped::EvaluateArgs& args) {
   const at::AutoGradMode without_gradients(false);
-  const bool classes = plan_->loss == grouped::Loss::kCrossEntropy;
+  const bool classes = plan_->loss.has_classes();
   Positions positions;
+  std::vector<double> weights(models_.size());  // by position
   for (size_t i = 0; i < models_.size(); ++i) {
     const int model = models_[i];
     args.losses[model] = 0;
@@ -340,26 +333,18 @@ void ModelStack::Evaluate(const grouped::EvaluateArgs& args) {
         Gather(*args.dataset, args.rows, positions, begin, &plan_->loss);
     const at::Tensor output =
         Run(positions, batch, Parameters(positions), nullptr);
-    at::Tensor losses = RowLosses(plan_->loss, output, batch.targets);
-    if (batch.valid.defined()) {
-      losses = at::where(batch.valid, losses,
-                         at::scalar_tensor(0, losses.options()));
-    }
+    const at::Tensor losses = RowLosses(plan_->loss, output, batch);
     const auto sums = ToHost<double>(losses.sum(1, false, at::kDouble));
     std::vector<int64_t> correct;
-    if (classes) {
-      at::Tensor right = RowsCorrect(output, batch.targets);
-      if (batch.valid.defined()) right = right.logical_and(batch.valid);
-      correct = ToHost<int64_t>(right.sum(1));
-    }
+    if (classes) correct = ToHost<int64_t>(CountCorrect(output, batch));
     for (size_t k = 0; k < positions.size(); ++k) {
       args.losses[models_[positions[k]]] += sums[k];
+      weights[positions[k]] += batch.weights[k];
       if (classes) args.correct[models_[positions[k]]] += correct[k];
     }
   }
-  for (const int model : models_) {
-    const size_t rows = RowsOf(args.rows, model).size();
-    if (rows > 0) args.losses[model] /= static_cast<double>(rows);
+  for (size_t i = 0; i < models_.size(); ++i) {
+    if (weights[i] > 0) args.losses[models_[i]] /= weights[i];
   }
 }
 

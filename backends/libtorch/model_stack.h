@@ -55,7 +55,7 @@ class ModelStack {
   Tensors Parameters(const Positions& positions);
   Batch Gather(const grouped::HostDataset& dataset, const RowSet& rows,
                const Positions& positions, int64_t begin,
-               const grouped::Loss* loss) const;
+               const LossSettings* loss) const;
   Tensors DropoutFactorsOf(const Positions& positions, int64_t rows,
                            absl::Span<const int64_t> steps) const;
   at::Tensor Run(const Positions& positions, const Batch& batch,
