@@ -34,7 +34,10 @@ absl::Status CheckClasses(const DataTable& table, int64_t num_classes) {
   if (table.num_classes <= num_classes) return absl::OkStatus();
   const int64_t* labels = table.targets.data<int64_t>();
   int64_t row = 0;
-  while (row + 1 < table.rows() && labels[row] < num_classes) ++row;
+  while (row + 1 < table.rows() &&
+         (labels[row] < num_classes || labels[row] == table.ignored_class)) {
+    ++row;
+  }
   return absl::InvalidArgumentError(absl::StrCat(
       table.file, ":", table.lines[row], ": column ", table.label_column,
       ": label ", labels[row], " is out of range, expected 0 to ",

@@ -3,6 +3,7 @@
 #define MODELBATCH_DATA_DATA_TABLE_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,7 +15,10 @@ namespace modelbatch {
 struct DataTable {
   Tensor features;  // [rows, ...] float32
   Tensor targets;   // [rows] int64 class indices, or [rows, columns] float32
-  int64_t num_classes = 0;  // largest class index + 1; 0: no classes
+  // Largest class index + 1, without that of rows that do not count; 0: no
+  // classes.
+  int64_t num_classes = 0;
+  std::optional<int64_t> ignored_class;  // of rows that do not count
 
   // For messages: the file, and of each row its line (from 1).
   std::string file;

@@ -14,10 +14,9 @@ namespace {
 
 absl::Status Expected(const LossSettings& loss, const char* what,
                       const Tensor& found, const std::string& expected) {
-  return absl::InvalidArgumentError(
-      absl::StrCat("loss ", loss.name(), ": ", what, " are ",
-                   DTypeName(found.dtype()), " ", ShapeToString(found.shape()),
-                   ", expected ", expected));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "loss ", loss.name(), ": ", what, " are ", DTypeName(found.dtype()), " ",
+      ShapeToString(found.shape()), ", expected ", expected));
 }
 
 absl::Status CheckClasses(const LossSettings& loss, const Tensor& outputs,
@@ -36,10 +35,10 @@ absl::Status CheckClasses(const LossSettings& loss, const Tensor& outputs,
     if (target == loss.ignore_index || (target >= 0 && target < classes)) {
       continue;
     }
-    return absl::InvalidArgumentError(absl::StrCat(
-        "loss ", loss.name(), ": target of row ", row, " is class ", target,
-        ", expected 0 to ", classes - 1, " or ignore_index, ",
-        loss.ignore_index));
+    return absl::InvalidArgumentError(
+        absl::StrCat("loss ", loss.name(), ": target of row ", row,
+                     " is class ", target, ", expected 0 to ", classes - 1,
+                     " or ignore_index, ", loss.ignore_index));
   }
   return CheckLossOutputs(loss, classes);
 }
@@ -55,9 +54,9 @@ absl::Status CheckValues(const LossSettings& loss, const Tensor& outputs,
                     "float32 [rows, ...] with at least one value a row");
   }
   if (targets.dtype() != DType::kFloat32 || targets.shape() != shape) {
-    return Expected(loss, "targets", targets,
-                    absl::StrCat("float32 ", ShapeToString(shape),
-                                 ", the outputs' shape"));
+    return Expected(
+        loss, "targets", targets,
+        absl::StrCat("float32 ", ShapeToString(shape), ", the outputs' shape"));
   }
   const int64_t cols = NumElements({shape.begin() + 1, shape.end()});
   if (loss.kind == LossKind::kBceWithLogits) {
@@ -141,8 +140,7 @@ Element Huber(double d, double delta) {
 Element BceWithLogits(double x, double t, double p) {
   const double e = std::exp(-std::abs(x));
   const double a = (1 - t) + p * t;
-  const double value =
-      (x > 0 ? 1 - t : -(p * t)) * x + a * std::log1p(e);
+  const double value = (x > 0 ? 1 - t : -(p * t)) * x + a * std::log1p(e);
   const double tail = a * (e / (1 + e));  // sigmoid(-|x|)
   return {value, x > 0 ? (1 - t) - tail : tail - p * t};
 }
@@ -183,8 +181,7 @@ absl::StatusOr<LossValue> ComputeLoss(const LossSettings& loss,
   LossValue result;
   result.row_losses.assign(rows, 0);
   for (int64_t row = 0; row < rows; ++row) {
-    result.weight +=
-        classes ? WeightOf(loss, targets.data<int64_t>()[row]) : 1;
+    result.weight += classes ? WeightOf(loss, targets.data<int64_t>()[row]) : 1;
   }
   if (with_gradient) {
     result.gradient = Tensor::Zeros(DType::kFloat32, outputs.shape());

@@ -80,9 +80,8 @@ TEST(ComputeLossTest, MismatchesNameWhatIsAndWhatWasExpected) {
   const LossSettings bce = Read({"bce_with_logits", {}});
   EXPECT_EQ(Refusal(bce, x, Floats({0, 1, 0.5, 0, 1.5, 1}, {2, 3})),
             "loss bce_with_logits: target 1 of row 1 is 1.5, expected 0 to 1");
-  EXPECT_EQ(
-      Refusal(bce, x, Floats({0, 1, std::nanf(""), 0, 1, 1}, {2, 3})),
-      "loss bce_with_logits: target 2 of row 0 is nan, expected 0 to 1");
+  EXPECT_EQ(Refusal(bce, x, Floats({0, 1, std::nanf(""), 0, 1, 1}, {2, 3})),
+            "loss bce_with_logits: target 2 of row 0 is nan, expected 0 to 1");
 }
 
 TEST(ComputeLossTest, WhereNothingCountsTheLossIsZero) {
@@ -122,10 +121,10 @@ TEST(ComputeLossTest, WhereNothingCountsTheLossIsZero) {
 }
 
 TEST(ComputeLossTest, AnIgnoredRowMayHoldAnything) {
-  const auto value = ComputeLoss(
-      Read({"cross_entropy", {{"label_smoothing", 0.1}}}),
-      Floats({1, 2, std::nanf(""), HUGE_VALF}, {2, 2}), Classes({0, -100}),
-      true);
+  const auto value =
+      ComputeLoss(Read({"cross_entropy", {{"label_smoothing", 0.1}}}),
+                  Floats({1, 2, std::nanf(""), HUGE_VALF}, {2, 2}),
+                  Classes({0, -100}), true);
   ASSERT_TRUE(value.ok()) << value.status();
   const auto alone =
       ComputeLoss(Read({"cross_entropy", {{"label_smoothing", 0.1}}}),

@@ -49,7 +49,8 @@ absl::Status ReadNumber(AttributeReader& reader, const std::string& name,
 
 absl::Status ReadList(AttributeReader& reader, const std::string& name,
                       LossSettings* loss) {
-  std::vector<double>& list = name == "weight" ? loss->weight : loss->pos_weight;
+  std::vector<double>& list =
+      name == "weight" ? loss->weight : loss->pos_weight;
   MB_ASSIGN_OR_RETURN(list, reader.FloatList(name, list));
   for (size_t i = 0; i < list.size(); ++i) {
     MB_RETURN_IF_ERROR(
@@ -88,10 +89,9 @@ const std::vector<LossInfo>& Losses() {
 }
 
 std::string LossKinds() {
-  return absl::StrJoin(Losses(), ", ",
-                       [](std::string* out, const LossInfo& info) {
-                         out->append(info.kind);
-                       });
+  return absl::StrJoin(
+      Losses(), ", ",
+      [](std::string* out, const LossInfo& info) { out->append(info.kind); });
 }
 
 const LossInfo* FindLoss(const std::string& kind) {

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "modelbatch/data/csv_reader.h"
+#include "modelbatch/loss/loss.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch {
@@ -20,19 +21,42 @@ absl::Status At(const ExperimentConfig& config, const std::string& path,
                              status.code());
 }
 
-absl::StatusOr<DataTable> ReadData(const ExperimentConfig& config) {
+absl::StatusOr<DataTable> ReadData(const ExperimentConfig& config,
+                                   const LossSettings& loss) {
   CsvOptions options;
   options.header = config.data.header;
   options.label = config.data.label;
   options.classes = config.data.classification;
+  options.ignored_class = loss.ignore_index;
   options.scale = config.data.scale;
   absl::StatusOr<DataTable> table = ReadCsv(config.data.path, options);
   if (!table.ok()) return At(config, "data.path", table.status());
   return table;
 }
 
-// What a model gives for a row must fit the row's target.
+// bce_with_logits: every target is in [0, 1].
+absl::Status CheckProbabilities(const DataTable& table) {
+  const int64_t columns = table.targets.shape()[1];
+  for (int64_t e = 0; e < table.targets.size(); ++e) {
+    const float target = table.targets.data<float>()[e];
+    if (IsProbability(target)) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        table.file, ":", table.lines[e / columns], ": target ", e % columns,
+        " is ", target, ", bce_with_logits expects 0 to 1"));
+  }
+  return absl::OkStatus();
+}
+
+size_t CountedRows(const DataTable& table, const std::vector<int32_t>& rows) {
+  if (!table.has_classes()) return rows.size();
+  return std::count_if(rows.begin(), rows.end(), [&table](int32_t row) {
+    return table.targets.data<int64_t>()[row] != table.ignored_class;
+  });
+}
+
+// What a model gives for a row must fit the row's target and the loss.
 absl::Status CheckOutputs(const ExperimentConfig& config,
+                          const LossSettings& loss,
                           const Population& population,
                           const DataTable& table) {
   const std::string last =
@@ -54,6 +78,11 @@ absl::Status CheckOutputs(const ExperimentConfig& config,
                              " outputs, expected ", table.targets.shape()[1],
                              ", the columns of data.label"));
     }
+    const absl::Status fits = CheckLossOutputs(loss, output[0]);
+    if (!fits.ok()) {
+      return config.source.Error(
+          "loss", absl::StrCat("model ", i, ": ", std::string(fits.message())));
+    }
   }
   return absl::OkStatus();
 }
@@ -61,17 +90,24 @@ absl::Status CheckOutputs(const ExperimentConfig& config,
 }  // namespace
 
 absl::StatusOr<Experiment> PrepareExperiment(ExperimentConfig config) {
-  MB_ASSIGN_OR_RETURN(DataTable table, ReadData(config));
+  MB_ASSIGN_OR_RETURN(const LossSettings loss, ReadLoss(config.loss));
+  MB_ASSIGN_OR_RETURN(DataTable table, ReadData(config, loss));
+  if (loss.kind == LossKind::kBceWithLogits) {
+    MB_RETURN_IF_ERROR(At(config, "data.path", CheckProbabilities(table)));
+  }
   Experiment experiment;
   MB_ASSIGN_OR_RETURN(experiment.population,
                       ExpandPopulation(config, table.row_shape()));
-  MB_RETURN_IF_ERROR(CheckOutputs(config, experiment.population, table));
+  MB_RETURN_IF_ERROR(CheckOutputs(config, loss, experiment.population, table));
   const SplitConfig& split = config.data.split;
   absl::StatusOr<Split> rows =
       SplitRows(table, {split.train, split.validation, split.test},
                 split.stratified, split.seed);
   if (!rows.ok()) return At(config, "data.split", rows.status());
   experiment.split = *std::move(rows);
+  experiment.counted_validation =
+      CountedRows(table, experiment.split.validation);
+  experiment.counted_test = CountedRows(table, experiment.split.test);
   experiment.data_fingerprint = Fingerprint(table);
   Shape shape = experiment.population.models[0].spec.input_shape();
   shape.insert(shape.begin(), table.rows());
@@ -115,7 +151,9 @@ absl::Status CheckCapabilities(const Experiment& experiment,
                              "operator", config.model.layers[i].kind,
                              capabilities.operators));
   }
-  MB_RETURN_IF_ERROR(check("loss", "loss", config.loss, capabilities.losses));
+  MB_RETURN_IF_ERROR(
+      check(config.loss.attributes.empty() ? "loss" : "loss.kind", "loss",
+            config.loss.kind, capabilities.losses));
   return check("optimizer.kind", "optimizer", config.optimizer.kind,
                capabilities.optimizers);
 }

@@ -35,8 +35,8 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(
   const int64_t max_rows =
       std::min(config.train.batch_size, trainer->batches_.rows_per_epoch());
   MB_RETURN_IF_ERROR(CheckCapabilities(*experiment, backend->capabilities()));
-  absl::StatusOr<std::unique_ptr<ModelBatch>> batch = ModelBatch::Create(
-      backend, population.models, {config.loss, {}}, max_rows);
+  absl::StatusOr<std::unique_ptr<ModelBatch>> batch =
+      ModelBatch::Create(backend, population.models, config.loss, max_rows);
   if (!batch.ok()) {
     return config.source.Error("model", std::string(batch.status().message()),
                                batch.status().code());
