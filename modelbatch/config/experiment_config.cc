@@ -6,6 +6,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "modelbatch/config/data_reader.h"
 #include "modelbatch/config/layer_reader.h"
 #include "modelbatch/config/nearest.h"
@@ -13,12 +14,14 @@
 #include "modelbatch/config/table_reader.h"
 #include "modelbatch/config/toml_document.h"
 #include "modelbatch/io/atomic_file.h"
+#include "modelbatch/loss/loss.h"
 #include "modelbatch/optim/optimizer_info.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch {
 namespace {
 
+constexpr int64_t kMinInt = std::numeric_limits<int64_t>::min();
 constexpr int64_t kMaxInt = std::numeric_limits<int64_t>::max();
 // Step counts and row numbers are 32-bit on the way to a backend.
 constexpr int64_t kMaxCount = 1'000'000'000;
@@ -147,20 +150,60 @@ OptimizerSection ReadOptimizer(TableReader* root, bool grid) {
   return section;
 }
 
-std::string ReadLoss(TableReader* root, bool classification) {
-  const std::string fitting = classification ? "cross_entropy" : "mse";
-  const std::string loss = root->String("loss", fitting);
-  if (loss == fitting) return loss;
-  if (loss == "cross_entropy" || loss == "mse") {
-    root->Fail("loss",
-               absl::StrCat("is \"", loss, "\", expected \"", fitting,
-                            "\": data.task is ",
-                            classification ? "classification" : "regression"));
-  } else {
-    root->Fail("loss",
-               absl::StrCat("found \"", loss, "\"",
-                            SuggestName(loss, {"cross_entropy", "mse"})));
+void CheckLossKind(TableReader* root, const std::string& path,
+                   const std::string& kind, bool classification) {
+  std::vector<std::string> kinds, fitting;
+  for (const LossInfo& info : Losses()) {
+    kinds.push_back(info.kind);
+    if (info.classes == classification) fitting.push_back(info.kind);
   }
+  const LossInfo* const info = FindLoss(kind);
+  if (info == nullptr) {
+    root->FailAt(
+        path, absl::StrCat("found \"", kind, "\"", SuggestName(kind, kinds)));
+  } else if (info->classes != classification) {
+    root->FailAt(
+        path, absl::StrCat("is \"", kind, "\", expected one of: ",
+                           absl::StrJoin(fitting, ", "), ": data.task is ",
+                           classification ? "classification" : "regression"));
+  }
+}
+
+AttributeValue ReadLossAttribute(TableReader* table,
+                                 const LossAttribute& attribute) {
+  switch (attribute.type) {
+    case LossAttribute::Type::kInt:
+      return table->Int(attribute.name, {}, kMinInt, kMaxInt);
+    case LossAttribute::Type::kFloat:
+      return table->Number(attribute.name, {}, -kMaxDouble, kMaxDouble);
+    case LossAttribute::Type::kFloatList:
+      return table->Numbers(attribute.name);
+  }
+  return int64_t{0};
+}
+
+// A kind, or a table of a kind and its attributes.
+LossSpec ReadLossSection(TableReader* root, bool classification) {
+  LossSpec loss = {classification ? "cross_entropy" : "mse", {}};
+  const toml::node* node = root->Find("loss");
+  if (node == nullptr || !node->is_table()) {
+    loss.kind = root->String("loss", loss.kind);
+    CheckLossKind(root, "loss", loss.kind, classification);
+    return loss;
+  }
+  TableReader table = root->Table("loss");
+  loss.kind = table.String("kind", loss.kind);
+  CheckLossKind(root, table.PathOf("kind"), loss.kind, classification);
+  if (!root->ok()) return loss;
+  for (const LossAttribute& attribute : FindLoss(loss.kind)->attributes) {
+    if (table.Find(attribute.name) == nullptr) continue;
+    const AttributeValue value = ReadLossAttribute(&table, attribute);
+    const absl::Status status =
+        ReadLoss({loss.kind, {{attribute.name, value}}}).status();
+    if (!status.ok()) table.Fail(attribute.name, std::string(status.message()));
+    loss.attributes[attribute.name] = value;
+  }
+  table.Finish();
   return loss;
 }
 
@@ -246,7 +289,7 @@ absl::StatusOr<ExperimentConfig> ParseExperiment(
   const bool grid = !config.population.random;
   config.data = ReadData(&root, path.parent_path().string());
   config.model = ReadModel(&root, grid);
-  config.loss = ReadLoss(&root, config.data.classification);
+  config.loss = ReadLossSection(&root, config.data.classification);
   config.optimizer = ReadOptimizer(&root, grid);
   config.train = ReadTrain(&root, config.data, grid);
   if (!status.ok()) return status;

@@ -15,6 +15,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "modelbatch/backend/backend.h"
 #include "modelbatch/config/config_source.h"
 #include "modelbatch/data/column_ref.h"
 #include "modelbatch/model/model_spec.h"
@@ -105,7 +106,7 @@ struct ExperimentConfig {
   BackendConfig backend;
   DataConfig data;
   ModelConfig model;
-  std::string loss;
+  LossSpec loss;
   PopulationConfig population;
   OptimizerSection optimizer;
   TrainConfig train;

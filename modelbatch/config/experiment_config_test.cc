@@ -85,7 +85,40 @@ TEST(ParseExperimentTest, ReadsWhatTheFileSays) {
   EXPECT_EQ(parsed->population.models, 16);
   EXPECT_EQ(parsed->train.epochs, 3);
   EXPECT_EQ(parsed->train.select, Selection::kValidationAccuracy);
-  EXPECT_EQ(parsed->loss, "cross_entropy");
+  EXPECT_EQ(parsed->loss.kind, "cross_entropy");
+  EXPECT_TRUE(parsed->loss.attributes.empty());
+}
+
+TEST(ParseExperimentTest, LossWithAttributes) {
+  const auto parsed = ParseExperiment(
+      kValid, "t.toml",
+      {"loss={label_smoothing=0.1, ignore_index=-1, weight=[1, 0.5, 2e3]}"});
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->loss.kind, "cross_entropy");
+  const Attributes expected = {{"label_smoothing", 0.1},
+                               {"ignore_index", int64_t{-1}},
+                               {"weight", std::vector<double>{1, 0.5, 2000}}};
+  EXPECT_EQ(parsed->loss.attributes, expected);
+  const std::string toml = ExperimentToToml(*parsed);
+  const auto again = ParseExperiment(toml, "t.toml");
+  ASSERT_TRUE(again.ok()) << again.status() << "\n" << toml;
+  EXPECT_EQ(again->loss.attributes, expected);
+  EXPECT_EQ(ExperimentToToml(*again), toml);
+  // A task has its default, and every loss for it is taken.
+  for (const char* loss :
+       {"bce_with_logits", "huber", "l1", "mse", "smooth_l1"}) {
+    const auto regression =
+        ParseExperiment(kValid, "t.toml",
+                        {"data.task=regression", std::string("loss=") + loss,
+                         "train.select=validation_loss"});
+    ASSERT_TRUE(regression.ok()) << regression.status();
+    EXPECT_EQ(regression->loss.kind, loss);
+  }
+  const auto by_default =
+      ParseExperiment(kValid, "t.toml",
+                      {"data.task=regression", "train.select=validation_loss"});
+  ASSERT_TRUE(by_default.ok()) << by_default.status();
+  EXPECT_EQ(by_default->loss.kind, "mse");
 }
 
 // A run repeats from its resolved config: it reads back as the same text.
@@ -364,8 +397,42 @@ INSTANTIATE_TEST_SUITE_P(
                 "dir/t.toml:22:33: optimizer.gradient_scale.values[1]: "
                 "expected a finite number, found a number nan"},
         BadCase{"LossForOtherTask", "backend = \"cpu\"", "loss = \"mse\"",
-                "dir/t.toml:3:1: loss: is \"mse\", expected "
-                "\"cross_entropy\": data.task is classification"},
+                "dir/t.toml:3:1: loss: is \"mse\", expected one of: "
+                "cross_entropy, nll: data.task is classification"},
+        BadCase{"UnknownLoss", "backend = \"cpu\"", "loss = \"cross_entrpy\"",
+                "dir/t.toml:3:1: loss: found \"cross_entrpy\"; did you mean "
+                "\"cross_entropy\"?"},
+        BadCase{"UnknownLossOfATable", "backend = \"cpu\"",
+                "loss = { kind = \"nl\" }",
+                "dir/t.toml:3:10: loss.kind: found \"nl\"; did you mean "
+                "\"nll\"?"},
+        BadCase{"LossNoString", "backend = \"cpu\"", "loss = 3",
+                "dir/t.toml:3:1: loss: expected a string, found an integer 3"},
+        BadCase{"UnknownLossAttribute", "backend = \"cpu\"",
+                "loss = { smoothing = 0.1 }",
+                "dir/t.toml:3:10: loss.smoothing: unknown key; "},
+        BadCase{"LossAttributeOfAnother", "backend = \"cpu\"",
+                "loss = { kind = \"nll\", label_smoothing = 0.1 }",
+                "dir/t.toml:3:24: loss.label_smoothing: unknown key; "},
+        BadCase{"LossAttributeOutOfRange", "backend = \"cpu\"",
+                "loss = { label_smoothing = 2 }",
+                "dir/t.toml:3:10: loss.label_smoothing: loss cross_entropy: "
+                "attribute label_smoothing is 2, expected a number from 0 to "
+                "1"},
+        BadCase{"LossListOfAWord", "backend = \"cpu\"",
+                "loss = { weight = [1, \"x\"] }",
+                "dir/t.toml:3:23: loss.weight[1]: expected a finite number, "
+                "found a string \"x\""},
+        BadCase{"LossListEmpty", "backend = \"cpu\"", "loss = { weight = [] }",
+                "dir/t.toml:3:10: loss.weight: is empty, expected an array of "
+                "finite numbers"},
+        BadCase{"LossListNegative", "backend = \"cpu\"",
+                "loss = { weight = [1, -1] }",
+                "dir/t.toml:3:10: loss.weight: loss cross_entropy: attribute "
+                "weight[1] is -1, expected a number from 0 to 1e+30"},
+        BadCase{"LossIndexOfAFloat", "backend = \"cpu\"",
+                "loss = { ignore_index = 1.5 }",
+                "dir/t.toml:3:10: loss.ignore_index: expected an integer"},
         BadCase{"SplitNotOne", "scale = 0.0625", "split = { train = 0.9 }",
                 "dir/t.toml:7:1: data.split: train + validation + test is "
                 "1.2, expected 1"},

@@ -141,7 +141,15 @@ std::string ExperimentToToml(const ExperimentConfig& config) {
   };
   line("name = ", Quote(config.name));
   line("seed = ", config.seed);
-  line("loss = ", Quote(config.loss));
+  if (config.loss.attributes.empty()) {
+    line("loss = ", Quote(config.loss.kind));
+  } else {
+    line("\n[loss]");
+    line("kind = ", Quote(config.loss.kind));
+    for (const auto& [name, value] : config.loss.attributes) {
+      line(name, " = ", AttributeToToml(value));
+    }
+  }
 
   line("\n[backend]");
   line("name = ", Quote(BackendName(config.backend.name)));

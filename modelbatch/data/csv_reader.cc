@@ -195,6 +195,11 @@ class CsvParser {
       return ColumnError(column, absl::StrCat("label ", Shown(fields_[column]),
                                               " is not an integer"));
     }
+    const std::optional<int64_t>& ignored = options_.ignored_class;
+    if (ignored && value == static_cast<double>(*ignored)) {
+      classes_.push_back(*ignored);
+      return absl::OkStatus();
+    }
     if (value < 0 || value >= kMaxClasses) {
       return ColumnError(
           column,
@@ -238,9 +243,9 @@ class CsvParser {
     table.features = Tensor::FromVector(
         features_, {rows, static_cast<int64_t>(columns_) - labels});
     if (options_.classes) {
-      table.num_classes =
-          *std::max_element(classes_.begin(), classes_.end()) + 1;
+      table.ignored_class = options_.ignored_class;
       table.targets = Tensor::FromVector(classes_, {rows});
+      table.num_classes = CountClasses(table);
     } else {
       table.targets = Tensor::FromVector(values_, {rows, labels});
     }

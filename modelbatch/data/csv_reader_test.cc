@@ -133,6 +133,24 @@ TEST(CheckClassesTest, NamesTheFirstLabelOutOfRange) {
             "model has 9 outputs");
 }
 
+TEST(CheckClassesTest, AnIgnoredClassDoesNotCount) {
+  CsvOptions options;
+  for (const int64_t ignored : {-100, 1, 255}) {
+    options.ignored_class = ignored;
+    const std::string label = std::to_string(ignored);
+    const auto table =
+        ParseCsv("1,0\n2," + label + "\n3,3\n", "d.csv", options);
+    ASSERT_TRUE(table.ok()) << table.status();
+    EXPECT_EQ(table->targets.data<int64_t>()[1], ignored);
+    EXPECT_EQ(table->num_classes, 4);
+    EXPECT_TRUE(CheckClasses(*table, 4).ok());
+    EXPECT_EQ(CheckClasses(*table, 3).message(),
+              "d.csv:3: column 2: label 3 is out of range, expected 0 to 2: "
+              "the model has 3 outputs");
+    EXPECT_FALSE(ParseCsv("1,-1\n", "d.csv", options).ok());
+  }
+}
+
 TEST(FingerprintTest, ChangesWithAnyValue) {
   const uint64_t original = Fingerprint(*ParseCsv("1,2,0\n", "d", {}));
   EXPECT_EQ(Fingerprint(*ParseCsv("1.0, 2 ,0\r\n", "e", {})), original);

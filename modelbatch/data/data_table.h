@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -20,7 +21,10 @@ inline constexpr int64_t kMaxClasses = int64_t{1} << 24;
 struct DataTable {
   Tensor features;  // [rows, ...] float32
   Tensor targets;   // [rows] int64 class indices, or [rows, columns] float32
-  int64_t num_classes = 0;  // largest class index + 1; 0: no classes
+  // Largest class index + 1, without that of rows that do not count; 0: no
+  // classes.
+  int64_t num_classes = 0;
+  std::optional<int64_t> ignored_class;  // of rows that do not count
 
   // For messages: where the target of a row stands in the files, such as
   // "digits.csv:3: column 65" or "labels.npy: row 2".
@@ -36,6 +40,9 @@ struct DataTable {
 
 // Every class must be below `num_classes`, the outputs of a model. The error
 // says where the first is that is not.
+// Largest class index + 1 among the targets that count.
+int64_t CountClasses(const DataTable& table);
+
 absl::Status CheckClasses(const DataTable& table, int64_t num_classes);
 
 // A fingerprint of features and targets (FNV-1a over shapes and bytes), to

@@ -94,7 +94,8 @@ absl::StatusOr<Tensor> ToFloats(const NumericArray& array, double scale,
   return tensor;
 }
 
-absl::StatusOr<Tensor> ToClasses(const NumericArray& array) {
+absl::StatusOr<Tensor> ToClasses(const NumericArray& array,
+                                 std::optional<int64_t> ignored) {
   const Getter get = GetterOf(array.type);
   Tensor tensor = Tensor::Zeros(DType::kInt64, {array.shape[0]});
   int64_t* to = tensor.data<int64_t>();
@@ -105,7 +106,8 @@ absl::StatusOr<Tensor> ToClasses(const NumericArray& array) {
           absl::StrCat(RowName(array.name, i), ": label ", value, message));
     };
     if (value != std::floor(value)) return error(" is not an integer");
-    if (!(value >= 0 && value < kMaxClasses)) {
+    const bool counts = !ignored || value != static_cast<double>(*ignored);
+    if (counts && !(value >= 0 && value < kMaxClasses)) {
       return error(
           absl::StrCat(" is out of range, expected 0 to ", kMaxClasses - 1));
     }
@@ -200,9 +202,10 @@ absl::StatusOr<DataTable> TableFromArrays(const NumericArray& features,
   MB_ASSIGN_OR_RETURN(table.features,
                       ToFloats(features, options.scale, std::move(shape)));
   if (options.classes) {
-    MB_ASSIGN_OR_RETURN(table.targets, ToClasses(targets));
-    const int64_t* classes = table.targets.data<int64_t>();
-    table.num_classes = *std::max_element(classes, classes + rows) + 1;
+    MB_ASSIGN_OR_RETURN(table.targets,
+                        ToClasses(targets, options.ignored_class));
+    table.ignored_class = options.ignored_class;
+    table.num_classes = CountClasses(table);
   } else {
     MB_ASSIGN_OR_RETURN(table.targets, ToFloats(targets, 1, {rows, columns}));
   }

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -50,6 +51,7 @@ void SwapBytes(size_t number_size, std::string* bytes);
 struct ArrayOptions {
   bool classes = true;  // targets are class indices from 0
   double scale = 1;     // features are multiplied by it
+  std::optional<int64_t> ignored_class = {};  // a target beside the classes
 };
 
 // The first dimension of both is the rows. Features keep their shape, or become

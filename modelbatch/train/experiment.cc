@@ -12,6 +12,7 @@
 #include "modelbatch/data/idx_reader.h"
 #include "modelbatch/data/npy_reader.h"
 #include "modelbatch/data/numeric_array.h"
+#include "modelbatch/loss/loss.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch {
@@ -24,11 +25,13 @@ absl::Status At(const ExperimentConfig& config, const std::string& path,
                              status.code());
 }
 
-absl::StatusOr<DataTable> ReadCsvData(const DataConfig& data) {
+absl::StatusOr<DataTable> ReadCsvData(const DataConfig& data,
+                                      int64_t ignored_class) {
   CsvOptions options;
   options.header = data.header;
   options.label = data.label;
   options.classes = data.classification;
+  options.ignored_class = ignored_class;
   options.scale = data.scale;
   return ReadCsv(data.path, options);
 }
@@ -69,25 +72,48 @@ absl::StatusOr<std::vector<NumericArray>> ReadArrays(
   return arrays;
 }
 
-absl::StatusOr<DataTable> ReadData(const ExperimentConfig& config) {
+absl::StatusOr<DataTable> ReadData(const ExperimentConfig& config,
+                                   const LossSettings& loss) {
   const DataConfig& data = config.data;
   absl::StatusOr<DataTable> table;
   if (data.format == "csv") {
-    table = ReadCsvData(data);
+    table = ReadCsvData(data, loss.ignore_index);
   } else if (!data.files.empty()) {
     table = ReadCifarData(data);
   } else {
     MB_ASSIGN_OR_RETURN(const std::vector<NumericArray> arrays,
                         ReadArrays(config));
-    table = TableFromArrays(arrays[0], arrays[1],
-                            {data.classification, data.scale});
+    table =
+        TableFromArrays(arrays[0], arrays[1],
+                        {data.classification, data.scale, loss.ignore_index});
   }
   if (!table.ok()) return At(config, DataPlace(data), table.status());
   return table;
 }
 
-// What a model gives for a row must fit the row's target.
+// bce_with_logits: every target is in [0, 1].
+absl::Status CheckProbabilities(const DataTable& table) {
+  const int64_t columns = table.targets.shape()[1];
+  for (int64_t e = 0; e < table.targets.size(); ++e) {
+    const float target = table.targets.data<float>()[e];
+    if (IsProbability(target)) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        table.file, ":", table.lines[e / columns], ": target ", e % columns,
+        " is ", target, ", bce_with_logits expects 0 to 1"));
+  }
+  return absl::OkStatus();
+}
+
+size_t CountedRows(const DataTable& table, const std::vector<int32_t>& rows) {
+  if (!table.has_classes()) return rows.size();
+  return std::count_if(rows.begin(), rows.end(), [&table](int32_t row) {
+    return table.targets.data<int64_t>()[row] != table.ignored_class;
+  });
+}
+
+// What a model gives for a row must fit the row's target and the loss.
 absl::Status CheckOutputs(const ExperimentConfig& config,
+                          const LossSettings& loss,
                           const Population& population,
                           const DataTable& table) {
   const std::string last =
@@ -110,6 +136,11 @@ absl::Status CheckOutputs(const ExperimentConfig& config,
                        table.targets.shape()[1], ", the columns of data.",
                        config.data.format == "csv" ? "label" : "targets"));
     }
+    const absl::Status fits = CheckLossOutputs(loss, output[0]);
+    if (!fits.ok()) {
+      return config.source.Error(
+          "loss", absl::StrCat("model ", i, ": ", std::string(fits.message())));
+    }
   }
   return absl::OkStatus();
 }
@@ -130,11 +161,15 @@ int FirstMixedLayer(const Population& population) {
 }  // namespace
 
 absl::StatusOr<Experiment> PrepareExperiment(ExperimentConfig config) {
-  MB_ASSIGN_OR_RETURN(DataTable table, ReadData(config));
+  MB_ASSIGN_OR_RETURN(const LossSettings loss, ReadLoss(config.loss));
+  MB_ASSIGN_OR_RETURN(DataTable table, ReadData(config, loss));
+  if (loss.kind == LossKind::kBceWithLogits) {
+    MB_RETURN_IF_ERROR(At(config, "data.path", CheckProbabilities(table)));
+  }
   Experiment experiment;
   MB_ASSIGN_OR_RETURN(experiment.population,
                       ExpandPopulation(config, table.row_shape()));
-  MB_RETURN_IF_ERROR(CheckOutputs(config, experiment.population, table));
+  MB_RETURN_IF_ERROR(CheckOutputs(config, loss, experiment.population, table));
   const SplitConfig& split = config.data.split;
   absl::StatusOr<Split> rows =
       SplitRows(table, {split.train, split.validation, split.test},
@@ -146,6 +181,9 @@ absl::StatusOr<Experiment> PrepareExperiment(ExperimentConfig config) {
   const std::vector<int64_t>& sizes = experiment.population.batch_sizes;
   experiment.steps_per_epoch =
       (train_rows - 1) / *std::min_element(sizes.begin(), sizes.end()) + 1;
+  experiment.counted_validation =
+      CountedRows(table, experiment.split.validation);
+  experiment.counted_test = CountedRows(table, experiment.split.test);
   experiment.data_fingerprint = Fingerprint(table);
   Shape shape = experiment.population.models[0].spec.input_shape();
   shape.insert(shape.begin(), table.rows());
@@ -208,7 +246,9 @@ absl::Status CheckCapabilities(const Experiment& experiment,
     MB_RETURN_IF_ERROR(check(absl::StrCat("model.layers[", mixed, "]"),
                              "feature", "mixed_widths", capabilities.features));
   }
-  MB_RETURN_IF_ERROR(check("loss", "loss", config.loss, capabilities.losses));
+  MB_RETURN_IF_ERROR(
+      check(config.loss.attributes.empty() ? "loss" : "loss.kind", "loss",
+            config.loss.kind, capabilities.losses));
   return check("optimizer.kind", "optimizer", config.optimizer.kind,
                capabilities.optimizers);
 }

@@ -6,6 +6,7 @@
 #ifndef MODELBATCH_TRAIN_EXPERIMENT_H_
 #define MODELBATCH_TRAIN_EXPERIMENT_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -28,6 +29,9 @@ struct Experiment {
   // Of the model that takes longest; the others wait for it.
   int64_t steps_per_epoch = 0;
   uint64_t data_fingerprint = 0;
+  // Rows that accuracies are of: those whose label the loss does not ignore.
+  size_t counted_validation = 0;
+  size_t counted_test = 0;
 
   bool has_classes() const { return config.data.classification; }
 };

@@ -42,9 +42,8 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(
       std::unique_ptr<Trainer>(new Trainer(experiment, std::move(batches)));
   MB_RETURN_IF_ERROR(CheckCapabilities(*experiment, backend->capabilities(),
                                        config.backend.name));
-  absl::StatusOr<std::unique_ptr<ModelBatch>> batch =
-      ModelBatch::Create(backend, population.models, {config.loss, {}},
-                         trainer->batches_.max_rows());
+  absl::StatusOr<std::unique_ptr<ModelBatch>> batch = ModelBatch::Create(
+      backend, population.models, config.loss, trainer->batches_.max_rows());
   if (!batch.ok()) {
     return config.source.Error("model", std::string(batch.status().message()),
                                batch.status().code());

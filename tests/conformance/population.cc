@@ -73,12 +73,14 @@ Tensor Labels(uint64_t stream, int64_t rows, int64_t classes) {
 }
 
 Population::Population(Backend& backend, std::vector<ModelInstance> models,
-                       const std::string& loss, int64_t max_rows)
+                       const std::string& loss, int64_t max_rows,
+                       const Attributes& loss_attributes)
     : models_(std::move(models)) {
   for (const ModelInstance& model : models_) {
     layouts_.push_back(Get(InferLayout(model.spec)));
   }
-  session_ = Get(backend.Compile({models_, {loss, {}}, max_rows, {}}));
+  session_ =
+      Get(backend.Compile({models_, {loss, loss_attributes}, max_rows, {}}));
 }
 
 void Population::WriteNoise() {

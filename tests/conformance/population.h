@@ -30,7 +30,8 @@ class Population {
  public:
   // Throws when it does not compile.
   Population(Backend& backend, std::vector<ModelInstance> models,
-             const std::string& loss, int64_t max_rows);
+             const std::string& loss, int64_t max_rows,
+             const Attributes& loss_attributes = {});
 
   size_t size() const { return models_.size(); }
   Session& session() { return *session_; }
