@@ -21,6 +21,7 @@
 namespace modelbatch {
 namespace {
 
+constexpr double kMaxDouble = std::numeric_limits<double>::max();
 constexpr int64_t kMinInt = std::numeric_limits<int64_t>::min();
 constexpr int64_t kMaxInt = std::numeric_limits<int64_t>::max();
 // Step counts and row numbers are 32-bit on the way to a backend.

@@ -1,5 +1,6 @@
 #include "modelbatch/data/data_table.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "absl/strings/str_cat.h"

@@ -38,11 +38,11 @@ struct DataTable {
   bool has_classes() const { return targets.dtype() == DType::kInt64; }
 };
 
-// Every class must be below `num_classes`, the outputs of a model. The error
-// says where the first is that is not.
 // Largest class index + 1 among the targets that count.
 int64_t CountClasses(const DataTable& table);
 
+// Every class must be below `num_classes`, the outputs of a model. The error
+// says where the first is that is not.
 absl::Status CheckClasses(const DataTable& table, int64_t num_classes);
 
 // A fingerprint of features and targets (FNV-1a over shapes and bytes), to

@@ -98,8 +98,7 @@ absl::Status CheckProbabilities(const DataTable& table) {
     const float target = table.targets.data<float>()[e];
     if (IsProbability(target)) continue;
     return absl::InvalidArgumentError(absl::StrCat(
-        table.file, ":", table.lines[e / columns], ": target ", e % columns,
-        " is ", target, ", bce_with_logits expects 0 to 1"));
+        table.where(e / columns), ": target ", e % columns, " is ", target, ", bce_with_logits expects 0 to 1"));
   }
   return absl::OkStatus();
 }
