@@ -405,6 +405,28 @@ TEST_F(Loss, BadAttributesAreRefusedByName) {
   }
 }
 
+// An ignored label beyond all others does not hide a bad one.
+TEST_F(Loss, BadLabelsBesideIgnoredOnesAreRefused) {
+  MB_REQUIRES(HasLoss("cross_entropy"));
+  for (const int64_t ignored : {-100, 100}) {
+    const LossCase loss = {"cross_entropy", {{"ignore_index", ignored}}};
+    Population population = Make(loss);
+    const int64_t bad = ignored < 0 ? -1 : kOutputs;
+    Tensor targets = Labels(5, kRows, kOutputs);
+    for (const int64_t row : {2, 3, 9}) {
+      targets.data<int64_t>()[row] = ignored;
+    }
+    targets.data<int64_t>()[4] = bad;
+    const auto data = Get(backend().CreateDataset(
+        NoiseTensor(1, {kRows, kFeatures}), std::move(targets)));
+    const std::vector<int32_t> rows = {0, 4};
+    EvaluateResult result;
+    ExpectRefused(
+        population.session().Evaluate({data.get(), {rows, {}}, {}}, &result),
+        std::to_string(bad));
+  }
+}
+
 TEST_F(Loss, TargetsThatAreNoProbabilitiesAreRefused) {
   MB_REQUIRES(HasLoss("bce_with_logits"));
   const LossCase loss = {"bce_with_logits"};
