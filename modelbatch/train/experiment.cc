@@ -174,7 +174,8 @@ absl::StatusOr<Experiment> PrepareExperiment(ExperimentConfig config) {
   MB_ASSIGN_OR_RETURN(const LossSettings loss, ReadLoss(config.loss));
   MB_ASSIGN_OR_RETURN(DataTable table, ReadData(config, loss));
   if (loss.kind == LossKind::kBceWithLogits) {
-    MB_RETURN_IF_ERROR(At(config, "data.path", CheckProbabilities(table)));
+    MB_RETURN_IF_ERROR(
+        At(config, DataPlace(config.data), CheckProbabilities(table)));
   }
   Experiment experiment;
   MB_ASSIGN_OR_RETURN(experiment.population,
