@@ -44,10 +44,10 @@ absl::Status CheckOutputs(absl::Span<const Tensor> outputs) {
     const std::string who = absl::StrCat("the output of model ", i, " ");
     MB_RETURN_IF_ERROR(CheckTensor(outputs[i], who));
     if (outputs[i].shape() != outputs[0].shape()) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          who, "has the shape ", ShapeToString(outputs[i].shape()),
-          ", expected ", ShapeToString(outputs[0].shape()),
-          " as that of model 0"));
+      return absl::InvalidArgumentError(
+          absl::StrCat(who, "has the shape ", ShapeToString(outputs[i].shape()),
+                       ", expected ", ShapeToString(outputs[0].shape()),
+                       " as that of model 0"));
     }
   }
   return absl::OkStatus();

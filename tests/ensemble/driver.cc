@@ -37,20 +37,19 @@ absl::Status Combine(const char* from, const char* to) {
                       CombineClassifiers(outputs, weights));
   MB_ASSIGN_OR_RETURN(const RegressionEnsemble values,
                       CombineRegressors(outputs, weights));
-  return WriteSafetensors(
-      to,
-      {{"probabilities", &classes.probabilities},
-       {"predicted", &classes.predicted},
-       {"class_spread", &classes.spread},
-       {"votes", &classes.votes},
-       {"majority", &classes.majority},
-       {"entropy", &classes.entropy},
-       {"mutual_information", &classes.mutual_information},
-       {"mean", &values.mean},
-       {"spread", &values.spread},
-       {"min", &values.min},
-       {"max", &values.max}},
-      {});
+  return WriteSafetensors(to,
+                          {{"probabilities", &classes.probabilities},
+                           {"predicted", &classes.predicted},
+                           {"class_spread", &classes.spread},
+                           {"votes", &classes.votes},
+                           {"majority", &classes.majority},
+                           {"entropy", &classes.entropy},
+                           {"mutual_information", &classes.mutual_information},
+                           {"mean", &values.mean},
+                           {"spread", &values.spread},
+                           {"min", &values.min},
+                           {"max", &values.max}},
+                          {});
 }
 
 }  // namespace
