@@ -130,6 +130,10 @@ class CsvParser {
   absl::Status ResolveLabels() {
     const int64_t columns = static_cast<int64_t>(columns_);
     is_label_.assign(columns_, false);
+    if (options_.features > 0) {
+      MB_ASSIGN_OR_RETURN(const bool labelled, HasLabels());
+      if (!labelled) return absl::OkStatus();
+    }
     for (const ColumnRef& ref : options_.label) {
       int64_t column = ref.index < 0 ? ref.index + columns : ref.index;
       if (!ref.name.empty()) {
@@ -158,6 +162,39 @@ class CsvParser {
                                 ", expected at least one beside the label"));
     }
     return absl::OkStatus();
+  }
+
+  // Where the number of features is known: whether the labels are there too.
+  // The header tells, or without names in it the number of columns.
+  absl::StatusOr<bool> HasLabels() const {
+    const int64_t columns = static_cast<int64_t>(columns_);
+    const int64_t features = options_.features;
+    const int64_t labels = static_cast<int64_t>(options_.label.size());
+    std::string found;
+    std::string missing;
+    for (const ColumnRef& ref : options_.label) {
+      if (ref.name.empty()) continue;
+      const bool there =
+          std::find(names_.begin(), names_.end(), ref.name) != names_.end();
+      (there ? found : missing) = ref.name;
+    }
+    if (!found.empty() && !missing.empty()) {
+      return Error(absl::StrCat("there is the label \"", found, "\" but not \"",
+                                missing, "\", expected all labels or none"));
+    }
+    if (columns == features + labels && missing.empty()) return true;
+    if (columns == features && found.empty()) return false;
+    std::string expected = absl::StrCat(features + labels, " with the label");
+    if (labels > 1) absl::StrAppend(&expected, "s");
+    if (found.empty()) expected = absl::StrCat(features, ", or ", expected);
+    std::string hint;
+    if (!missing.empty()) {
+      hint = absl::StrCat("; no column is named \"", missing, "\"",
+                          SuggestName(missing, names_));
+    }
+    return Error(absl::StrCat("the row has ", columns,
+                              columns == 1 ? " column" : " columns",
+                              ", expected ", expected, hint));
   }
 
   absl::StatusOr<double> Number(size_t column) const {
@@ -238,9 +275,11 @@ class CsvParser {
     DataTable table;
     table.file = file_;
     table.lines = std::move(lines_);
-    table.label_column = static_cast<int64_t>(labels_[0]) + 1;
+    table.label_column =
+        labels_.empty() ? 0 : static_cast<int64_t>(labels_[0]) + 1;
     table.features = Tensor::FromVector(
         features_, {rows, static_cast<int64_t>(columns_) - labels});
+    if (labels == 0) return table;
     if (options_.classes) {
       table.num_classes =
           *std::max_element(classes_.begin(), classes_.end()) + 1;

@@ -10,6 +10,7 @@
 #ifndef MODELBATCH_DATA_CSV_READER_H_
 #define MODELBATCH_DATA_CSV_READER_H_
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,9 @@ struct CsvOptions {
   std::vector<ColumnRef> label = {ColumnRef{-1, ""}};
   bool classes = true;  // labels are class indices from 0
   double scale = 1;     // features are multiplied by it
+  // How many features a row must have; the labels may then be missing, all of
+  // them. 0: as many as there are beside the labels.
+  int64_t features = 0;
 };
 
 // NotFound when the file can not be read; InvalidArgument for what is in it:

@@ -13,7 +13,8 @@ namespace modelbatch {
 
 struct DataTable {
   Tensor features;  // [rows, ...] float32
-  Tensor targets;   // [rows] int64 class indices, or [rows, columns] float32
+  // [rows] int64 class indices, or [rows, columns] float32; [0]: none.
+  Tensor targets;
   int64_t num_classes = 0;  // largest class index + 1; 0: no classes
 
   // For messages: the file, and of each row its line (from 1).
@@ -26,6 +27,7 @@ struct DataTable {
   Shape row_shape() const {
     return Shape(features.shape().begin() + 1, features.shape().end());
   }
+  bool has_targets() const { return targets.size() > 0; }
   bool has_classes() const { return targets.dtype() == DType::kInt64; }
 };
 
