@@ -68,7 +68,8 @@ absl::StatusOr<std::vector<int>> ChosenModels(const PredictCommand& command,
     return models;
   }
   const int64_t usable = static_cast<int64_t>(run.usable.size());
-  const int64_t count = command.all ? usable : std::max<int64_t>(command.top, 1);
+  const int64_t count =
+      command.all ? usable : std::max<int64_t>(command.top, 1);
   if (count > usable) {
     return absl::InvalidArgumentError(absl::StrCat(
         "--top ", count, ": the run has ", usable,
@@ -144,12 +145,20 @@ class PredictRun {
     MB_ASSIGN_OR_RETURN(data_, ReadNewRows(run_, command_.data));
     const Population& population = run_.experiment.population;
     const int64_t outputs = population.layouts[models_[0]].output()[0];
+    for (int model : models_) {
+      const int64_t found = population.layouts[model].output()[0];
+      if (found == outputs) continue;
+      return absl::InvalidArgumentError(absl::StrCat(
+          "model ", population.models[model].id, " has ", found,
+          " outputs, expected ", outputs, " as model ",
+          population.models[models_[0]].id, " has, to be combined with it"));
+    }
     if (data_.has_classes()) MB_RETURN_IF_ERROR(CheckClasses(data_, outputs));
     MB_ASSIGN_OR_RETURN(const OpenedBackend opened,
                         OpenBackend(run_.experiment));
-    MB_ASSIGN_OR_RETURN(const std::unique_ptr<Predictor> predictor,
-                        Predictor::Create(run_, models_, data_,
-                                          opened.backend.get()));
+    MB_ASSIGN_OR_RETURN(
+        const std::unique_ptr<Predictor> predictor,
+        Predictor::Create(run_, models_, data_, opened.backend.get()));
     for (int model : models_) ids_.push_back(population.models[model].id);
     PredictionSummary summary(&data_.targets, ids_);
     MB_ASSIGN_OR_RETURN(
@@ -205,7 +214,7 @@ class PredictRun {
       MB_ASSIGN_OR_RETURN(
           const PredictedRows rows,
           CombineOutputs(begin, run_.experiment.has_classes(),
-                         std::move(outputs)));
+                         command_.per_model, std::move(outputs)));
       summary->Add(rows);
       if (file.has_value()) {
         const std::string lines = csv.Lines(rows);
@@ -218,8 +227,9 @@ class PredictRun {
 
   void Report(const PredictionSummary& summary) const {
     const bool colors = Terminal::Of(1).colors;
-    std::string title = absl::StrCat(data_.rows(), " rows of ", command_.data,
-                                     ", ");
+    std::string title =
+        absl::StrCat(data_.rows(), data_.rows() == 1 ? " row of " : " rows of ",
+                     command_.data, ", ");
     if (models_.size() == 1) {
       absl::StrAppend(&title, DescribeModel(run_.experiment, models_[0]));
     } else {

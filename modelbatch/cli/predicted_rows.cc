@@ -22,20 +22,22 @@ Tensor LargestOutputs(const Tensor& outputs) {
 }  // namespace
 
 absl::StatusOr<PredictedRows> CombineOutputs(int64_t begin, bool has_classes,
+                                             bool per_model,
                                              std::vector<Tensor> outputs) {
   PredictedRows rows;
   rows.begin = begin;
   rows.has_classes = has_classes;
+  rows.models = std::move(outputs);
   if (!has_classes) {
-    MB_ASSIGN_OR_RETURN(rows.regression, CombineRegressors(outputs));
-    rows.models = std::move(outputs);
+    MB_ASSIGN_OR_RETURN(rows.regression, CombineRegressors(rows.models));
     return rows;
   }
-  MB_ASSIGN_OR_RETURN(rows.classification, CombineClassifiers(outputs));
-  for (const Tensor& logits : outputs) {
-    MB_ASSIGN_OR_RETURN(Tensor probabilities, Softmax(logits));
-    rows.models.push_back(std::move(probabilities));
+  MB_ASSIGN_OR_RETURN(rows.classification, CombineClassifiers(rows.models));
+  for (const Tensor& logits : rows.models) {
     rows.classes.push_back(LargestOutputs(logits));
+    if (!per_model) continue;
+    MB_ASSIGN_OR_RETURN(Tensor probabilities, Softmax(logits));
+    rows.probabilities.push_back(std::move(probabilities));
   }
   return rows;
 }

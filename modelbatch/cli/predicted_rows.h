@@ -12,10 +12,11 @@
 namespace modelbatch {
 
 struct PredictedRows {
-  int64_t begin = 0;  // the first one's number in the data
-  // Of each model, [rows, outputs]: probabilities float64 with classes, values
-  // float32 without.
-  std::vector<Tensor> models;
+  int64_t begin = 0;           // the first one's number in the data
+  std::vector<Tensor> models;  // outputs of each, float32 [rows, outputs]
+  // Of each model, float64 [rows, outputs], where they were asked for. Empty
+  // without classes.
+  std::vector<Tensor> probabilities;
   // The class that each model gives each row, int64 [rows]: that of its largest
   // output, of equal ones the lowest. Empty without classes.
   std::vector<Tensor> classes;
@@ -28,8 +29,9 @@ struct PredictedRows {
 };
 
 // outputs[i]: float32 [rows, outputs] of model i. The task is classification
-// where `has_classes` says so.
+// where `has_classes` says so. `per_model`: with each model's probabilities.
 absl::StatusOr<PredictedRows> CombineOutputs(int64_t begin, bool has_classes,
+                                             bool per_model,
                                              std::vector<Tensor> outputs);
 
 }  // namespace modelbatch

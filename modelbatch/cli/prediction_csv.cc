@@ -82,7 +82,8 @@ std::string PredictionCsv::Lines(const PredictedRows& rows) const {
   }
   for (size_t i = 0; per_model_ && i < ids_.size(); ++i) {
     if (rows.has_classes) columns.push_back(&rows.classes[i]);
-    columns.push_back(&rows.models[i]);
+    columns.push_back(rows.has_classes ? &rows.probabilities[i]
+                                       : &rows.models[i]);
   }
   for (int64_t row = 0; row < rows.rows(); ++row) {
     absl::StrAppend(&out, rows.begin + row);

@@ -17,6 +17,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "modelbatch/cli/predicted_rows.h"
@@ -27,6 +28,7 @@ namespace modelbatch {
 class PredictionCsv {
  public:
   // `targets` are those of all rows, or of shape [0]; they must outlive this.
+  // `per_model`: the rows must have been combined with it too.
   PredictionCsv(const Tensor* targets, std::vector<int64_t> model_ids,
                 bool per_model)
       : targets_(targets), ids_(std::move(model_ids)), per_model_(per_model) {}

@@ -61,18 +61,16 @@ void PredictionSummary::AddClasses(const PredictedRows& rows) {
     if (rows.begin + row >= kTableRows) continue;
     std::vector<std::string> line = {absl::StrCat(rows.begin + row)};
     if (labelled()) {
-      line.push_back(
-          absl::StrCat(targets_->data<int64_t>()[rows.begin + row]));
+      line.push_back(absl::StrCat(targets_->data<int64_t>()[rows.begin + row]));
     }
     line.push_back(absl::StrCat(predicted));
     line.push_back(FormatPercent(p[predicted]));
     if (several()) {
       const int64_t at = row * outputs_ + predicted;
       line.push_back(FormatPercent(all.spread.data<double>()[at]));
-      line.push_back(absl::StrCat(all.votes.data<int64_t>()[at], " of ",
-                                  ids_.size()));
       line.push_back(
-          FormatNumber(all.mutual_information.data<double>()[row]));
+          absl::StrCat(all.votes.data<int64_t>()[at], " of ", ids_.size()));
+      line.push_back(FormatNumber(all.mutual_information.data<double>()[row]));
     }
     table_.push_back(std::move(line));
   }
@@ -138,9 +136,8 @@ std::string PredictionSummary::Extremes(bool larger_is_better) const {
       std::minmax_element(model_scores_.begin(), model_scores_.end());
   const auto text = [&](std::vector<double>::const_iterator score) {
     const double mean = *score / static_cast<double>(rows_);
-    return absl::StrCat(
-        has_classes_ ? FormatPercent(mean) : FormatNumber(mean), " (model ",
-        ids_[score - model_scores_.begin()], ")");
+    return absl::StrCat(has_classes_ ? FormatPercent(mean) : FormatNumber(mean),
+                        " (model ", ids_[score - model_scores_.begin()], ")");
   };
   const double mean =
       std::accumulate(model_scores_.begin(), model_scores_.end(), 0.0) /

@@ -29,13 +29,12 @@ TEST(PredictionSummaryTest, Classes) {
   const Tensor labels =
       Tensor::FromVector(std::vector<int64_t>{0, 1, 1, 0}, {4});
   PredictionSummary summary(&labels, {4, 7, 9});
-  summary.Add(*CombineOutputs(0, true,
-                              Outputs({{2000, 0, 0, 2000},
-                                       {2000, 0, 0, 2000},
-                                       {2000, 0, 2000, 0}},
-                                      2)));
   summary.Add(*CombineOutputs(
-      2, true,
+      0, true, false,
+      Outputs({{2000, 0, 0, 2000}, {2000, 0, 0, 2000}, {2000, 0, 2000, 0}},
+              2)));
+  summary.Add(*CombineOutputs(
+      2, true, false,
       Outputs({{0, 2000, 0, 0}, {2000, 0, 0, 0}, {2000, 0, 0, 0}}, 2)));
   EXPECT_EQ(summary.Table(),
             "  row  label  predicted  probability  spread   votes  mutual "
@@ -65,7 +64,7 @@ TEST(PredictionSummaryTest, WithoutLabels) {
   for (int row = 0; row < 12; ++row) {
     logits.insert(logits.end(), {0, row < 3 ? 9.0f : 0.0f, 5});
   }
-  summary.Add(*CombineOutputs(0, true, Outputs({logits}, 3)));
+  summary.Add(*CombineOutputs(0, true, false, Outputs({logits}, 3)));
   EXPECT_THAT(summary.Table(), HasSubstr("  row  predicted  probability\n"));
   EXPECT_THAT(summary.Table(), HasSubstr("\n    9 "));
   EXPECT_THAT(summary.Table(), Not(HasSubstr("\n   10 ")));
@@ -78,8 +77,8 @@ TEST(PredictionSummaryTest, Values) {
   const Tensor targets =
       Tensor::FromVector(std::vector<float>{1, 2, 3, 4}, {2, 2});
   PredictionSummary summary(&targets, {5, 6});
-  summary.Add(*CombineOutputs(
-      0, false, Outputs({{1, 2, 3, 8}, {3, 2, 1, 8}}, 2)));
+  summary.Add(*CombineOutputs(0, false, false,
+                              Outputs({{1, 2, 3, 8}, {3, 2, 1, 8}}, 2)));
   EXPECT_THAT(summary.Table(),
               HasSubstr("row  target 0  prediction 0  spread 0  target 1"));
   // Errors of the mean: 1, 0, -1, 4; of the models: 0 0 0 4 and 2 0 -2 4.

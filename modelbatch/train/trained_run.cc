@@ -24,8 +24,8 @@ absl::Status CheckFinite(const Tensor& outputs, int64_t id, int64_t begin) {
     if (std::isfinite(x[i])) continue;
     const int64_t columns = outputs.shape()[1];
     return absl::InvalidArgumentError(absl::StrCat(
-        "model ", id, " gives ", x[i], " as output ", i % columns,
-        " for row ", begin + i / columns,
+        "model ", id, " gives ", x[i], " as output ", i % columns, " for row ",
+        begin + i / columns,
         " (from 0), expected a finite number: are the features as large as "
         "those it was trained on?"));
   }
@@ -37,9 +37,8 @@ absl::Status CheckFinite(const Tensor& outputs, int64_t id, int64_t begin) {
 absl::StatusOr<TrainedRun> LoadTrainedRun(const RunFolder& folder,
                                           ExperimentConfig config) {
   const auto nothing = [&folder](const std::string& why) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(folder.path(), ": ", why,
-                     ": there are no weights to predict with"));
+    return absl::FailedPreconditionError(absl::StrCat(
+        folder.path(), ": ", why, ": there are no weights to predict with"));
   };
   if (!folder.HasCheckpoint()) return nothing("the run has no checkpoint yet");
   MB_ASSIGN_OR_RETURN(Checkpoint checkpoint,
@@ -113,9 +112,10 @@ absl::StatusOr<std::unique_ptr<Predictor>> Predictor::Create(
   Shape shape = run.input_shape();
   shape.insert(shape.begin(), data.rows());
   if (data.features.size() != NumElements(shape)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "the rows have the shape ", ShapeToString(data.row_shape()),
-        ", expected ", ShapeToString(run.input_shape()), ", the models' input"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("the rows have the shape ",
+                     ShapeToString(data.row_shape()), ", expected ",
+                     ShapeToString(run.input_shape()), ", the models' input"));
   }
   Tensor features = data.features.Borrow();
   MB_ASSIGN_OR_RETURN(
@@ -132,8 +132,7 @@ absl::Status Predictor::Predict(int64_t begin, int64_t end,
   std::iota(rows.begin(), rows.end(), static_cast<int32_t>(begin));
   MB_RETURN_IF_ERROR(batch_->Predict(*dataset_, RowSet{rows, {}}, outputs));
   for (int i = 0; i < batch_->num_models(); ++i) {
-    MB_RETURN_IF_ERROR(
-        CheckFinite((*outputs)[i], batch_->model(i).id, begin));
+    MB_RETURN_IF_ERROR(CheckFinite((*outputs)[i], batch_->model(i).id, begin));
   }
   return absl::OkStatus();
 }

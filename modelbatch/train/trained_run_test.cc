@@ -218,11 +218,10 @@ TEST_F(TrainedRunTest, RunsThatCannotPredict) {
   ASSERT_TRUE(run.ok()) << run.status();
   const auto data = ReadNewRows(*run, Write("new.csv", "1,2,3,4,5\n"));
   ASSERT_TRUE(data.ok()) << data.status();
-  EXPECT_THAT(Predictor::Create(*run, {0}, *data, backend_.get())
-                  .status()
-                  .message(),
-              HasSubstr("param 0.weight is float32 [5, 4], expected float32 "
-                        "[5, 5]"));
+  EXPECT_THAT(
+      Predictor::Create(*run, {0}, *data, backend_.get()).status().message(),
+      HasSubstr("param 0.weight is float32 [5, 4], expected float32 "
+                "[5, 5]"));
   // No epoch, no checkpoint.
   rewrite({4});
   Safetensors file = *ReadSafetensors(folder.checkpoint());

@@ -93,6 +93,12 @@ says out "the mean of 4 models"
 says out "Without 4 models that have no finished epoch"
 bad "error: --top 5: the run has 4 models with a finished epoch" nan new.csv --top 5
 
+# Models of different outputs predict alone.
+run 0 train small.toml --quiet --output wide --set "model.layers[3].out_features={values=[10, 12]}" \
+  --set model.layers[2].p=0
+bad "error: model 1 has 12 outputs, expected 10 as model 0 has, to be combined with it" wide new.csv --model 0 --model 1
+run 0 predict wide new.csv --model 1
+
 # Ctrl-C leaves neither a part of the output nor a temporary file.
 for ((i = 0; i < 1000; ++i)); do cat new.csv; done >many.csv
 stopped=0
