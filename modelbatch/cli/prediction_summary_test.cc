@@ -57,6 +57,17 @@ TEST(PredictionSummaryTest, Classes) {
             "Mean mutual information 0.3183 (0: the models agree)\n");
 }
 
+// One sure model outweighs two that lean the other way: (1 + 2 x 0.269) / 3.
+TEST(PredictionSummaryTest, TheMajorityMayDifferFromTheMean) {
+  const Tensor labels = Tensor::FromVector(std::vector<int64_t>{0}, {1});
+  PredictionSummary summary(&labels, {0, 1, 2});
+  summary.Add(
+      *CombineOutputs(0, true, false, Outputs({{0, 2000}, {1, 0}, {1, 0}}, 2)));
+  EXPECT_THAT(summary.Scores(), HasSubstr("Accuracy 0.0 % (0 of 1 rows)"));
+  EXPECT_THAT(summary.Scores(),
+              HasSubstr("Majority vote 100.0 % (1 of 1 rows)"));
+}
+
 TEST(PredictionSummaryTest, WithoutLabels) {
   const Tensor none;
   PredictionSummary summary(&none, {0});
