@@ -1,7 +1,9 @@
 // ModelBatch against LibTorch that trains the same networks one after another.
 //
-//   compare_sequential [--models=32,128] [--rounds=9] [--output=NAME] ...
+//   compare_sequential [--models=32,128] [--workload=mlp] [--backend=cpu,...]
+//                      [--rounds=9] [--output=NAME] ...
 //
+// Of several backends the first is the one that the others are compared with.
 // LibTorch runs with torch::optim::Adam and with at::_fused_adam_, in one
 // process with one thread and with as many as there are CPUs, and as that many
 // single-threaded processes that share the models.
@@ -43,7 +45,9 @@ ABSL_FLAG(std::vector<std::string>, models,
           std::vector<std::string>({"32", "128"}), "population sizes");
 ABSL_FLAG(int, rounds, 9, "samples of each contender");
 ABSL_FLAG(double, sample_seconds, 0.5, "least time of a sample");
-ABSL_FLAG(std::string, backend, "cpu", "ModelBatch backend: name or path");
+ABSL_FLAG(std::string, workload, "mlp", "what is trained: workload.h");
+ABSL_FLAG(std::vector<std::string>, backend, std::vector<std::string>({"cpu"}),
+          "ModelBatch backends: names or paths");
 ABSL_FLAG(int, threads, 0, "of ModelBatch; 0: the backend's choice");
 ABSL_FLAG(double, disturbance, 0.04,
           "share of the CPUs that others may use during a sample");
@@ -94,7 +98,8 @@ std::vector<Contender> MakeContenders(const Workload& workload) {
       const int first = models * p / processes;
       const int last = models * (p + 1) / processes;
       if (first == last) continue;
-      parts.push_back({first, last, [=] { return make(first, last); }});
+      parts.push_back({workload.Parameters(first, last),
+                       [=] { return make(first, last); }});
     }
     Contender contender;
     contender.name = std::move(name);
@@ -107,12 +112,14 @@ std::vector<Contender> MakeContenders(const Workload& workload) {
       return MakeLibTorchTrainer(workload, first, last, {threads, fused});
     };
   };
-  const std::string backend = absl::GetFlag(FLAGS_backend);
   const int threads = absl::GetFlag(FLAGS_threads);
-  add("modelbatch " + backend, Contender::Kind::kModelBatch, 1,
-      [&workload, backend, threads](int, int) {
-        return std::make_unique<ModelBatchTrainer>(workload, backend, threads);
-      });
+  for (const std::string& backend : absl::GetFlag(FLAGS_backend)) {
+    add("modelbatch " + backend, Contender::Kind::kModelBatch, 1,
+        [&workload, backend, threads](int, int) {
+          return std::make_unique<ModelBatchTrainer>(workload, backend,
+                                                     threads);
+        });
+  }
   for (bool fused : {false, true}) {
     const std::string name = fused ? "libtorch, fused adam" : "libtorch";
     add(name + ", 1 thread", Contender::Kind::kOneProcess, 1,
@@ -126,15 +133,23 @@ std::vector<Contender> MakeContenders(const Workload& workload) {
   return contenders;
 }
 
+std::vector<int64_t> TensorSizes(const Workload& workload, int model) {
+  const std::vector<int64_t> widths = workload.Widths(model);
+  std::vector<int64_t> sizes;
+  for (size_t l = 0; l + 1 < widths.size(); ++l) {
+    sizes.push_back(widths[l + 1] * widths[l]);
+    sizes.push_back(widths[l + 1]);
+  }
+  return sizes;
+}
+
 // The largest norm-wise difference of a tensor.
-double LargestDifference(const std::vector<float>& a,
+double LargestDifference(const Workload& workload, const std::vector<float>& a,
                          const std::vector<float>& b) {
-  const int64_t sizes[] = {
-      Workload::kHidden * Workload::kInputs, Workload::kHidden,
-      Workload::kOutputs * Workload::kHidden, Workload::kOutputs};
   double largest = 0;
-  for (size_t at = 0; at < a.size();) {
-    for (int64_t size : sizes) {
+  int64_t at = 0;
+  for (int i = 0; i < workload.models(); ++i) {
+    for (const int64_t size : TensorSizes(workload, i)) {
       double difference = 0, norm = 0;
       for (int64_t e = 0; e < size; ++e, ++at) {
         const double d = static_cast<double>(a[at]) - b[at];
@@ -161,8 +176,8 @@ void CheckAgreement(const Workload& workload,
     contender.group->Run(Workload::kSteps, 1);
     std::vector<float> weights = contender.group->Weights();
     if (expected.empty()) expected = weights;
-    contender.difference = LargestDifference(weights, expected);
-    const double moved = LargestDifference(weights, initial);
+    contender.difference = LargestDifference(workload, weights, expected);
+    const double moved = LargestDifference(workload, weights, initial);
     if (contender.difference <= kAgreement && moved > 10 * kAgreement) continue;
     std::fprintf(stderr,
                  "%s does not train what %s trains: weights differ by %.3g, "
@@ -176,7 +191,7 @@ void CheckAgreement(const Workload& workload,
 // Until nobody works: contenders wait, but their threads may still spin.
 void WaitForQuiet() {
   constexpr double kWindow = 0.3;
-  for (double waited = 0; waited <= absl::GetFlag(FLAGS_patience);
+  for (double waited = 0; waited < absl::GetFlag(FLAGS_patience);
        waited += kWindow) {
     const double busy = BusySeconds();
     std::this_thread::sleep_for(std::chrono::duration<double>(kWindow));
@@ -223,7 +238,7 @@ const Contender& Best(const std::vector<Contender>& contenders,
 }
 
 nlohmann::json Compare(int models) {
-  const Workload workload = MakeWorkload(models);
+  const Workload workload = MakeWorkload(absl::GetFlag(FLAGS_workload), models);
   std::vector<Contender> contenders = MakeContenders(workload);
   CheckAgreement(workload, contenders);
   for (Contender& contender : contenders) {
@@ -238,8 +253,9 @@ nlohmann::json Compare(int models) {
 
   const Contender& ours = contenders.front();
   nlohmann::json json = {{"models", models},
+                         {"networks", workload.networks},
                          {"contenders", nlohmann::json::array()}};
-  absl::PrintF("\n%d networks 64-128-10, batch %d, Adam\n", models,
+  absl::PrintF("\n%d %s, batch %d, Adam\n", models, workload.networks,
                Workload::kRows);
   absl::PrintF("%-34s %9s %19s %11s %8s %11s %8s %9s\n", "", "ms/step",
                "min..max", "models/s", "GFLOP/s", "peak/model", "slower",
@@ -253,19 +269,21 @@ nlohmann::json Compare(int models) {
     absl::PrintF(
         "%-34s %9.3f %9.3f..%8.3f %11.0f %8.1f %8.0f kB %7.2fx %4d of %d\n",
         contender.name, median, contender.Min(), contender.Max(), rate,
-        rate * Workload::kFlops * 1e-9, per_model / 1e3, median / ours.Median(),
-        contender.disturbed, static_cast<int>(contender.milliseconds.size()));
-    json["contenders"].push_back({{"name", contender.name},
-                                  {"processes", contender.group->processes()},
-                                  {"ms_per_step", contender.milliseconds},
-                                  {"median_ms_per_step", median},
-                                  {"models_per_second", rate},
-                                  {"gflops", rate * Workload::kFlops * 1e-9},
-                                  {"peak_rss_bytes", memory.peak},
-                                  {"peak_rss_bytes_per_model", per_model},
-                                  {"weights_differ_by", contender.difference},
-                                  {"samples_discarded", contender.discarded},
-                                  {"samples_disturbed", contender.disturbed}});
+        rate / models * workload.Flops() * 1e-9, per_model / 1e3,
+        median / ours.Median(), contender.disturbed,
+        static_cast<int>(contender.milliseconds.size()));
+    json["contenders"].push_back(
+        {{"name", contender.name},
+         {"processes", contender.group->processes()},
+         {"ms_per_step", contender.milliseconds},
+         {"median_ms_per_step", median},
+         {"models_per_second", rate},
+         {"gflops", rate / models * workload.Flops() * 1e-9},
+         {"peak_rss_bytes", memory.peak},
+         {"peak_rss_bytes_per_model", per_model},
+         {"weights_differ_by", contender.difference},
+         {"samples_discarded", contender.discarded},
+         {"samples_disturbed", contender.disturbed}});
   }
   const auto ratio = [&](const char* key, Contender::Kind kind) {
     const Contender& best = Best(contenders, kind);

@@ -29,10 +29,12 @@ class LibTorchTrainer : public Trainer {
     }
     for (int i = first; i < last; ++i) {
       Model model;
-      model.module = torch::nn::Sequential(
-          torch::nn::Linear(Workload::kInputs, Workload::kHidden),
-          torch::nn::ReLU(),
-          torch::nn::Linear(Workload::kHidden, Workload::kOutputs));
+      const std::vector<int64_t> widths = workload.Widths(i);
+      model.module = torch::nn::Sequential();
+      for (size_t l = 0; l + 1 < widths.size(); ++l) {
+        if (l > 0) model.module->push_back(torch::nn::ReLU());
+        model.module->push_back(torch::nn::Linear(widths[l], widths[l + 1]));
+      }
       model.parameters = model.module->parameters();
       model.rate = workload.rates[i];
       model.initial = workload.initial[i].data();

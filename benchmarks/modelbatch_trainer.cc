@@ -35,7 +35,7 @@ ModelBatchTrainer::ModelBatchTrainer(const Workload& workload,
   std::vector<ModelInstance> models;
   std::vector<OptimizerConfig> configs;
   for (int i = 0; i < workload.models(); ++i) {
-    models.push_back({i, workload.seeds[i], WorkloadSpec()});
+    models.push_back({i, workload.seeds[i], workload.Spec(i)});
     configs.push_back({{"lr", workload.rates[i]}});
   }
   batch_ = Take(ModelBatch::Create(backend_.get(), std::move(models),

@@ -1,6 +1,6 @@
-// A whole training step of N networks 64-128-10 (workload.h) through a plugin.
+// A whole training step of N networks (workload.h) through a plugin.
 //
-//   training_step_benchmark [--backend=cpu] [--threads=2]
+//   training_step_benchmark [--backend=cpu] [--threads=2] [--workload=mlp]
 //                           [--benchmark_filter=...] ...
 //
 // Counters: models_per_second counts training steps of single models;
@@ -20,12 +20,12 @@
 namespace modelbatch::benchmarks {
 namespace {
 
-std::string backend = "cpu";
+std::string backend = "cpu", workload_name = "mlp";
 int threads = 0;
 
 void TrainingStep(benchmark::State& state) {
   const int models = static_cast<int>(state.range(0));
-  const Workload workload = MakeWorkload(models);
+  const Workload workload = MakeWorkload(workload_name, models);
   ResetPeak();
   const int64_t before = ResidentBytes();
   ModelBatchTrainer trainer(workload, backend, threads);
@@ -42,7 +42,7 @@ void TrainingStep(benchmark::State& state) {
   state.counters["rows_per_second"] =
       Counter(steps * Workload::kRows, Counter::kIsRate);
   state.counters["GFLOP/s"] =
-      Counter(steps * Workload::kFlops * 1e-9, Counter::kIsRate);
+      Counter(steps / models * workload.Flops() * 1e-9, Counter::kIsRate);
   const SessionStats stats = trainer.Stats();
   state.counters["bytes_per_model"] =
       static_cast<double>(stats.state_bytes + stats.workspace_bytes) / models;
@@ -77,6 +77,7 @@ bool TakeFlag(const char* name, int* argc, char** argv, std::string* value) {
 int Main(int argc, char** argv) {
   std::string value;
   TakeFlag("backend", &argc, argv, &backend);
+  TakeFlag("workload", &argc, argv, &workload_name);
   if (TakeFlag("threads", &argc, argv, &value))
     threads = std::atoi(value.c_str());
   benchmark::Initialize(&argc, argv);

@@ -75,10 +75,9 @@ struct WorkerGroup::Answer {
 };
 
 WorkerGroup::WorkerGroup(std::vector<Part> parts) : parts_(std::move(parts)) {
-  for (const Part& part : parts_) models_ += part.last - part.first;
+  for (const Part& part : parts_) num_weights_ += part.num_weights;
   shared_ = new (MapShared(sizeof(Shared))) Shared;
-  weights_ = static_cast<float*>(
-      MapShared(models_ * Workload::kParameters * sizeof(float)));
+  weights_ = static_cast<float*>(MapShared(num_weights_ * sizeof(float)));
   pthread_barrierattr_t attributes;
   pthread_barrierattr_init(&attributes);
   pthread_barrierattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
@@ -86,6 +85,7 @@ WorkerGroup::WorkerGroup(std::vector<Part> parts) : parts_(std::move(parts)) {
   pthread_barrierattr_destroy(&attributes);
 
   const pid_t parent = getpid();
+  float* weights = weights_;
   for (const Part& part : parts_) {
     int down[2], up[2];
     if (pipe(down) != 0 || pipe(up) != 0) Fail("pipe");
@@ -97,9 +97,10 @@ WorkerGroup::WorkerGroup(std::vector<Part> parts) : parts_(std::move(parts)) {
       if (getppid() != parent) std::_Exit(1);
       close(down[1]);
       close(up[0]);
-      Serve(part, down[0], up[1]);
+      Serve(part, weights, down[0], up[1]);
       std::_Exit(0);
     }
+    weights += part.num_weights;
     close(down[0]);
     close(up[1]);
     workers_.push_back({pid, down[1], up[0]});
@@ -114,11 +115,12 @@ WorkerGroup::~WorkerGroup() {
     close(worker.from_worker);
     waitpid(worker.pid, nullptr, 0);
   }
-  munmap(weights_, models_ * Workload::kParameters * sizeof(float));
+  munmap(weights_, num_weights_ * sizeof(float));
   munmap(shared_, sizeof(Shared));
 }
 
-void WorkerGroup::Serve(const Part& part, int from_parent, int to_parent) {
+void WorkerGroup::Serve(const Part& part, float* weights, int from_parent,
+                        int to_parent) {
   Answer answer;
   ResetPeak();
   answer.memory.before = ResidentBytes();
@@ -142,7 +144,7 @@ void WorkerGroup::Serve(const Part& part, int from_parent, int to_parent) {
         break;
       }
       case kCopyWeights:
-        trainer->CopyWeights(weights_ + part.first * Workload::kParameters);
+        trainer->CopyWeights(weights);
         break;
       case kMemory:
         answer.memory.peak = PeakResidentBytes();
@@ -184,8 +186,7 @@ Sample WorkerGroup::Run(int steps, int repeats) {
 
 std::vector<float> WorkerGroup::Weights() {
   Ask(kCopyWeights, 0, 0);
-  return std::vector<float>(weights_,
-                            weights_ + models_ * Workload::kParameters);
+  return std::vector<float>(weights_, weights_ + num_weights_);
 }
 
 Memory WorkerGroup::memory() {

@@ -27,9 +27,9 @@ struct Memory {
 
 class WorkerGroup {
  public:
-  // Part p of the workload, models [first, last).
+  // Some models of the workload.
   struct Part {
-    int first = 0, last = 0;
+    int64_t num_weights = 0;
     std::function<std::unique_ptr<Trainer>()> make_trainer;
   };
 
@@ -47,7 +47,7 @@ class WorkerGroup {
   // when all are ready until the last is done.
   Sample Run(int steps, int repeats);
 
-  // [models of all parts, Workload::kParameters], after the last run.
+  // Of all parts, after the last run.
   std::vector<float> Weights();
 
   // Summed over the processes.
@@ -60,13 +60,13 @@ class WorkerGroup {
     int to_worker = -1, from_worker = -1;
   };
 
-  void Serve(const Part& part, int from_parent, int to_parent);
+  void Serve(const Part& part, float* weights, int from_parent, int to_parent);
   // Sends a command to every worker, then waits for every answer.
   struct Answer;
   std::vector<Answer> Ask(int command, int steps, int repeats);
 
   std::vector<Part> parts_;
-  int models_ = 0;
+  int64_t num_weights_ = 0;
   Shared* shared_ = nullptr;
   float* weights_ = nullptr;  // shared
   std::vector<Worker> workers_;

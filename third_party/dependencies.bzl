@@ -12,9 +12,11 @@ _SYSTEM_LIBRARIES = {
     "com_github_google_benchmark": ("benchmark", "benchmark/benchmark.h", "libbenchmark-dev"),
     "com_google_googletest": ("googletest", "gmock/gmock.h", "libgmock-dev"),
     "libxsmm": ("libxsmm", "libxsmm.h", "libxsmm-dev"),
+    "libzip": ("libzip", "zip.h", "libzip-dev"),
     "nlohmann_json": ("json", "nlohmann/json.hpp", "nlohmann-json3-dev"),
     "random123": ("random123", "Random123/philox.h", "librandom123-dev"),
     "tomlplusplus": ("tomlplusplus", "toml++/toml.h", "libtomlplusplus-dev"),
+    "zlib": ("zlib", "zlib.h", "zlib1g-dev"),
 }
 
 def modelbatch_dependencies():

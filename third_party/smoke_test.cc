@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 #include <libxsmm.h>
 #include <toml++/toml.h>
+#include <zip.h>
+#include <zlib.h>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -87,6 +89,25 @@ TEST(Libxsmm, GeneratesAKernelThatMultiplies) {
   float c[] = {100, 200};
   kernel(a, b, c);
   EXPECT_THAT(c, ElementsAre(123, 234));
+}
+
+// The smallest archive there is: an end record without entries.
+TEST(Libzip, OpensAnEmptyArchive) {
+  const std::string bytes =
+      std::string("PK\x05\x06", 4) + std::string(18, '\0');
+  zip_source_t* source =
+      zip_source_buffer_create(bytes.data(), bytes.size(), 0, nullptr);
+  ASSERT_NE(source, nullptr);
+  zip_t* archive = zip_open_from_source(source, ZIP_RDONLY, nullptr);
+  ASSERT_NE(archive, nullptr);
+  EXPECT_EQ(zip_get_num_entries(archive, 0), 0);
+  zip_discard(archive);
+}
+
+// The check value of CRC-32/ISO-HDLC.
+TEST(Zlib, GivesThePublishedChecksum) {
+  const Bytef digits[] = {'1', '2', '3', '4', '5', '6', '7', '8', '9'};
+  EXPECT_EQ(crc32(0, digits, sizeof(digits)), 0xcbf43926u);
 }
 
 TEST(Cli11, RefusesAnUnknownOption) {

@@ -6,6 +6,7 @@
 #include <numeric>
 #include <utility>
 
+#include "modelbatch/loss/loss.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch::cpu {
@@ -46,12 +47,20 @@ absl::StatusOr<std::unique_ptr<CpuExecutor>> CpuExecutor::Create(
     MB_RETURN_IF_ERROR(worker.workspace.Allocate(plan->max_workspace_size));
     MB_RETURN_IF_ERROR(worker.gradients.Allocate(largest_state));
     MB_RETURN_IF_ERROR(worker.row_losses.Allocate(plan->max_rows));
-    if (plan->loss == grouped::Loss::kMse) {
+    if (!plan->loss.has_classes()) {
       MB_RETURN_IF_ERROR(worker.targets.Allocate(
           plan->max_rows * grouped::RowStride(plan->max_output_size)));
     }
     worker.classes.resize(plan->max_rows);
+    worker.row_weights.resize(plan->max_rows);
     worker.predictions.resize(plan->max_rows);
+  }
+  const std::vector<double>& weights =
+      plan->loss.has_classes() ? plan->loss.weight : plan->loss.pos_weight;
+  if (!weights.empty()) {
+    MB_RETURN_IF_ERROR(executor->loss_weights_.Allocate(
+        grouped::RowStride(static_cast<int64_t>(weights.size()))));
+    std::copy(weights.begin(), weights.end(), executor->loss_weights_.data());
   }
   executor->plan_ = std::move(plan);
   executor->pool_ = std::move(pool);
@@ -89,8 +98,10 @@ int64_t CpuExecutor::workspace_bytes() const {
   for (const Worker& worker : workers_) {
     floats += worker.workspace.size() + worker.gradients.size() +
               worker.targets.size() + worker.row_losses.size();
+    floats += static_cast<int64_t>(worker.row_weights.size());
     integers += worker.classes.size() + worker.predictions.size();
   }
+  floats += loss_weights_.size();
   return floats * sizeof(float) + integers * sizeof(int64_t);
 }
 
@@ -124,14 +135,16 @@ void CpuExecutor::GatherInput(const HostDataset& dataset,
   step->rows = static_cast<int64_t>(rows.size());
 }
 
-void CpuExecutor::GatherTargets(const HostDataset& dataset,
-                                absl::Span<const int32_t> rows,
-                                Worker& worker) const {
-  if (plan_->loss == grouped::Loss::kCrossEntropy) {
+double CpuExecutor::GatherTargets(const HostDataset& dataset,
+                                  absl::Span<const int32_t> rows,
+                                  Worker& worker) const {
+  const LossSettings& loss = plan_->loss;
+  if (loss.has_classes()) {
     for (size_t i = 0; i < rows.size(); ++i) {
-      worker.classes[i] = dataset.classes()[rows[i]];
+      const int64_t label = dataset.classes()[rows[i]];
+      worker.classes[i] = label == loss.ignore_index ? -1 : label;
     }
-    return;
+    return dataset.Weigh(loss, rows, worker.row_weights.data());
   }
   const int64_t cols = dataset.target_size();
   const int64_t ld = grouped::RowStride(cols);
@@ -139,20 +152,60 @@ void CpuExecutor::GatherTargets(const HostDataset& dataset,
     std::memcpy(worker.targets.data() + i * ld,
                 dataset.values() + rows[i] * cols, cols * sizeof(float));
   }
+  return static_cast<double>(rows.size());
 }
 
 float CpuExecutor::Loss(const ModelStep& step, const HostDataset& dataset,
-                        const Worker& worker, Matrix gradient,
+                        const Worker& worker, double weight, Matrix gradient,
                         float* row_losses) const {
-  const int64_t cols = step.output_cols();
-  if (plan_->loss == grouped::Loss::kCrossEntropy) {
-    return kernels_->cross_entropy(step.rows, cols, step.Output(),
-                                   worker.classes.data(), gradient, row_losses);
-  }
+  const LossSettings& loss = plan_->loss;
+  const int64_t rows = step.rows, cols = step.output_cols();
+  const Matrix x = step.Output();
   const ConstMatrix targets(worker.targets.data(),
                             grouped::RowStride(dataset.target_size()));
-  return kernels_->mse(step.rows, cols, step.Output(), targets, gradient,
-                       row_losses);
+  switch (loss.kind) {
+    case LossKind::kCrossEntropy:
+    case LossKind::kNll:
+      return ClassLoss(step, worker, weight, gradient, row_losses);
+    case LossKind::kBceWithLogits:
+      return kernels_->bce_with_logits(rows, cols, loss_weights_.data(), x,
+                                       targets, gradient, row_losses);
+    case LossKind::kMse:
+      return kernels_->mse(rows, cols, x, targets, gradient, row_losses);
+    case LossKind::kL1:
+      return kernels_->smooth_l1(rows, cols, 0, x, targets, gradient,
+                                 row_losses);
+    case LossKind::kHuber:
+      return kernels_->huber(rows, cols, static_cast<float>(loss.delta), x,
+                             targets, gradient, row_losses);
+    case LossKind::kSmoothL1:
+      return kernels_->smooth_l1(rows, cols, static_cast<float>(loss.beta), x,
+                                 targets, gradient, row_losses);
+  }
+  return 0;
+}
+
+float CpuExecutor::ClassLoss(const ModelStep& step, const Worker& worker,
+                             double weight, Matrix gradient,
+                             float* row_losses) const {
+  const LossSettings& loss = plan_->loss;
+  ClassLossArgs args;
+  args.rows = step.rows;
+  args.cols = step.output_cols();
+  args.x = step.Output();
+  args.targets = worker.classes.data();
+  args.row_weights = worker.row_weights.data();
+  args.total = static_cast<float>(weight);
+  args.label_smoothing = loss.label_smoothing;
+  args.class_weights = loss_weights_.data();
+  args.dx = gradient;
+  args.row_losses = row_losses;
+  if (loss.kind == LossKind::kNll) return kernels_->nll(args);
+  const bool plain = loss.weight.empty() && loss.label_smoothing == 0 &&
+                     weight == static_cast<double>(step.rows);  // none ignored
+  if (!plain) return kernels_->weighted_cross_entropy(args);
+  return kernels_->cross_entropy(args.rows, args.cols, args.x, args.targets,
+                                 gradient, row_losses);
 }
 
 absl::Status CpuExecutor::TrainStep(const grouped::TrainArgs& args) {
@@ -175,9 +228,11 @@ Outcome CpuExecutor::TrainModel(int model, const grouped::TrainArgs& args,
   if (rows.empty()) return Outcome::kEmpty;
   ModelStep step = MakeStep(model, worker, /*training=*/true);
   GatherInput(*args.dataset, rows, worker, &step);
-  GatherTargets(*args.dataset, rows, worker);
+  const double weight = GatherTargets(*args.dataset, rows, worker);
+  if (weight == 0) return Outcome::kEmpty;
   step.Forward();
-  *loss = Loss(step, *args.dataset, worker, step.OutputGradient(), nullptr);
+  *loss =
+      Loss(step, *args.dataset, worker, weight, step.OutputGradient(), nullptr);
   if (!std::isfinite(*loss)) return Outcome::kNonFiniteLoss;
 
   const bool in_place = args.keep_gradients && !args.accumulate;
@@ -325,18 +380,19 @@ absl::Status CpuExecutor::Evaluate(const grouped::EvaluateArgs& args) {
 void CpuExecutor::EvaluateModel(int model, const grouped::EvaluateArgs& args,
                                 Worker& worker) {
   const absl::Span<const int32_t> rows = RowsOf(args.rows, model);
-  const bool classes = plan_->loss == grouped::Loss::kCrossEntropy;
-  double sum = 0;
+  const bool classes = plan_->loss.has_classes();
+  double sum = 0, total = 0;
   int64_t correct = 0;
   ModelStep step = MakeStep(model, worker, /*training=*/false);
   for (size_t begin = 0; begin < rows.size(); begin += plan_->max_rows) {
     const absl::Span<const int32_t> chunk =
         rows.subspan(begin, plan_->max_rows);
     GatherInput(*args.dataset, chunk, worker, &step);
-    GatherTargets(*args.dataset, chunk, worker);
+    const double weight = GatherTargets(*args.dataset, chunk, worker);
+    total += weight;
     step.Forward();
     float* row_losses = worker.row_losses.data();
-    Loss(step, *args.dataset, worker, Matrix{}, row_losses);
+    Loss(step, *args.dataset, worker, weight, Matrix{}, row_losses);
     for (int64_t i = 0; i < step.rows; ++i) sum += row_losses[i];
     if (!classes) continue;
     kernels_->argmax(step.rows, step.output_cols(), step.Output(),
@@ -345,9 +401,7 @@ void CpuExecutor::EvaluateModel(int model, const grouped::EvaluateArgs& args,
       correct += worker.predictions[i] == worker.classes[i];
     }
   }
-  if (!rows.empty()) {
-    args.losses[model] = sum / static_cast<double>(rows.size());
-  }
+  if (total > 0) args.losses[model] = sum / total;
   if (classes) args.correct[model] = correct;
 }
 

@@ -53,7 +53,8 @@ class CpuExecutor : public grouped::Executor {
     FloatBuffer gradients;  // of one model
     FloatBuffer targets;    // [max_rows, target size]
     FloatBuffer row_losses;
-    std::vector<int64_t> classes;
+    std::vector<int64_t> classes;    // -1: the row is ignored
+    std::vector<float> row_weights;  // of the losses on classes
     std::vector<int64_t> predictions;
   };
 
@@ -65,10 +66,15 @@ class CpuExecutor : public grouped::Executor {
   void GatherInput(const grouped::HostDataset& dataset,
                    absl::Span<const int32_t> rows, Worker& worker,
                    ModelStep* step) const;
-  void GatherTargets(const grouped::HostDataset& dataset,
-                     absl::Span<const int32_t> rows, Worker& worker) const;
+  // Returns what the rows weigh together; 0: none counts.
+  double GatherTargets(const grouped::HostDataset& dataset,
+                       absl::Span<const int32_t> rows, Worker& worker) const;
+  // `weight` is that of the gathered rows.
   float Loss(const ModelStep& step, const grouped::HostDataset& dataset,
-             const Worker& worker, Matrix gradient, float* row_losses) const;
+             const Worker& worker, double weight, Matrix gradient,
+             float* row_losses) const;
+  float ClassLoss(const ModelStep& step, const Worker& worker, double weight,
+                  Matrix gradient, float* row_losses) const;
   Outcome TrainModel(int model, const grouped::TrainArgs& args, Worker& worker,
                      float* loss);
   Outcome BackwardModel(int model, const grouped::BackwardArgs& args,
@@ -89,6 +95,7 @@ class CpuExecutor : public grouped::Executor {
   std::shared_ptr<ThreadPool> pool_;
   const Kernels* kernels_ = nullptr;
   bool break_contract_ = false;
+  FloatBuffer loss_weights_;  // of the classes or outputs, padded
   FloatBuffer arenas_[grouped::kNumArenas];
   std::vector<int64_t> steps_;
   std::vector<int> order_;  // models, the most work first

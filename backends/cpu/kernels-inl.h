@@ -34,7 +34,12 @@ const Kernels& Table() {
       LayerNormForward,
       LayerNormBackward,
       CrossEntropy,
+      WeightedCrossEntropy,
+      Nll,
       MeanSquaredError,
+      SmoothL1,
+      Huber,
+      BceWithLogits,
       ArgMax,
       AllFinite,
       Clip,
@@ -53,8 +58,8 @@ void Map(int64_t n, const float* x, float* y) {
 }
 
 const MathFunctions& Math() {
-  static const MathFunctions kMath = {Map<Exp>, Map<Log>, Map<Tanh>,
-                                      Map<Sigmoid>, Map<Erf>};
+  static const MathFunctions kMath = {Map<Exp>,  Map<Log>,     Map<Log1p>,
+                                      Map<Tanh>, Map<Sigmoid>, Map<Erf>};
   return kMath;
 }
 

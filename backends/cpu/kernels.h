@@ -107,6 +107,19 @@ struct ClipArgs {
   double norm = __builtin_inf();
 };
 
+// A loss on classes in which rows differ in weight.
+struct ClassLossArgs {
+  int64_t rows = 0, cols = 0;
+  ConstMatrix x;
+  const int64_t* targets = nullptr;      // [rows], -1: the row is ignored
+  const float* row_weights = nullptr;    // [rows]: the target's; 0: ignored
+  float total = 0;                       // sum of row_weights: the divisor
+  double label_smoothing = 0;            // cross entropy
+  const float* class_weights = nullptr;  // [cols], padded; null: all 1
+  Matrix dx;                             // null data: the loss alone
+  float* row_losses = nullptr;           // may be null
+};
+
 struct Kernels {
   const char* name;  // "avx2", "generic"
 
@@ -160,11 +173,33 @@ struct Kernels {
   // not null, get each row's loss (evaluation).
   float (*cross_entropy)(int64_t rows, int64_t cols, ConstMatrix x,
                          const int64_t* targets, Matrix dx, float* row_losses);
-  // Mean over rows and columns of (x - target)^2, as torch.nn.MSELoss; dx = 2
-  // (x - target) / (rows * cols). row_losses: each row's mean over columns.
-  // Lanes over columns within a row, then over rows.
+  // The sum over rows of
+  //   (1 - s) w[t] * -log p[t] + s / cols * sum over classes of w * -log p
+  // by `total`, with p = softmax(x), s the label smoothing and w[t] the row's
+  // weight. An ignored row adds 0 and has a derivative of 0, whatever it holds.
+  // row_losses: the terms. Where all rows weigh 1 and nothing is smoothed, the
+  // bits are those of cross_entropy.
+  float (*weighted_cross_entropy)(const ClassLossArgs& args);
+  // The sum over rows of w[t] * -x[t], by `total`.
+  float (*nll)(const ClassLossArgs& args);
+
+  // Losses on values: the mean over rows and columns of f(x, target). dx is its
+  // derivative; row_losses: each row's mean over columns. Lanes over columns
+  // within a row, then over rows. With d = x - target f is, as in torch,
+  // d^2;
   float (*mse)(int64_t rows, int64_t cols, ConstMatrix x, ConstMatrix target,
                Matrix dx, float* row_losses);
+  // d^2 / (2 beta) where |d| < beta, else |d| - beta / 2; beta 0 is l1;
+  float (*smooth_l1)(int64_t rows, int64_t cols, float beta, ConstMatrix x,
+                     ConstMatrix target, Matrix dx, float* row_losses);
+  // d^2 / 2 where |d| < delta, else delta (|d| - delta / 2);
+  float (*huber)(int64_t rows, int64_t cols, float delta, ConstMatrix x,
+                 ConstMatrix target, Matrix dx, float* row_losses);
+  // (1 - t) x + (1 + (p - 1) t) log(1 + exp(-x)) with t the target and p the
+  // column's of `pos_weight`: [cols], padded; null: all 1.
+  float (*bce_with_logits)(int64_t rows, int64_t cols, const float* pos_weight,
+                           ConstMatrix x, ConstMatrix target, Matrix dx,
+                           float* row_losses);
 
   // Index of the first largest element of each row; a NaN counts as largest.
   void (*argmax)(int64_t rows, int64_t cols, ConstMatrix x, int64_t* out);

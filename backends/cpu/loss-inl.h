@@ -72,25 +72,208 @@ inline float CrossEntropy(int64_t rows, int64_t cols, ConstMatrix x,
   return JoinLanes(lanes[0], lanes[1]) / count;
 }
 
-inline float MeanSquaredError(int64_t rows, int64_t cols, ConstMatrix x,
-                              ConstMatrix target, Matrix dx,
-                              float* row_losses) {
+inline void ZeroRow(int64_t cols, float* to) {
+  for (int64_t j = 0; j < cols; j += 8) Store(to + j, Zero());
+}
+
+// Sum of w * (x - shift) over a row, or of x - shift without w.
+inline float WeightedSum(int64_t cols, const float* x, V shift,
+                         const float* w) {
+  return SumColumns(cols, [&](int64_t j, int64_t) {
+    const V shifted = Load(x + j) - shift;
+    return w == nullptr ? shifted : Load(w + j) * shifted;
+  });
+}
+
+// With L = log(sum of exp(x - max)), -log p[j] = L - (x[j] - max): the sum over
+// classes of w * -log p is L * sum(w) - sum(w * (x - max)).
+inline float WeightedCrossEntropy(const ClassLossArgs& a) {
+  const float hard = static_cast<float>(1 - a.label_smoothing);
+  const float soft =
+      static_cast<float>(a.label_smoothing / static_cast<double>(a.cols));
+  const bool smoothed = soft != 0;
+  const float* const w = a.class_weights;
+  const float all =
+      w == nullptr
+          ? static_cast<float>(a.cols)
+          : SumColumns(a.cols, [&](int64_t j, int64_t) { return Load(w + j); });
+  V lanes[2] = {Zero(), Zero()};
+  for (int64_t i0 = 0; i0 < a.rows; i0 += 16) {
+    const int64_t block = a.rows - i0 < 16 ? a.rows - i0 : 16;
+    // An ignored row keeps these, which make +0.
+    float sums[16], shifted[16], weights[16], spread[16];
+    for (int64_t r = 0; r < 16; ++r) {
+      sums[r] = 1.0f;
+      shifted[r] = weights[r] = spread[r] = 0.0f;
+    }
+    for (int64_t r = 0; r < block; ++r) {
+      const int64_t i = i0 + r, target = a.targets[i];
+      float* const to =
+          a.dx.data == nullptr ? nullptr : a.dx.data + i * a.dx.ld;
+      if (target < 0) {
+        if (to != nullptr) ZeroRow(a.cols, to);
+        continue;
+      }
+      const float* const from = a.x.data + i * a.x.ld;
+      const float max = RowMax(a.cols, from);
+      const V shift = Set1(max);
+      shifted[r] = from[target] - max;
+      weights[r] = hard * a.row_weights[i];
+      if (smoothed) spread[r] = WeightedSum(a.cols, from, shift, w);
+      if (to == nullptr) {
+        sums[r] = SumColumns(a.cols, [&](int64_t j, int64_t) {
+          return Exp(Load(from + j) - shift);
+        });
+        continue;
+      }
+      sums[r] = SumColumns(a.cols, [&](int64_t j, int64_t) {
+        const V e = Exp(Load(from + j) - shift);
+        Store(to + j, e);
+        return e;
+      });
+      const float inverse = 1.0f / sums[r];
+      const float at_target = weights[r] / a.total;
+      const V scale = Set1(inverse);
+      if (!smoothed) {
+        const float derivative = (to[target] * inverse - 1.0f) * at_target;
+        for (int64_t j = 0; j < a.cols; j += 8) {
+          Store(to + j, Load(to + j) * scale * Set1(at_target));
+        }
+        to[target] = derivative;
+        continue;
+      }
+      const V factor = Set1((weights[r] + soft * all) / a.total);
+      const V share = Set1(soft / a.total);
+      for (int64_t j = 0; j < a.cols; j += 8) {
+        const V own = w == nullptr ? share : Load(w + j) * share;
+        Store(to + j, Load(to + j) * scale * factor - own);
+      }
+      to[target] = to[target] - at_target;
+    }
+    for (int half = 0; half < 2; ++half) {
+      const V log_sum = Log(Load(sums + 8 * half));
+      V loss = Load(weights + 8 * half) * (log_sum - Load(shifted + 8 * half));
+      if (smoothed) {
+        loss =
+            loss + Set1(soft) * (log_sum * Set1(all) - Load(spread + 8 * half));
+      }
+      int64_t n = block - 8 * half;
+      if (n <= 0) break;
+      if (n > 8) n = 8;
+      lanes[half] = lanes[half] + ZeroUnless(FirstN(n), loss);
+      if (a.row_losses != nullptr) {
+        StoreUpTo(a.row_losses + i0 + 8 * half, loss, n);
+      }
+    }
+  }
+  return JoinLanes(lanes[0], lanes[1]) / a.total;
+}
+
+inline float Nll(const ClassLossArgs& a) {
+  alignas(32) float lanes[16] = {};
+  for (int64_t i = 0; i < a.rows; ++i) {
+    const int64_t target = a.targets[i];
+    float loss = 0.0f;
+    if (target >= 0) {
+      loss = a.row_weights[i] * -a.x.data[i * a.x.ld + target];
+    }
+    lanes[i % 16] += loss;
+    if (a.row_losses != nullptr) a.row_losses[i] = loss;
+    if (a.dx.data == nullptr) continue;
+    float* const to = a.dx.data + i * a.dx.ld;
+    ZeroRow(a.cols, to);
+    if (target >= 0) to[target] = -(a.row_weights[i] / a.total);
+  }
+  return JoinLanes(Load(lanes), Load(lanes + 8)) / a.total;
+}
+
+// A loss on values: `element(j, x, target, &derivative)` gives f for columns j
+// to j + 7 and a derivative, which is multiplied by `factor` / elements.
+template <typename F>
+inline float MeanOfElements(int64_t rows, int64_t cols, double factor,
+                            ConstMatrix x, ConstMatrix target, Matrix dx,
+                            float* row_losses, F element) {
   const double elements = static_cast<double>(rows) * static_cast<double>(cols);
-  const V scale = Set1(static_cast<float>(2 / elements));
+  const V scale = Set1(static_cast<float>(factor / elements));
   alignas(32) float lanes[16] = {};
   for (int64_t i = 0; i < rows; ++i) {
     const float* const a = x.data + i * x.ld;
     const float* const b = target.data + i * target.ld;
     float* const to = dx.data == nullptr ? nullptr : dx.data + i * dx.ld;
     const float sum = SumColumns(cols, [&](int64_t j, int64_t) {
-      const V d = Load(a + j) - Load(b + j);
-      if (to != nullptr) Store(to + j, d * scale);
-      return d * d;
+      V derivative;
+      const V value = element(j, Load(a + j), Load(b + j), &derivative);
+      if (to != nullptr) Store(to + j, derivative * scale);
+      return value;
     });
     lanes[i % 16] += sum;
     if (row_losses != nullptr) row_losses[i] = sum / static_cast<float>(cols);
   }
   return JoinLanes(Load(lanes), Load(lanes + 8)) / static_cast<float>(elements);
+}
+
+inline float MeanSquaredError(int64_t rows, int64_t cols, ConstMatrix x,
+                              ConstMatrix target, Matrix dx,
+                              float* row_losses) {
+  return MeanOfElements(rows, cols, 2, x, target, dx, row_losses,
+                        [](int64_t, V a, V b, V* derivative) {
+                          const V d = a - b;
+                          *derivative = d;
+                          return d * d;
+                        });
+}
+
+// 1, -1, or x where it is a zero or NaN.
+inline V Sign(V x) {
+  return Select(Less(Zero(), x), Set1(1.0f),
+                Select(Less(x, Zero()), Set1(-1.0f), x));
+}
+
+inline float SmoothL1(int64_t rows, int64_t cols, float beta, ConstMatrix x,
+                      ConstMatrix target, Matrix dx, float* row_losses) {
+  const V width = Set1(beta), half = Set1(0.5f);
+  return MeanOfElements(rows, cols, 1, x, target, dx, row_losses,
+                        [&](int64_t, V a, V b, V* derivative) {
+                          const V d = a - b, size = Abs(d);
+                          const M inside = Less(size, width);
+                          const V ratio = d / width;
+                          *derivative = Select(inside, ratio, Sign(d));
+                          return Select(inside, ratio * (d * half),
+                                        size - width * half);
+                        });
+}
+
+inline float Huber(int64_t rows, int64_t cols, float delta, ConstMatrix x,
+                   ConstMatrix target, Matrix dx, float* row_losses) {
+  const V width = Set1(delta), half = Set1(0.5f);
+  return MeanOfElements(rows, cols, 1, x, target, dx, row_losses,
+                        [&](int64_t, V a, V b, V* derivative) {
+                          const V d = a - b, size = Abs(d);
+                          const M inside = Less(size, width);
+                          *derivative = Select(inside, d, Sign(d) * width);
+                          return Select(inside, d * half * d,
+                                        width * (size - width * half));
+                        });
+}
+
+// With e = exp(-|x|) and a = (1 - t) + p t it is a log(1 + e) + (1 - t) x where
+// x > 0, else a log(1 + e) - p t x; the derivative is (1 - t) - a e / (1 + e),
+// or a e / (1 + e) - p t: nothing overflows, and no two large terms cancel.
+inline float BceWithLogits(int64_t rows, int64_t cols, const float* pos_weight,
+                           ConstMatrix x, ConstMatrix target, Matrix dx,
+                           float* row_losses) {
+  const V one = Set1(1.0f);
+  return MeanOfElements(
+      rows, cols, 1, x, target, dx, row_losses,
+      [&](int64_t j, V a, V t, V* derivative) {
+        const V yes = pos_weight == nullptr ? t : Load(pos_weight + j) * t;
+        const V no = one - t, weight = no + yes;
+        const V e = Exp(Zero() - Abs(a));
+        const V tail = weight * (e / (one + e));
+        const M positive = Less(Zero(), a);
+        *derivative = Select(positive, no - tail, tail - yes);
+        return Fma(Select(positive, no, Zero() - yes), a, weight * Log1p(e));
+      });
 }
 
 inline void ArgMax(int64_t rows, int64_t cols, ConstMatrix x, int64_t* out) {

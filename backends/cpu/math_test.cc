@@ -1,5 +1,5 @@
-// exp, log, tanh, sigmoid and erf are as accurate as they say, over every
-// exponent, and right at the edges.
+// exp, log, log1p, tanh, sigmoid and erf are as accurate as they say, over
+// every exponent, and right at the edges.
 #include <cmath>
 #include <functional>
 
@@ -81,6 +81,9 @@ TEST_P(MathTest, LogIsAccurate) {
   EXPECT_LE(MaxUlp(math_.log, std::log, 0.0f, 3.4e38f), 0.9);
   EXPECT_LE(MaxUlp(math_.log, std::log, 0.5f, 2.0f), 0.9);
 }
+TEST_P(MathTest, Log1pIsAccurate) {
+  EXPECT_LE(MaxUlp(math_.log1p, std::log1p, 0.0f, 1.0f), 1.4);
+}
 TEST_P(MathTest, TanhIsAccurate) {
   EXPECT_LE(MaxUlp(math_.tanh, std::tanh, -10, 10), 2.6);
   EXPECT_LE(MaxUlp(math_.tanh, std::tanh, -0.5f, 0.5f), 2.6);
@@ -120,6 +123,14 @@ TEST_P(MathTest, LogAtTheEdges) {
   EXPECT_TRUE(std::isnan(log(-kInf)));
   EXPECT_TRUE(std::isnan(log(kNan)));
   EXPECT_FLOAT_EQ(log(1e-45f), -103.278929f);
+}
+
+TEST_P(MathTest, Log1pAtTheEdges) {
+  const auto log1p = [&](float x) { return Apply(math_.log1p, x); };
+  EXPECT_TRUE(SameBits(log1p(0.0f), 0.0f));
+  EXPECT_EQ(log1p(1.0f), std::log(2.0f));
+  EXPECT_EQ(log1p(1e-45f), 1e-45f);
+  EXPECT_TRUE(std::isnan(log1p(kNan)));
 }
 
 TEST_P(MathTest, OddFunctionsAtTheEdges) {

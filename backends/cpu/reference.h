@@ -85,6 +85,46 @@ inline double CrossEntropy(const std::vector<double>& x, int64_t target) {
   return std::log(sum) + max - x[target];
 }
 
+// torch's cross_entropy of one row with weights of the classes (empty: all 1)
+// and label smoothing s, by its definition: the expectation of w * -log p under
+// the target mixed with all classes alike.
+inline double SmoothedCrossEntropy(const std::vector<double>& x, int64_t target,
+                                   const std::vector<double>& w, double s) {
+  double sum = 0;
+  for (size_t j = 0; j < x.size(); ++j) {
+    const double q = s / static_cast<double>(x.size()) +
+                     (static_cast<int64_t>(j) == target ? 1 - s : 0);
+    if (q == 0) continue;
+    sum +=
+        q * (w.empty() ? 1 : w[j]) * CrossEntropy(x, static_cast<int64_t>(j));
+  }
+  return sum;
+}
+
+// An element of a loss on values, and its derivative by x.
+struct Element {
+  double value, derivative;
+};
+inline Element SmoothL1(double x, double t, double beta) {
+  const double d = x - t;
+  if (std::abs(d) < beta) return {0.5 * d * d / beta, d / beta};
+  return {std::abs(d) - 0.5 * beta, d > 0 ? 1.0 : d < 0 ? -1.0 : 0.0};
+}
+inline Element Huber(double x, double t, double delta) {
+  const double d = x - t;
+  if (std::abs(d) < delta) return {0.5 * d * d, d};
+  return {delta * (std::abs(d) - 0.5 * delta), d > 0 ? delta : -delta};
+}
+// -p t log(sigmoid(x)) - (1 - t) log(1 - sigmoid(x)).
+inline Element BceWithLogits(double x, double t, double p) {
+  const auto minus_log_sigmoid = [](double z) {
+    return z > 0 ? std::log1p(std::exp(-z)) : std::log1p(std::exp(z)) - z;
+  };
+  const auto sigmoid = [](double z) { return 1 / (1 + std::exp(-z)); };
+  return {p * t * minus_log_sigmoid(x) + (1 - t) * minus_log_sigmoid(-x),
+          (1 - t) * sigmoid(x) - p * t * sigmoid(-x)};
+}
+
 // One element of torch.optim.SGD's state.
 struct SgdState {
   double param, buffer;

@@ -12,7 +12,7 @@ namespace modelbatch::cpu {
 // The functions of math-inl.h over arrays: y[e] = f(x[e]) for e in [0, n).
 struct MathFunctions {
   using Function = void (*)(int64_t n, const float* x, float* y);
-  Function exp, log, tanh, sigmoid, erf;
+  Function exp, log, log1p, tanh, sigmoid, erf;
 };
 
 namespace avx2 {

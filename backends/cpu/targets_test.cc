@@ -2,6 +2,7 @@
 // shape, the strides, the values and whatever lies in the padding.
 #include "backends/cpu/targets.h"
 
+#include <cmath>
 #include <functional>
 
 #include "backends/cpu/kernels.h"
@@ -58,8 +59,9 @@ TEST(TargetsTest, MathFunctionsOnAllExponents) {
   }
   const int64_t n = static_cast<int64_t>(x.size());
   std::vector<float> a(n), b(n);
-  for (auto f : {&MathFunctions::exp, &MathFunctions::log, &MathFunctions::tanh,
-                 &MathFunctions::sigmoid, &MathFunctions::erf}) {
+  for (auto f :
+       {&MathFunctions::exp, &MathFunctions::log, &MathFunctions::log1p,
+        &MathFunctions::tanh, &MathFunctions::sigmoid, &MathFunctions::erf}) {
     (avx2::Math().*f)(n, x.data(), a.data());
     (generic::Math().*f)(n, x.data(), b.data());
     EXPECT_TRUE(SameBits(a, b));
@@ -206,6 +208,64 @@ TEST(TargetsTest, Losses) {
   });
 }
 
+TEST(TargetsTest, WeightedLossesOnClasses) {
+  ExpectSameBits(200, [](const Kernels& k, Random& random, int64_t extra,
+                         float padding) {
+    ClassLossArgs args;
+    args.rows = Extent(random), args.cols = Extent(random);
+    const int64_t size = args.rows * args.cols;
+    Activations x(args.rows, args.cols, Values(random, size), extra, padding);
+    Activations w(1, args.cols, random.Normals(args.cols), extra, padding);
+    Activations dx(args.rows, args.cols, extra, padding);
+    GuardedFloats weights(args.rows), losses(args.rows, kNan);
+    std::vector<int64_t> targets(args.rows);
+    for (int64_t i = 0; i < args.rows; ++i) {
+      targets[i] = random.Int(-1, args.cols - 1);
+      weights[i] = targets[i] < 0 ? 0 : std::abs(random.Normal(1));
+      args.total += weights[i];
+    }
+    args.x = x.matrix(), args.dx = dx.matrix();
+    args.targets = targets.data(), args.row_weights = weights.data();
+    args.row_losses = losses.data();
+    if (random.Bool()) args.class_weights = w.data();
+    if (random.Bool()) args.label_smoothing = random.Uniform(0, 1);
+    std::vector<float> result;
+    for (auto loss : {k.weighted_cross_entropy, k.nll}) {
+      result.push_back(loss(args));
+      Append(result, dx.Values());
+      Append(result, losses.Values());
+    }
+    return result;
+  });
+}
+
+TEST(TargetsTest, LossesOnValues) {
+  ExpectSameBits(200, [](const Kernels& k, Random& random, int64_t extra,
+                         float padding) {
+    const int64_t rows = Extent(random), cols = Extent(random);
+    Activations x(rows, cols, Values(random, rows * cols), extra, padding);
+    Activations target(rows, cols, Values(random, rows * cols), extra, padding);
+    Activations pos_weight(1, cols, random.Normals(cols), extra, padding);
+    Activations dx(rows, cols, extra, padding);
+    GuardedFloats losses(rows, kNan);
+    const float width = std::abs(random.Normal(1));
+    std::vector<float> result;
+    const auto add = [&](float loss) {
+      result.push_back(loss);
+      Append(result, dx.Values());
+      Append(result, losses.Values());
+    };
+    const Matrix a = x.matrix(), b = target.matrix(), d = dx.matrix();
+    add(k.smooth_l1(rows, cols, 0, a, b, d, losses.data()));
+    add(k.smooth_l1(rows, cols, width, a, b, d, losses.data()));
+    add(k.huber(rows, cols, width, a, b, d, losses.data()));
+    add(k.bce_with_logits(rows, cols, nullptr, a, b, d, losses.data()));
+    add(k.bce_with_logits(rows, cols, pos_weight.data(), a, b, d,
+                          losses.data()));
+    return result;
+  });
+}
+
 TEST(TargetsTest, Optimizers) {
   ExpectSameBits(300, [](const Kernels& k, Random& random, int64_t, float) {
     const int64_t count = Extent(random);
@@ -235,6 +295,21 @@ TEST(TargetsTest, Optimizers) {
       Append(result, f->Values());
     }
     return result;
+  });
+}
+
+TEST(TargetsTest, Clip) {
+  ExpectSameBits(300, [](const Kernels& k, Random& random, int64_t, float) {
+    const int64_t count = random.Int(0, 99);
+    GuardedFloats grad(count);
+    grad.Set(Values(random, count));
+    ClipArgs clip;
+    clip.count = count, clip.grad = grad.data();
+    if (random.Bool()) clip.scale = random.Uniform(-2, 2);
+    if (random.Bool()) clip.value = random.Uniform(0, 2);
+    if (random.Bool()) clip.norm = std::exp(random.Uniform(-90, 90));
+    k.clip(clip);
+    return grad.Values();
   });
 }
 

@@ -4,11 +4,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "backends/grouped/plan.h"
 #include "modelbatch/backend/backend.h"
+#include "modelbatch/loss/loss.h"
 #include "modelbatch/tensor/tensor.h"
 
 namespace modelbatch::grouped {
@@ -34,17 +37,28 @@ class HostDataset : public Dataset {
   // OK when the targets fit the plan's loss and every model's output.
   absl::Status CheckTargets(const Plan& plan) const;
 
+  // What `rows` weigh together in the mean of `loss`, to which the targets fit:
+  // each 1, or on classes the weight of its class, 0 where ignored. 0: no row
+  // counts. `weights`, if not null, gets each row's.
+  double Weigh(const LossSettings& loss, absl::Span<const int32_t> rows,
+               float* weights = nullptr) const;
+
  private:
   enum class TargetKind { kNone, kClasses, kValues };
 
   HostDataset() = default;
+  void SummarizeTargets();
+  absl::Status CheckClasses(const Plan& plan) const;
+  absl::Status CheckValues(const Plan& plan) const;
 
   Tensor features_, targets_;
   int64_t row_size_ = 0;
   TargetKind target_kind_ = TargetKind::kNone;
-  int64_t target_size_ = 0;                   // kValues: of one row
-  int64_t lowest_row_ = 0, highest_row_ = 0;  // kClasses: where the smallest
-                                              // and the largest class stand
+  int64_t target_size_ = 0;  // kValues: of one row
+  // kClasses: rows of the two smallest and the two largest classes. Whichever
+  // class a loss ignores, the outermost of the others are among them.
+  std::vector<int64_t> outermost_rows_;
+  int64_t improbable_ = -1;  // kValues: the first element outside of [0, 1]
 };
 
 }  // namespace modelbatch::grouped

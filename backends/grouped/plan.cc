@@ -232,16 +232,6 @@ absl::StatusOr<ModelPlan> PlanModel(const ModelInstance& model,
   return plan;
 }
 
-absl::StatusOr<Loss> PlanLoss(const LossSpec& loss) {
-  AttributeReader reader(absl::StrCat("loss ", loss.kind), loss.attributes);
-  MB_RETURN_IF_ERROR(reader.Finish());
-  if (loss.kind == "cross_entropy") return Loss::kCrossEntropy;
-  if (loss.kind == "mse") return Loss::kMse;
-  return absl::UnimplementedError(
-      absl::StrCat("loss \"", loss.kind, "\" is not in this backend; it has: ",
-                   absl::StrJoin(PlannedLosses(), ", ")));
-}
-
 absl::Status CheckOptions(const CompileRequest& request) {
   AttributeReader reader("compile options", request.options);
   MB_ASSIGN_OR_RETURN(const std::string precision,
@@ -277,7 +267,11 @@ std::vector<std::string> PlannedOperators() {
   return kinds;
 }
 
-std::vector<std::string> PlannedLosses() { return {"cross_entropy", "mse"}; }
+std::vector<std::string> PlannedLosses() {
+  std::vector<std::string> kinds;
+  for (const LossInfo& info : Losses()) kinds.push_back(info.kind);
+  return kinds;
+}
 
 int64_t RowStride(int64_t cols) {
   const int64_t lines = RoundUp(cols) / kCacheLineFloats;
@@ -287,7 +281,7 @@ int64_t RowStride(int64_t cols) {
 absl::StatusOr<Plan> BuildPlan(const CompileRequest& request) {
   MB_RETURN_IF_ERROR(CheckOptions(request));
   Plan plan;
-  MB_ASSIGN_OR_RETURN(plan.loss, PlanLoss(request.loss));
+  MB_ASSIGN_OR_RETURN(plan.loss, ReadLoss(request.loss));
   plan.max_rows = request.max_rows;
   const auto name = [](const ModelInstance& model) {
     return absl::StrCat("model ", model.id);
@@ -324,6 +318,8 @@ absl::StatusOr<Plan> BuildPlan(const CompileRequest& request) {
     plan.max_workspace_size =
         std::max(plan.max_workspace_size, planned.workspace_size);
     const int64_t output_size = NumElements(layout->output());
+    const absl::Status fits = CheckLossOutputs(plan.loss, output_size);
+    if (!fits.ok()) return in_model(fits);
     plan.min_output_size = plan.models.empty()
                                ? output_size
                                : std::min(plan.min_output_size, output_size);

@@ -14,6 +14,7 @@
 
 #include "absl/status/statusor.h"
 #include "modelbatch/backend/backend.h"
+#include "modelbatch/loss/loss.h"
 #include "modelbatch/model/layout.h"
 
 namespace modelbatch::grouped {
@@ -91,10 +92,8 @@ struct ModelPlan {
   int64_t flops_per_row = 0;       // of a training step: to balance the load
 };
 
-enum class Loss { kCrossEntropy, kMse };
-
 struct Plan {
-  Loss loss = Loss::kCrossEntropy;
+  LossSettings loss;
   int64_t max_rows = 0;
   std::vector<GroupedOp> ops;  // forward order; backward runs them in reverse
   std::vector<ModelPlan> models;

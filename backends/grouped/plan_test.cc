@@ -164,7 +164,7 @@ TEST(BuildPlan, ErrorsNameModelAndField) {
   expect(rows, kInvalid, "max_rows is 0");
   CompileRequest loss = Request({good});
   loss.loss.kind = "hinge";
-  expect(loss, absl::StatusCode::kUnimplemented, "loss \"hinge\"");
+  expect(loss, absl::StatusCode::kInvalidArgument, "no loss \"hinge\"");
   CompileRequest precision = Request({good});
   precision.options["precision"] = std::string("bf16");
   expect(precision, absl::StatusCode::kUnimplemented, "precision \"bf16\"");

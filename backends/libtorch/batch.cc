@@ -1,6 +1,7 @@
 #include "backends/libtorch/batch.h"
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/tensor.h>
 
 #include <algorithm>
 #include <cstring>
@@ -36,7 +37,7 @@ Value Share(at::Tensor gathered, bool stacked, at::Device device) {
 
 Batch GatherBatch(const grouped::HostDataset& dataset,
                   absl::Span<const Rows> rows, int64_t num_models,
-                  const grouped::Loss* loss, at::Device device) {
+                  const LossSettings* loss, at::Device device) {
   const bool stacked =
       static_cast<int64_t>(rows.size()) == num_models && num_models > 1;
   Batch batch;
@@ -50,23 +51,42 @@ Batch GatherBatch(const grouped::HostDataset& dataset,
   batch.features = Share(Gather(dataset.features(), dataset.row_size(), rows,
                                 batch.rows, at::kFloat),
                          stacked, device);
-  if (loss != nullptr && *loss == grouped::Loss::kCrossEntropy) {
-    batch.targets = Share(
-        Gather(dataset.classes(), 1, rows, batch.rows, at::kLong).squeeze(-1),
-        stacked, device);
+  bool ignores = false;
+  if (loss != nullptr && loss->has_classes()) {
+    at::Tensor classes =
+        Gather(dataset.classes(), 1, rows, batch.rows, at::kLong).squeeze(-1);
+    const at::Tensor ignored = classes.eq(loss->ignore_index);
+    ignores = ignored.any().item<bool>();
+    if (ignores) {
+      classes.masked_fill_(ignored, 0);
+      batch.valid = ignored.logical_not().expand({num_models, batch.rows});
+    }
+    if (!loss->weight.empty()) {
+      batch.row_weights = at::tensor(loss->weight, at::kFloat)
+                              .index_select(0, classes.flatten())
+                              .view(classes.sizes())
+                              .expand({num_models, batch.rows})
+                              .to(device);
+    }
+    batch.targets = Share(classes, stacked, device);
   } else if (loss != nullptr) {
     batch.targets = Share(Gather(dataset.values(), dataset.target_size(), rows,
                                  batch.rows, at::kFloat),
                           stacked, device);
   }
   if (ragged) {
-    at::Tensor valid = at::empty({num_models, batch.rows}, at::kBool);
-    bool* to = valid.mutable_data_ptr<bool>();
+    at::Tensor there = at::empty({num_models, batch.rows}, at::kBool);
+    bool* to = there.mutable_data_ptr<bool>();
     for (int64_t i = 0; i < num_models; ++i, to += batch.rows) {
       std::fill(to, to + batch.row_counts[i], true);
       std::fill(to + batch.row_counts[i], to + batch.rows, false);
     }
-    batch.valid = valid.to(device);
+    batch.valid = ignores ? batch.valid.logical_and(there) : there;
+  }
+  if (batch.valid.defined()) batch.valid = batch.valid.to(device);
+  for (int64_t i = 0; i < num_models && loss != nullptr; ++i) {
+    batch.weights.push_back(i > 0 && !stacked ? batch.weights[0]
+                                              : dataset.Weigh(*loss, rows[i]));
   }
   return batch;
 }

@@ -8,7 +8,6 @@
 #include "backends/grouped/dataset.h"
 #include "backends/grouped/plan.h"
 #include "backends/grouped/session.h"
-#include "backends/libtorch/cpu_allocator.h"
 #include "backends/libtorch/libtorch_executor.h"
 #include "modelbatch/model/attribute_reader.h"
 #include "modelbatch/util/status_macros.h"
@@ -41,7 +40,6 @@ absl::StatusOr<std::unique_ptr<Backend>> LibTorchBackend::Create(
   absl::StatusOr<DeviceChoice> choice = ParseDevice(device);
   if (!choice.ok()) return reader.Error(std::string(choice.status().message()));
   MB_RETURN_IF_ERROR(PrepareDevice(*choice));
-  if (!choice->cuda) InstallCpuAllocator();
   backend->device_ = *choice;
   if (threads == 0) threads = AvailableCpus();
   backend->pool_ = std::make_shared<ThreadPool>(static_cast<int>(threads));

@@ -4,21 +4,24 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "backends/grouped/plan.h"
-#include "backends/libtorch/vmap.h"
+#include "backends/libtorch/batch.h"
+#include "modelbatch/loss/loss.h"
 
 namespace modelbatch::libtorch {
 
-// output [n, rows, cols]; targets, shared or stacked: int64 [rows] class
-// indices for cross entropy, float32 [rows, cols] for mse. Returns [n, rows]:
-// -log softmax(output)[target], or the mean over columns of the squared
-// difference. nll_loss has no rule under vmap: log_softmax and gather do.
-at::Tensor RowLosses(grouped::Loss loss, const at::Tensor& output,
-                     const Value& targets);
+// output [n, rows, cols]. Returns [n, rows]: a row's term, the weight of its
+// class included; on values its mean over the columns. Rows that are not valid
+// have terms, and derivatives, of 0. cross_entropy and nll_loss have no rule
+// for stacked models whose targets differ: log_softmax and gather do.
+at::Tensor RowLosses(const LossSettings& loss, const at::Tensor& output,
+                     const Batch& batch);
 
-// Whether the row's largest output, the first of equals, is the target's: bool
-// [n, rows].
-at::Tensor RowsCorrect(const at::Tensor& output, const Value& targets);
+// [n]: of row losses, each model's own mean.
+at::Tensor ModelLosses(const at::Tensor& row_losses, const Batch& batch);
+
+// The number of valid rows whose largest output, the first of equals, is the
+// target's: int64 [n].
+at::Tensor CountCorrect(const at::Tensor& output, const Batch& batch);
 
 }  // namespace modelbatch::libtorch
 

@@ -6,8 +6,6 @@
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/ones_like.h>
-#include <ATen/ops/scalar_tensor.h>
-#include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -132,7 +130,7 @@ ModelStack::Tensors ModelStack::Parameters(const Positions& positions) {
 
 Batch ModelStack::Gather(const HostDataset& dataset, const RowSet& rows,
                          const Positions& positions, int64_t begin,
-                         const grouped::Loss* loss) const {
+                         const LossSettings* loss) const {
   std::vector<absl::Span<const int32_t>> chunks;
   for (const int64_t position : positions) {
     chunks.push_back(
@@ -183,15 +181,15 @@ ModelStack::Tensors ModelStack::Leaves(const Positions& positions) {
   return parameters;
 }
 
-ModelStack::Positions ModelStack::TakePart(const RowSet& rows,
-                                           const uint8_t* active,
-                                           Outcome* outcomes) const {
+ModelStack::Positions ModelStack::TakePart(
+    const RowSet& rows, const uint8_t* active, Outcome* outcomes,
+    absl::FunctionRef<bool(absl::Span<const int32_t>)> is_empty) const {
   Positions positions;
   for (size_t i = 0; i < models_.size(); ++i) {
     const int model = models_[i];
     if (active != nullptr && active[model] == 0) {
       outcomes[model] = Outcome::kInactive;
-    } else if (RowsOf(rows, model).empty()) {
+    } else if (is_empty(RowsOf(rows, model))) {
       outcomes[model] = Outcome::kEmpty;
     } else {
       positions.push_back(static_cast<int64_t>(i));
@@ -215,7 +213,12 @@ void ModelStack::ForEachPart(
 void ModelStack::TrainStep(const grouped::TrainArgs& args,
                            absl::Span<int64_t> steps) {
   for (const int model : models_) args.losses[model] = 0;
-  const Positions positions = TakePart(args.rows, args.active, args.outcomes);
+  // A model all of whose rows are ignored has no step.
+  const auto weighs_nothing = [&](absl::Span<const int32_t> rows) {
+    return args.dataset->Weigh(plan_->loss, rows) == 0;
+  };
+  const Positions positions =
+      TakePart(args.rows, args.active, args.outcomes, weighs_nothing);
   if (positions.empty()) return;
 
   const Batch batch =
@@ -226,17 +229,10 @@ void ModelStack::TrainStep(const grouped::TrainArgs& args,
   at::Tensor losses;
   {
     const at::AutoGradMode with_gradients(true);
-    at::Tensor row_losses =
+    losses = ModelLosses(
         RowLosses(plan_->loss, Run(positions, batch, parameters, &factors),
-                  batch.targets);
-    if (batch.valid.defined()) {
-      row_losses = at::where(batch.valid, row_losses,
-                             at::scalar_tensor(0, row_losses.options()));
-      at::Tensor counts = ToIndex(batch.row_counts, device_).to(at::kFloat);
-      losses = row_losses.sum(1).div(counts);
-    } else {
-      losses = row_losses.mean(1);
-    }
+                  batch),
+        batch);
     if (losses.requires_grad()) {
       // Each model's own loss: a sum over models, not a mean.
       gradients =
@@ -334,7 +330,9 @@ void ModelStack::UpdateFinite(const grouped::UpdateRule& rule,
 
 void ModelStack::Backward(const grouped::BackwardArgs& args,
                           absl::Span<const int64_t> steps) {
-  const Positions positions = TakePart(args.rows, args.active, args.outcomes);
+  const Positions positions =
+      TakePart(args.rows, args.active, args.outcomes,
+               [](absl::Span<const int32_t> rows) { return rows.empty(); });
   if (positions.empty()) return;
   const Batch batch = Gather(*args.dataset, args.rows, positions, 0, nullptr);
   const int64_t models = static_cast<int64_t>(positions.size());
@@ -461,8 +459,9 @@ void ModelStack::UpdateRows(const grouped::UpdateRule& rule,
 
 void ModelStack::Evaluate(const grouped::EvaluateArgs& args) {
   const at::AutoGradMode without_gradients(false);
-  const bool classes = plan_->loss == grouped::Loss::kCrossEntropy;
+  const bool classes = plan_->loss.has_classes();
   Positions positions;
+  std::vector<double> weights(models_.size());  // by position
   for (size_t i = 0; i < models_.size(); ++i) {
     const int model = models_[i];
     args.losses[model] = 0;
@@ -483,26 +482,18 @@ void ModelStack::Evaluate(const grouped::EvaluateArgs& args) {
         Gather(*args.dataset, args.rows, positions, begin, &plan_->loss);
     const at::Tensor output =
         Run(positions, batch, Parameters(positions), nullptr);
-    at::Tensor losses = RowLosses(plan_->loss, output, batch.targets);
-    if (batch.valid.defined()) {
-      losses = at::where(batch.valid, losses,
-                         at::scalar_tensor(0, losses.options()));
-    }
+    const at::Tensor losses = RowLosses(plan_->loss, output, batch);
     const auto sums = ToHost<double>(losses.sum(1, false, at::kDouble));
     std::vector<int64_t> correct;
-    if (classes) {
-      at::Tensor right = RowsCorrect(output, batch.targets);
-      if (batch.valid.defined()) right = right.logical_and(batch.valid);
-      correct = ToHost<int64_t>(right.sum(1));
-    }
+    if (classes) correct = ToHost<int64_t>(CountCorrect(output, batch));
     for (size_t k = 0; k < positions.size(); ++k) {
       args.losses[models_[positions[k]]] += sums[k];
+      weights[positions[k]] += batch.weights[k];
       if (classes) args.correct[models_[positions[k]]] += correct[k];
     }
   }
-  for (const int model : models_) {
-    const size_t rows = RowsOf(args.rows, model).size();
-    if (rows > 0) args.losses[model] /= static_cast<double>(rows);
+  for (size_t i = 0; i < models_.size(); ++i) {
+    if (weights[i] > 0) args.losses[models_[i]] /= weights[i];
   }
 }
 

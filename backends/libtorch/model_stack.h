@@ -59,7 +59,7 @@ class ModelStack {
   Tensors Parameters(const Positions& positions);
   Batch Gather(const grouped::HostDataset& dataset, const RowSet& rows,
                const Positions& positions, int64_t begin,
-               const grouped::Loss* loss) const;
+               const LossSettings* loss) const;
   Tensors DropoutFactorsOf(const Positions& positions, int64_t rows,
                            absl::Span<const int64_t> steps) const;
   at::Tensor Run(const Positions& positions, const Batch& batch,
@@ -67,8 +67,9 @@ class ModelStack {
   // Parameters(), for autograd to differentiate by.
   Tensors Leaves(const Positions& positions);
   // The models that take part in a step, the others' outcomes set.
-  Positions TakePart(const RowSet& rows, const uint8_t* active,
-                     Outcome* outcomes) const;
+  Positions TakePart(
+      const RowSet& rows, const uint8_t* active, Outcome* outcomes,
+      absl::FunctionRef<bool(absl::Span<const int32_t>)> is_empty) const;
   // Calls `part(positions, entries)` for pieces of `positions` whose update
   // fits the caches; `entries` number the positions.
   void ForEachPart(

@@ -37,7 +37,7 @@ struct ModelInstance {
 };
 
 struct LossSpec {
-  std::string kind;  // "cross_entropy", "mse"
+  std::string kind;  // "cross_entropy"; modelbatch/loss/loss.h has them
   Attributes attributes;
 };
 
@@ -109,8 +109,9 @@ struct EvaluateRequest {
 };
 
 struct EvaluateResult {
-  std::vector<double> losses;    // mean over the model's rows
-  std::vector<int64_t> correct;  // -1 where targets are no classes
+  std::vector<double> losses;    // mean over the model's rows; 0: none counts
+  std::vector<int64_t> correct;  // -1 where targets are no classes; rows that
+                                 // the loss ignores never are
 };
 
 struct ForwardRequest {

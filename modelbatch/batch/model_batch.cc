@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "modelbatch/batch/model_batch_internal.h"
+#include "modelbatch/model/initializer.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch {
@@ -45,7 +46,9 @@ absl::StatusOr<std::unique_ptr<Session>> ModelBatch::CompileSession(
     const std::vector<ModelInstance>& models, const SlotMap& slots) const {
   CompileRequest request;
   for (const int model : slots.models()) {
-    request.models.push_back(models[model]);
+    // Initial values are written here; a backend need not know where from.
+    request.models.push_back({models[model].id, models[model].seed,
+                              WithoutInitializers(models[model].spec)});
   }
   request.loss = loss_;
   request.max_rows = max_rows_;
@@ -124,6 +127,7 @@ absl::Status ModelBatch::TrainStep(const Dataset& dataset, const RowSet& rows,
   request.active = slots_.Active(active_);
   WeightsChanged();
   has_gradients_ = false;
+  computed_losses_.clear();
   MB_RETURN_IF_ERROR(session_->TrainStep(request, &last_step_));
   slots_.Scatter(0.0f, &last_step_.losses);
   slots_.Scatter(Outcome::kInactive, &last_step_.outcomes);
@@ -169,6 +173,10 @@ absl::Status ModelBatch::RunForward(const Dataset& dataset, const RowSet& rows,
 
 std::map<std::string, double> ModelBatch::Metrics() const {
   std::map<std::string, double> metrics;
+  for (size_t i = 0; i < computed_losses_.size(); ++i) {
+    metrics[absl::StrCat("loss_model_", i)] = computed_losses_[i];
+  }
+  if (!metrics.empty()) return metrics;
   for (size_t i = 0; i < last_step_.losses.size(); ++i) {
     const Outcome outcome = last_step_.outcomes[i];
     if (outcome == Outcome::kInactive || outcome == Outcome::kEmpty) continue;

@@ -45,6 +45,21 @@ struct ModelState {
   int64_t step = 0;  // updates made
 };
 
+// How ComputeLoss joins the models' losses. Gradients are those of each model's
+// own loss with any of them: they never carry 1 / num_models.
+enum class Reduction { kMean, kSum, kNone };
+
+// Whose targets a tensor holds. Unsaid, the number of dimensions tells: [batch,
+// ...] is for all models, [num_models, batch, ...] has each model's own, also
+// where batch and num_models are the same number.
+enum class TargetsOf { kUnsaid, kShared, kPerModel };
+
+struct BatchLoss {
+  Tensor value;  // float64, [] for a mean or sum, [num_models] for none
+  // Of each model's own loss by its outputs: float32, the outputs' shape.
+  Tensor output_gradients;
+};
+
 class ModelBatch {
  public:
   // Checks the models, compiles them on `backend` (which must outlive the
@@ -107,12 +122,26 @@ class ModelBatch {
   absl::Status Forward(const Dataset& dataset, const RowSet& rows,
                        std::vector<Tensor>* outputs);
 
+  // Losses of outputs as Forward gives them, [num_models, batch, ...], by the
+  // batch's own loss or any other (loss/loss.h), computed on the host in
+  // double. targets: int64 [batch] class indices or float32 [batch, ...]
+  // values, or each model's own. InvalidArgument names the model, row and
+  // value.
+  absl::StatusOr<BatchLoss> ComputeLoss(const Tensor& outputs,
+                                        const Tensor& targets);
+  absl::StatusOr<BatchLoss> ComputeLoss(const Tensor& outputs,
+                                        const Tensor& targets,
+                                        const LossSpec& loss,
+                                        Reduction reduction = Reduction::kMean,
+                                        TargetsOf whose = TargetsOf::kUnsaid);
+
   // Adds to the gradients those of the last Forward, from the gradients of each
   // model's loss by its outputs: as Forward gave them, [num_models, batch,
   // output shape] or one tensor a model. The forward pass is run again, so that
   // nothing is held for it in between; masks are the same. Outcomes:
   // `last_step`. FailedPrecondition unless a Forward in training mode came
   // after the last update.
+  absl::Status Backward(const BatchLoss& loss);
   absl::Status Backward(const Tensor& output_gradients);
   absl::Status Backward(absl::Span<const Tensor> output_gradients);
 
@@ -140,6 +169,14 @@ class ModelBatch {
   // everything before it changes anything.
   absl::StatusOr<std::vector<ModelState>> GetModelStates();
   absl::Status LoadModelStates(absl::Span<const ModelState> states);
+
+  // path/model_<i>.pt for every model that was not removed: its weights, as
+  // torch.load(file, weights_only=True) reads them into a state_dict. Makes the
+  // folder. Files are replaced one by one, each at once.
+  absl::Status SaveAll(const std::string& path);
+  // Reads what SaveAll, or PyTorch, wrote. Checks every file before it changes
+  // anything. Optimizer state and step counts stay.
+  absl::Status LoadAll(const std::string& path);
 
   // ---- Models that come and go, between any two steps. The others end with
   // the bits they would have had. FailedPrecondition while gradients are kept.
@@ -176,6 +213,9 @@ class ModelBatch {
   absl::Status CheckModel(int model) const;
   absl::Status CheckNumber(int model) const;
   absl::Status CheckOptimizer(const Optimizer& optimizer) const;
+  absl::StatusOr<bool> TargetsAreShared(const Tensor& outputs,
+                                        const Tensor& targets, bool classes,
+                                        TargetsOf whose) const;
   // Sizes that SlotMap relies on.
   absl::Status CheckRows(const RowSet& rows) const;
   absl::Status CheckNoGradients(const char* call) const;
@@ -210,6 +250,7 @@ class ModelBatch {
   bool has_gradients_ = false;
   ForwardPass forward_;
   StepResult last_step_;
+  std::vector<double> computed_losses_;  // by ComputeLoss after `last_step_`
   std::unique_ptr<Session> session_;
 };
 

@@ -177,6 +177,7 @@ absl::Status ModelBatch::Accumulate(const Dataset& dataset,
   request.update = false;
   request.accumulate = true;
   has_gradients_ = true;
+  computed_losses_.clear();
   MB_RETURN_IF_ERROR(session_->TrainStep(request, &last_step_));
   slots_.Scatter(0.0f, &last_step_.losses);
   slots_.Scatter(Outcome::kInactive, &last_step_.outcomes);

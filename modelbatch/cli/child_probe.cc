@@ -98,7 +98,7 @@ std::string When(const Answer& answer) {
 }  // namespace
 
 PluginReport ProbeInChild(const std::string& path, const std::string& name,
-                          double seconds) {
+                          int64_t seconds) {
   PluginReport report;
   const absl::StatusOr<ChildOutcome> child =
       RunSelf({kProbeChildCommand, "--", path, name}, seconds);

@@ -6,6 +6,7 @@
 #ifndef MODELBATCH_CLI_CHILD_PROBE_H_
 #define MODELBATCH_CLI_CHILD_PROBE_H_
 
+#include <cstdint>
 #include <string>
 
 #include "modelbatch/plugin/plugin_report.h"
@@ -15,13 +16,13 @@ namespace modelbatch {
 // Of the command, hidden: what the child is started with.
 inline constexpr char kProbeChildCommand[] = "describe-plugin";
 // A driver may take seconds to start.
-inline constexpr double kProbeSeconds = 30;
+inline constexpr int64_t kProbeSeconds = 30;
 
 // DescribePlugin in a child. Aborted when the plugin ended the child's process:
 // with which signal or exit code, and in which call. DeadlineExceeded when it
 // did not answer in `seconds`.
 PluginReport ProbeInChild(const std::string& path, const std::string& name,
-                          double seconds);
+                          int64_t seconds);
 
 // The child's side: answers its parent and returns the exit code.
 int RunProbeChild(const std::string& path, const std::string& name);

@@ -131,11 +131,9 @@ bool HasEnded(pid_t pid) {
 
 // Reads until the child ends, or for `seconds`; whether it ended. Not until
 // the end of the stream, which may be held open by what the child started.
-bool Listen(pid_t pid, int from_child, double seconds, std::string* output) {
+bool Listen(pid_t pid, int from_child, int64_t seconds, std::string* output) {
   using Clock = std::chrono::steady_clock;
-  const auto deadline =
-      Clock::now() + std::chrono::duration_cast<Clock::duration>(
-                         std::chrono::duration<double>(seconds));
+  const auto deadline = Clock::now() + std::chrono::seconds(seconds);
   bool open = true;
   for (;;) {
     const bool ended = HasEnded(pid);
@@ -160,7 +158,7 @@ std::string ChildOutcome::Describe() const {
 }
 
 absl::StatusOr<ChildOutcome> RunSelf(const std::vector<std::string>& arguments,
-                                     double seconds) {
+                                     int64_t seconds) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {
     return SystemError("pipe2", errno);

@@ -11,6 +11,7 @@
 #ifndef MODELBATCH_CLI_CHILD_PROCESS_H_
 #define MODELBATCH_CLI_CHILD_PROCESS_H_
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -36,7 +37,7 @@ struct ChildOutcome {
 // `seconds`. The child reads nothing; what it prints goes to standard error.
 // Unavailable when no process can be started.
 absl::StatusOr<ChildOutcome> RunSelf(const std::vector<std::string>& arguments,
-                                     double seconds);
+                                     int64_t seconds);
 
 // The child's side.
 

@@ -179,7 +179,7 @@ void AddBackends(CLI::App* app, BackendsCommand* command) {
   sub->add_option("--timeout", command->timeout,
                   "seconds that a plugin may take to answer (30)")
       ->type_name("S")
-      ->check(CLI::Range(0.001, 86400.0));
+      ->check(CLI::Range(1, 86400));
 }
 
 // What RunSelf starts (child_probe.h): in no help text.

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "modelbatch/cli/child_probe.h"
+
 namespace modelbatch {
 
 // How a person starts this program, for the commands that messages suggest.
@@ -47,8 +49,8 @@ struct PredictCommand {
 int RunPredict(const PredictCommand& command);
 
 struct BackendsCommand {
-  std::string probe;    // the file of a plugin; empty: all that are found
-  double timeout = 30;  // seconds that a plugin may take to answer
+  std::string probe;                // a plugin's file; empty: all found
+  int64_t timeout = kProbeSeconds;  // that a plugin may take to answer
 };
 int RunBackends(const BackendsCommand& command);
 

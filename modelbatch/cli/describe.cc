@@ -54,13 +54,13 @@ std::vector<std::string> Row(const Experiment& experiment,
   for (const SweptField& field : experiment.population.fields) {
     row.push_back(FormatNumber(field.values[model]));
   }
-  const Split& split = experiment.split;
   row.push_back(FormatNumber(record.best_validation.loss));
   if (experiment.has_classes()) {
     row.push_back(FormatPercent(
-        Accuracy(record.best_validation, split.validation.size())));
+        Accuracy(record.best_validation, experiment.counted_validation)));
     if (!RanksByLoss(experiment)) std::swap(row.back(), row[row.size() - 2]);
-    row.push_back(FormatPercent(Accuracy(record.best_test, split.test.size())));
+    row.push_back(
+        FormatPercent(Accuracy(record.best_test, experiment.counted_test)));
   } else {
     row.push_back(FormatNumber(record.best_test.loss));
   }

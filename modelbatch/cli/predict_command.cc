@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
@@ -30,6 +31,7 @@
 #include "modelbatch/config/experiment_config.h"
 #include "modelbatch/data/data_table.h"
 #include "modelbatch/io/atomic_file.h"
+#include "modelbatch/tensor/tensor.h"
 #include "modelbatch/train/experiment.h"
 #include "modelbatch/train/run_folder.h"
 #include "modelbatch/train/trained_run.h"
@@ -91,6 +93,14 @@ absl::Status CheckOutput(const std::string& output, const std::string& data) {
         "--output ", output, " is the file to predict, expected another"));
   }
   return absl::OkStatus();
+}
+
+// Logits to the probabilities that the targets are.
+void ApplySigmoid(Tensor* outputs) {
+  float* x = outputs->data<float>();
+  for (int64_t i = 0; i < outputs->size(); ++i) {
+    x[i] = static_cast<float>(1 / (1 + std::exp(-static_cast<double>(x[i]))));
+  }
 }
 
 // The part that is done, on standard error, once that takes a while.
@@ -160,7 +170,7 @@ class PredictRun {
         const std::unique_ptr<Predictor> predictor,
         Predictor::Create(run_, models_, data_, opened.backend.get()));
     for (int model : models_) ids_.push_back(population.models[model].id);
-    PredictionSummary summary(&data_.targets, ids_);
+    PredictionSummary summary(&data_, ids_);
     MB_ASSIGN_OR_RETURN(
         const bool stopped,
         PredictAll(predictor.get(),
@@ -211,6 +221,9 @@ class PredictRun {
       std::vector<Tensor> outputs;
       MB_RETURN_IF_ERROR(predictor->Predict(
           begin, std::min(begin + rows_at_once, data_.rows()), &outputs));
+      if (run_.experiment.config.loss.kind == "bce_with_logits") {
+        for (Tensor& tensor : outputs) ApplySigmoid(&tensor);
+      }
       MB_ASSIGN_OR_RETURN(
           const PredictedRows rows,
           CombineOutputs(begin, run_.experiment.has_classes(),

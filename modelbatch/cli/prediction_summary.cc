@@ -49,8 +49,10 @@ void PredictionSummary::AddClasses(const PredictedRows& rows) {
     const double* p = all.probabilities.data<double>() + row * outputs_;
     ++class_counts_[predicted];
     mutual_information_ += all.mutual_information.data<double>()[row];
-    if (labelled()) {
-      const int64_t label = targets_->data<int64_t>()[rows.begin + row];
+    if (labelled() && data_->targets.data<int64_t>()[rows.begin + row] !=
+                          data_->ignored_class) {
+      const int64_t label = data_->targets.data<int64_t>()[rows.begin + row];
+      ++counted_;
       correct_ += predicted == label;
       majority_correct_ += all.majority.data<int64_t>()[row] == label;
       cross_entropy_ -= std::log(p[label]);
@@ -61,7 +63,8 @@ void PredictionSummary::AddClasses(const PredictedRows& rows) {
     if (rows.begin + row >= kTableRows) continue;
     std::vector<std::string> line = {absl::StrCat(rows.begin + row)};
     if (labelled()) {
-      line.push_back(absl::StrCat(targets_->data<int64_t>()[rows.begin + row]));
+      line.push_back(
+          absl::StrCat(data_->targets.data<int64_t>()[rows.begin + row]));
     }
     line.push_back(absl::StrCat(predicted));
     line.push_back(FormatPercent(p[predicted]));
@@ -93,7 +96,8 @@ void PredictionSummary::AddValues(const PredictedRows& rows) {
   for (int64_t row = 0; row < rows.rows(); ++row) {
     const float* target = nullptr;
     if (labelled()) {
-      target = targets_->data<float>() + (rows.begin + row) * outputs_;
+      ++counted_;
+      target = data_->targets.data<float>() + (rows.begin + row) * outputs_;
       for (int64_t k = 0; k < outputs_; ++k) {
         const int64_t at = row * outputs_ + k;
         const auto squared = [&](double value) {
@@ -132,16 +136,19 @@ std::string PredictionSummary::Table() const {
 }
 
 std::string PredictionSummary::Extremes(bool larger_is_better) const {
-  const auto [least, most] =
-      std::minmax_element(model_scores_.begin(), model_scores_.end());
+  // Of equal ones the first, which is ranked best.
+  const auto least =
+      std::min_element(model_scores_.begin(), model_scores_.end());
+  const auto most =
+      std::max_element(model_scores_.begin(), model_scores_.end());
   const auto text = [&](std::vector<double>::const_iterator score) {
-    const double mean = *score / static_cast<double>(rows_);
+    const double mean = *score / static_cast<double>(counted_);
     return absl::StrCat(has_classes_ ? FormatPercent(mean) : FormatNumber(mean),
                         " (model ", ids_[score - model_scores_.begin()], ")");
   };
   const double mean =
       std::accumulate(model_scores_.begin(), model_scores_.end(), 0.0) /
-      static_cast<double>(rows_) / static_cast<double>(ids_.size());
+      static_cast<double>(counted_) / static_cast<double>(ids_.size());
   return absl::StrCat(
       "One model alone: best ", text(larger_is_better ? most : least),
       ", worst ", text(larger_is_better ? least : most), ", mean ",
@@ -150,10 +157,11 @@ std::string PredictionSummary::Extremes(bool larger_is_better) const {
 
 std::string PredictionSummary::Scores() const {
   if (rows_ == 0) return "";
-  const double rows = static_cast<double>(rows_);
+  if (labelled() && counted_ == 0) return "No row has a label that counts\n";
+  const double rows = static_cast<double>(counted_);
   const auto share = [&](int64_t correct) {
     return absl::StrCat(FormatPercent(static_cast<double>(correct) / rows),
-                        " (", correct, " of ", rows_, " rows)");
+                        " (", correct, " of ", counted_, " rows)");
   };
   std::string out;
   if (has_classes_ && labelled()) {
@@ -185,9 +193,10 @@ std::string PredictionSummary::Scores() const {
     }
   }
   if (has_classes_ && several()) {
-    absl::StrAppend(&out, "Mean mutual information ",
-                    FormatNumber(mutual_information_ / rows),
-                    " (0: the models agree)\n");
+    absl::StrAppend(
+        &out, "Mean mutual information ",
+        FormatNumber(mutual_information_ / static_cast<double>(rows_)),
+        " (0: the models agree)\n");
   }
   return out;
 }

@@ -1,7 +1,7 @@
 // What the command prints of predictions: the first rows as a table, and how
 // well all of them fit the targets, where there are any.
 //
-//   PredictionSummary summary(&data.targets, ids);
+//   PredictionSummary summary(&data, ids);
 //   for (...) summary.Add(rows);
 //   std::cout << summary.Table() << summary.Scores();
 #ifndef MODELBATCH_CLI_PREDICTION_SUMMARY_H_
@@ -13,15 +13,15 @@
 #include <vector>
 
 #include "modelbatch/cli/predicted_rows.h"
-#include "modelbatch/tensor/tensor.h"
+#include "modelbatch/data/data_table.h"
 
 namespace modelbatch {
 
 class PredictionSummary {
  public:
-  // `targets` are those of all rows, or of shape [0]; they must outlive this.
-  PredictionSummary(const Tensor* targets, std::vector<int64_t> model_ids)
-      : targets_(targets),
+  // `data` has the targets, if any; it must outlive this.
+  PredictionSummary(const DataTable* data, std::vector<int64_t> model_ids)
+      : data_(data),
         ids_(std::move(model_ids)),
         model_scores_(ids_.size(), 0) {}
 
@@ -33,7 +33,8 @@ class PredictionSummary {
 
   // Lines of text. With classes: accuracy and mean cross-entropy (that of the
   // mean probabilities) where there are labels, else how often each class was
-  // predicted. Without: the mean squared error over rows and columns. Of
+  // predicted; rows of the class that does not count do not. Without classes:
+  // the mean squared error over rows and columns. Of
   // several models also those of the best, the worst and the mean model.
   std::string Scores() const;
 
@@ -41,14 +42,15 @@ class PredictionSummary {
   void AddClasses(const PredictedRows& rows);
   void AddValues(const PredictedRows& rows);
   bool several() const { return ids_.size() > 1; }
-  bool labelled() const { return targets_->size() > 0; }
+  bool labelled() const { return data_->has_targets(); }
   // "model 3 97.5 %, model 1 94.2 %": the best and the worst by their scores.
   std::string Extremes(bool larger_is_better) const;
 
-  const Tensor* targets_;
+  const DataTable* data_;
   std::vector<int64_t> ids_;
   bool has_classes_ = false;
   int64_t rows_ = 0;
+  int64_t counted_ = 0;  // those that scores are of
   int64_t outputs_ = 0;
   std::vector<std::vector<std::string>> table_;  // the header first
   std::vector<int64_t> class_counts_;

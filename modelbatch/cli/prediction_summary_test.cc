@@ -26,9 +26,9 @@ std::vector<Tensor> Outputs(const std::vector<std::vector<float>>& models,
 // Three models, four rows in two pieces. p of the mean for the right class:
 // 1, 2/3, 1/3 and 1/2.
 TEST(PredictionSummaryTest, Classes) {
-  const Tensor labels =
-      Tensor::FromVector(std::vector<int64_t>{0, 1, 1, 0}, {4});
-  PredictionSummary summary(&labels, {4, 7, 9});
+  DataTable data;
+  data.targets = Tensor::FromVector(std::vector<int64_t>{0, 1, 1, 0}, {4});
+  PredictionSummary summary(&data, {4, 7, 9});
   summary.Add(*CombineOutputs(
       0, true, false,
       Outputs({{2000, 0, 0, 2000}, {2000, 0, 0, 2000}, {2000, 0, 2000, 0}},
@@ -59,8 +59,9 @@ TEST(PredictionSummaryTest, Classes) {
 
 // One sure model outweighs two that lean the other way: (1 + 2 x 0.269) / 3.
 TEST(PredictionSummaryTest, TheMajorityMayDifferFromTheMean) {
-  const Tensor labels = Tensor::FromVector(std::vector<int64_t>{0}, {1});
-  PredictionSummary summary(&labels, {0, 1, 2});
+  DataTable data;
+  data.targets = Tensor::FromVector(std::vector<int64_t>{0}, {1});
+  PredictionSummary summary(&data, {0, 1, 2});
   summary.Add(
       *CombineOutputs(0, true, false, Outputs({{0, 2000}, {1, 0}, {1, 0}}, 2)));
   EXPECT_THAT(summary.Scores(), HasSubstr("Accuracy 0.0 % (0 of 1 rows)"));
@@ -68,9 +69,27 @@ TEST(PredictionSummaryTest, TheMajorityMayDifferFromTheMean) {
               HasSubstr("Majority vote 100.0 % (1 of 1 rows)"));
 }
 
+// As in training: neither in accuracies nor in losses.
+TEST(PredictionSummaryTest, RowsOfTheIgnoredClassDoNotCount) {
+  DataTable data;
+  data.ignored_class = -100;
+  data.targets =
+      Tensor::FromVector(std::vector<int64_t>{-100, 1, -100, 0}, {4});
+  PredictionSummary summary(&data, {0, 1});
+  const std::vector<float> logits = {9, 0, 0, 2000, 0, 9, 0, 2000};
+  summary.Add(*CombineOutputs(0, true, false, Outputs({logits, logits}, 2)));
+  EXPECT_THAT(summary.Scores(), HasSubstr("Accuracy 50.0 % (1 of 2 rows)"));
+  EXPECT_THAT(summary.Scores(), HasSubstr("best 50.0 % (model 0)"));
+  EXPECT_THAT(summary.Table(), HasSubstr("\n    0   -100 "));
+  data.targets = Tensor::FromVector(std::vector<int64_t>(4, -100), {4});
+  PredictionSummary none(&data, {0});
+  none.Add(*CombineOutputs(0, true, false, Outputs({logits}, 2)));
+  EXPECT_EQ(none.Scores(), "No row has a label that counts\n");
+}
+
 TEST(PredictionSummaryTest, WithoutLabels) {
-  const Tensor none;
-  PredictionSummary summary(&none, {0});
+  const DataTable data;
+  PredictionSummary summary(&data, {0});
   std::vector<float> logits;
   for (int row = 0; row < 12; ++row) {
     logits.insert(logits.end(), {0, row < 3 ? 9.0f : 0.0f, 5});
@@ -85,9 +104,9 @@ TEST(PredictionSummaryTest, WithoutLabels) {
 }
 
 TEST(PredictionSummaryTest, Values) {
-  const Tensor targets =
-      Tensor::FromVector(std::vector<float>{1, 2, 3, 4}, {2, 2});
-  PredictionSummary summary(&targets, {5, 6});
+  DataTable data;
+  data.targets = Tensor::FromVector(std::vector<float>{1, 2, 3, 4}, {2, 2});
+  PredictionSummary summary(&data, {5, 6});
   summary.Add(*CombineOutputs(0, false, false,
                               Outputs({{1, 2, 3, 8}, {3, 2, 1, 8}}, 2)));
   EXPECT_THAT(summary.Table(),

@@ -143,8 +143,8 @@ std::string Progress::Best(const Trainer& trainer) const {
   if (record.best_epoch == 0 || experiment.split.validation.empty()) return "";
   const std::string score =
       experiment.has_classes()
-          ? FormatPercent(Accuracy(record.best_validation,
-                                   experiment.split.validation.size()))
+          ? FormatPercent(
+                Accuracy(record.best_validation, experiment.counted_validation))
           : absl::StrFormat("%.3g", record.best_validation.loss);
   return absl::StrCat("#", experiment.population.models[best].id, " ", score);
 }

@@ -165,7 +165,7 @@ class TrainRun {
   }
 
   std::string BestLine(int model, const ModelRecord& record) const {
-    const size_t test_rows = experiment_.split.test.size();
+    const size_t test_rows = experiment_.counted_test;
     std::string line =
         absl::StrCat("Best: ", DescribeModel(experiment_, model));
     if (test_rows > 0 && experiment_.has_classes()) {

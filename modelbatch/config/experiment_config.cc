@@ -1,26 +1,29 @@
 #include "modelbatch/config/experiment_config.h"
 
-#include <cmath>
 #include <filesystem>
 #include <limits>
 #include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "modelbatch/config/data_reader.h"
 #include "modelbatch/config/layer_reader.h"
 #include "modelbatch/config/nearest.h"
 #include "modelbatch/config/sweep_reader.h"
 #include "modelbatch/config/table_reader.h"
 #include "modelbatch/config/toml_document.h"
 #include "modelbatch/io/atomic_file.h"
+#include "modelbatch/loss/loss.h"
 #include "modelbatch/optim/optimizer_info.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch {
 namespace {
 
-constexpr int64_t kMaxInt = std::numeric_limits<int64_t>::max();
 constexpr double kMaxDouble = std::numeric_limits<double>::max();
+constexpr int64_t kMinInt = std::numeric_limits<int64_t>::min();
+constexpr int64_t kMaxInt = std::numeric_limits<int64_t>::max();
 // Step counts and row numbers are 32-bit on the way to a backend.
 constexpr int64_t kMaxCount = 1'000'000'000;
 constexpr int64_t kMaxModels = 1'000'000;
@@ -81,90 +84,6 @@ BackendConfig ReadBackend(TableReader* root) {
   }
   if (backend.name.empty()) root->Fail("backend", "is empty");
   return backend;
-}
-
-std::vector<ColumnRef> ReadLabel(TableReader* data, bool header) {
-  const toml::node* node = data->Find("label");
-  if (node == nullptr) return {ColumnRef{-1, ""}};
-  std::vector<ColumnRef> columns;
-  const auto add = [&](const toml::node& value, const std::string& path) {
-    if (const auto* index = value.as_integer()) {
-      columns.push_back({**index, ""});
-    } else if (const auto* name = value.as_string()) {
-      if (!header) {
-        data->FailAt(path, absl::StrCat("found a name, \"", **name,
-                                        "\", but data.header is false: "
-                                        "expected a column's index"));
-      }
-      columns.push_back({0, **name});
-    } else {
-      data->FailAt(path, absl::StrCat("expected a column's index or name, "
-                                      "found ",
-                                      DescribeToml(value)));
-    }
-  };
-  const std::string path = data->PathOf("label");
-  if (const toml::array* array = node->as_array()) {
-    for (size_t i = 0; i < array->size(); ++i) {
-      add(*array->get(i), absl::StrCat(path, "[", i, "]"));
-    }
-    if (array->empty()) data->Fail("label", "expected at least one column");
-  } else {
-    add(*node, path);
-  }
-  return columns;
-}
-
-SplitConfig ReadSplit(TableReader* data) {
-  TableReader table = data->Table("split");
-  SplitConfig split;
-  split.train = table.Number("train", split.train, 0, 1);
-  split.validation = table.Number("validation", split.validation, 0, 1);
-  split.test = table.Number("test", split.test, 0, 1);
-  split.stratified = table.Bool("stratified", split.stratified);
-  split.seed = table.Int("seed", 0, 0, kMaxInt);
-  table.Finish();
-  const double sum = split.train + split.validation + split.test;
-  if (table.ok() && std::abs(sum - 1) > 1e-6) {
-    data->Fail("split", absl::StrCat("train + validation + test is ", sum,
-                                     ", expected 1"));
-  }
-  if (table.ok() && split.train == 0) {
-    table.Fail("train", "is 0, expected a part of the rows to train on");
-  }
-  return split;
-}
-
-DataConfig ReadData(TableReader* root, const std::string& folder) {
-  TableReader table = root->Table("data");
-  DataConfig data;
-  data.format = table.OneOf("format", {"csv"});
-  data.path = table.String("path");
-  if (table.ok() && data.path.empty()) table.Fail("path", "is empty");
-  if (!data.path.empty()) {
-    data.path =
-        (std::filesystem::path(folder) / data.path).lexically_normal().string();
-  }
-  data.header = table.Bool("header", data.header);
-  data.classification =
-      table.OneOf("task", {"classification", "regression"}) == "classification";
-  data.label = ReadLabel(&table, data.header);
-  if (data.classification && data.label.size() > 1) {
-    table.Fail("label", "expected one column: the task is classification");
-  }
-  data.scale = table.Number("scale", 1, -kMaxDouble, kMaxDouble);
-  data.split = ReadSplit(&table);
-  if (table.ok() && !data.classification && data.split.stratified) {
-    if (table.source().Where("data.split.stratified") !=
-        table.source().Where("data.split")) {
-      table.FailAt("data.split.stratified",
-                   "is true, but regression has no classes to keep in "
-                   "proportion");
-    }
-    data.split.stratified = false;
-  }
-  table.Finish();
-  return data;
 }
 
 ModelConfig ReadModel(TableReader* root, bool grid) {
@@ -232,20 +151,60 @@ OptimizerSection ReadOptimizer(TableReader* root, bool grid) {
   return section;
 }
 
-std::string ReadLoss(TableReader* root, bool classification) {
-  const std::string fitting = classification ? "cross_entropy" : "mse";
-  const std::string loss = root->String("loss", fitting);
-  if (loss == fitting) return loss;
-  if (loss == "cross_entropy" || loss == "mse") {
-    root->Fail("loss",
-               absl::StrCat("is \"", loss, "\", expected \"", fitting,
-                            "\": data.task is ",
-                            classification ? "classification" : "regression"));
-  } else {
-    root->Fail("loss",
-               absl::StrCat("found \"", loss, "\"",
-                            SuggestName(loss, {"cross_entropy", "mse"})));
+void CheckLossKind(TableReader* root, const std::string& path,
+                   const std::string& kind, bool classification) {
+  std::vector<std::string> kinds, fitting;
+  for (const LossInfo& info : Losses()) {
+    kinds.push_back(info.kind);
+    if (info.classes == classification) fitting.push_back(info.kind);
   }
+  const LossInfo* const info = FindLoss(kind);
+  if (info == nullptr) {
+    root->FailAt(
+        path, absl::StrCat("found \"", kind, "\"", SuggestName(kind, kinds)));
+  } else if (info->classes != classification) {
+    root->FailAt(
+        path, absl::StrCat("is \"", kind, "\", expected one of: ",
+                           absl::StrJoin(fitting, ", "), ": data.task is ",
+                           classification ? "classification" : "regression"));
+  }
+}
+
+AttributeValue ReadLossAttribute(TableReader* table,
+                                 const LossAttribute& attribute) {
+  switch (attribute.type) {
+    case LossAttribute::Type::kInt:
+      return table->Int(attribute.name, {}, kMinInt, kMaxInt);
+    case LossAttribute::Type::kFloat:
+      return table->Number(attribute.name, {}, -kMaxDouble, kMaxDouble);
+    case LossAttribute::Type::kFloatList:
+      return table->Numbers(attribute.name);
+  }
+  return int64_t{0};
+}
+
+// A kind, or a table of a kind and its attributes.
+LossSpec ReadLossSection(TableReader* root, bool classification) {
+  LossSpec loss = {classification ? "cross_entropy" : "mse", {}};
+  const toml::node* node = root->Find("loss");
+  if (node == nullptr || !node->is_table()) {
+    loss.kind = root->String("loss", loss.kind);
+    CheckLossKind(root, "loss", loss.kind, classification);
+    return loss;
+  }
+  TableReader table = root->Table("loss");
+  loss.kind = table.String("kind", loss.kind);
+  CheckLossKind(root, table.PathOf("kind"), loss.kind, classification);
+  if (!root->ok()) return loss;
+  for (const LossAttribute& attribute : FindLoss(loss.kind)->attributes) {
+    if (table.Find(attribute.name) == nullptr) continue;
+    const AttributeValue value = ReadLossAttribute(&table, attribute);
+    const absl::Status status =
+        ReadLoss({loss.kind, {{attribute.name, value}}}).status();
+    if (!status.ok()) table.Fail(attribute.name, std::string(status.message()));
+    loss.attributes[attribute.name] = value;
+  }
+  table.Finish();
   return loss;
 }
 
@@ -262,11 +221,18 @@ Selection ReadSelection(TableReader* train, const DataConfig& data) {
   return Selection::kLast;
 }
 
-TrainConfig ReadTrain(TableReader* root, const DataConfig& data) {
+TrainConfig ReadTrain(TableReader* root, const DataConfig& data, bool grid) {
   TableReader table = root->Table("train");
   TrainConfig train;
   train.epochs = table.Int("epochs", {}, 1, kMaxCount);
-  train.batch_size = table.Int("batch_size", train.batch_size, 1, kMaxCount);
+  if (table.Find("batch_size") != nullptr) {
+    train.batch_size = ReadSweep(
+        &table, "batch_size", /*integer=*/true, grid, [](double value) {
+          if (value >= 1 && value <= kMaxCount) return absl::OkStatus();
+          return absl::InvalidArgumentError(
+              absl::StrCat("is ", value, ", expected 1 to ", kMaxCount));
+        });
+  }
   train.select = ReadSelection(&table, data);
   train.checkpoint_every =
       table.Int("checkpoint_every", train.checkpoint_every, 0, kMaxCount);
@@ -324,9 +290,9 @@ absl::StatusOr<ExperimentConfig> ParseExperiment(
   const bool grid = !config.population.random;
   config.data = ReadData(&root, path.parent_path().string());
   config.model = ReadModel(&root, grid);
-  config.loss = ReadLoss(&root, config.data.classification);
+  config.loss = ReadLossSection(&root, config.data.classification);
   config.optimizer = ReadOptimizer(&root, grid);
-  config.train = ReadTrain(&root, config.data);
+  config.train = ReadTrain(&root, config.data, grid);
   if (!status.ok()) return status;
   return config;
 }

@@ -10,10 +10,12 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "modelbatch/backend/backend.h"
 #include "modelbatch/config/config_source.h"
 #include "modelbatch/data/column_ref.h"
 #include "modelbatch/model/model_spec.h"
@@ -50,13 +52,18 @@ struct SplitConfig {
   uint64_t seed = 0;
 };
 
+// Paths are absolute, or relative to the working directory.
 struct DataConfig {
-  std::string format = "csv";
-  std::string path;  // absolute, or relative to the working directory
-  bool header = false;
-  std::vector<ColumnRef> label;  // one for classification
-  double scale = 1;              // features are multiplied by it
-  bool classification = true;    // else regression
+  std::string format = "csv";      // and npy, npz, idx, cifar10, cifar100
+  std::string path;                // csv, npz
+  std::string features;            // npy, idx: a path; npz: an array's name
+  std::string targets;             // the same
+  std::vector<std::string> files;  // cifar10, cifar100
+  bool header = false;             // csv
+  // csv: columns, one for classification; cifar100: "fine" or "coarse".
+  std::vector<ColumnRef> label;
+  double scale = 1;            // features are multiplied by it
+  bool classification = true;  // else regression
   SplitConfig split;
 };
 
@@ -87,7 +94,7 @@ enum class Selection { kValidationAccuracy, kValidationLoss, kLast };
 
 struct TrainConfig {
   int64_t epochs = 1;
-  int64_t batch_size = 32;
+  Sweep batch_size = Sweep::Fixed(32, /*integer=*/true);
   Selection select = Selection::kValidationAccuracy;
   int64_t checkpoint_every = 10;  // epochs; 0: at the end only
   std::string output;             // empty: runs/<name>-<first free number>
@@ -99,7 +106,7 @@ struct ExperimentConfig {
   BackendConfig backend;
   DataConfig data;
   ModelConfig model;
-  std::string loss;
+  LossSpec loss;
   PopulationConfig population;
   OptimizerSection optimizer;
   TrainConfig train;
@@ -121,6 +128,15 @@ absl::StatusOr<ExperimentConfig> ParseExperiment(
 // TOML with every default written out and absolute paths, which reads back as
 // the same experiment from any folder.
 std::string ExperimentToToml(const ExperimentConfig& config);
+
+// The keys below `data` that the format has beside format, task, scale and
+// split.
+std::vector<std::string> DataKeys(const std::string& format);
+
+// The files that `data` names, to read or to change: keys and paths.
+std::vector<std::pair<std::string, std::string*>> DataPaths(DataConfig* data);
+std::vector<std::pair<std::string, std::string>> DataPaths(
+    const DataConfig& data);
 
 // "validation_accuracy", ...: what `train.select` says.
 const char* SelectionName(Selection selection);

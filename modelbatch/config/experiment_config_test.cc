@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -84,7 +85,40 @@ TEST(ParseExperimentTest, ReadsWhatTheFileSays) {
   EXPECT_EQ(parsed->population.models, 16);
   EXPECT_EQ(parsed->train.epochs, 3);
   EXPECT_EQ(parsed->train.select, Selection::kValidationAccuracy);
-  EXPECT_EQ(parsed->loss, "cross_entropy");
+  EXPECT_EQ(parsed->loss.kind, "cross_entropy");
+  EXPECT_TRUE(parsed->loss.attributes.empty());
+}
+
+TEST(ParseExperimentTest, LossWithAttributes) {
+  const auto parsed = ParseExperiment(
+      kValid, "t.toml",
+      {"loss={label_smoothing=0.1, ignore_index=-1, weight=[1, 0.5, 2e3]}"});
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->loss.kind, "cross_entropy");
+  const Attributes expected = {{"label_smoothing", 0.1},
+                               {"ignore_index", int64_t{-1}},
+                               {"weight", std::vector<double>{1, 0.5, 2000}}};
+  EXPECT_EQ(parsed->loss.attributes, expected);
+  const std::string toml = ExperimentToToml(*parsed);
+  const auto again = ParseExperiment(toml, "t.toml");
+  ASSERT_TRUE(again.ok()) << again.status() << "\n" << toml;
+  EXPECT_EQ(again->loss.attributes, expected);
+  EXPECT_EQ(ExperimentToToml(*again), toml);
+  // A task has its default, and every loss for it is taken.
+  for (const char* loss :
+       {"bce_with_logits", "huber", "l1", "mse", "smooth_l1"}) {
+    const auto regression =
+        ParseExperiment(kValid, "t.toml",
+                        {"data.task=regression", std::string("loss=") + loss,
+                         "train.select=validation_loss"});
+    ASSERT_TRUE(regression.ok()) << regression.status();
+    EXPECT_EQ(regression->loss.kind, loss);
+  }
+  const auto by_default =
+      ParseExperiment(kValid, "t.toml",
+                      {"data.task=regression", "train.select=validation_loss"});
+  ASSERT_TRUE(by_default.ok()) << by_default.status();
+  EXPECT_EQ(by_default->loss.kind, "mse");
 }
 
 // A run repeats from its resolved config: it reads back as the same text.
@@ -103,6 +137,87 @@ TEST(ParseExperimentTest, ResolvedTomlReadsBackAsTheSame) {
   EXPECT_EQ(again->model.input, (Shape{8, 8}));
   EXPECT_EQ(again->optimizer.numbers.at("lr").min, 1e-4);
   EXPECT_EQ(again->train.select, Selection::kLast);
+}
+
+// The keys of each format, and what tells the format where it is not said.
+TEST(ParseExperimentTest, FormatsOfData) {
+  struct Case {
+    const char* keys;
+    const char* format;
+    std::vector<std::pair<std::string, std::string>> paths;
+  };
+  const Case cases[] = {
+      {"path = \"a.txt\"", "csv", {{"data.path", "/dir/a.txt"}}},
+      {"path = \"a.npz\"\nfeatures = \"x\"\ntargets = \"y/z\"",
+       "npz",
+       {{"data.path", "/dir/a.npz"}}},
+      {"features = \"x.npy\"\ntargets = \"../y.npy\"",
+       "npy",
+       {{"data.features", "/dir/x.npy"}, {"data.targets", "/y.npy"}}},
+      {"features = \"train-images-idx3-ubyte.gz\"\ntargets = \"l.gz\"",
+       "idx",
+       {{"data.features", "/dir/train-images-idx3-ubyte.gz"},
+        {"data.targets", "/dir/l.gz"}}},
+      {"format = \"idx\"\nfeatures = \"x.npy\"\ntargets = \"y\"",
+       "idx",
+       {{"data.features", "/dir/x.npy"}, {"data.targets", "/dir/y"}}},
+      {"files = [\"1.bin\", \"/b/2.bin\"]",
+       "cifar10",
+       {{"data.files[0]", "/dir/1.bin"}, {"data.files[1]", "/b/2.bin"}}},
+      {"format = \"cifar100\"\nfiles = [\"1.bin\"]\nlabel = \"coarse\"",
+       "cifar100",
+       {{"data.files[0]", "/dir/1.bin"}}},
+  };
+  for (const Case& c : cases) {
+    const auto parsed = ParseExperiment(
+        Replace(kValid, "path = \"digits.csv\"", c.keys), "/dir/t.toml");
+    ASSERT_TRUE(parsed.ok()) << parsed.status();
+    EXPECT_EQ(parsed->data.format, c.format);
+    EXPECT_EQ(DataPaths(parsed->data), c.paths);
+    EXPECT_EQ(parsed->data.scale, 0.0625);
+    const std::string toml = ExperimentToToml(*parsed);
+    const auto again = ParseExperiment(toml, "/elsewhere/run.toml");
+    ASSERT_TRUE(again.ok()) << again.status() << "\n" << toml;
+    EXPECT_EQ(ExperimentToToml(*again), toml);
+    EXPECT_EQ(DataPaths(again->data), c.paths);
+    EXPECT_EQ(again->data.features, parsed->data.features);
+    EXPECT_EQ(again->data.targets, parsed->data.targets);
+    ASSERT_EQ(again->data.label.size(), parsed->data.label.size());
+    for (size_t i = 0; i < again->data.label.size(); ++i) {
+      EXPECT_EQ(again->data.label[i].name, parsed->data.label[i].name);
+    }
+  }
+}
+
+// What is done to gradients before an update: swept like hyper-parameters, and
+// absent unless asked for, as not every backend has them.
+TEST(ParseExperimentTest, GradientsAreScaledAndClippedOnDemand) {
+  const auto without = ParseExperiment(kValid, "dir/t.toml");
+  ASSERT_TRUE(without.ok()) << without.status();
+  for (const char* name : {"gradient_scale", "clip_value", "clip_norm"}) {
+    EXPECT_EQ(without->optimizer.numbers.count(name), 0u) << name;
+    EXPECT_EQ(ExperimentToToml(*without).find(name), std::string::npos);
+  }
+  const auto with = ParseExperiment(
+      Replace(kValid, "lr = {",
+              "gradient_scale = 0.5\nclip_value = { values = [0, 1e30] }\n"
+              "clip_norm = { min = 0.1, max = 10, scale = \"log\", "
+              "count = 3 }\nlr = {"),
+      "dir/t.toml");
+  ASSERT_TRUE(with.ok()) << with.status();
+  const auto& numbers = with->optimizer.numbers;
+  EXPECT_EQ(numbers.at("gradient_scale").kind, Sweep::Kind::kFixed);
+  EXPECT_EQ(numbers.at("gradient_scale").values, std::vector<double>{0.5});
+  EXPECT_EQ(numbers.at("clip_value").values, (std::vector<double>{0, 1e30}));
+  EXPECT_EQ(numbers.at("clip_norm").kind, Sweep::Kind::kRange);
+  EXPECT_EQ(numbers.at("clip_norm").max, 10);
+  const std::string toml = ExperimentToToml(*with);
+  const auto again = ParseExperiment(toml, "/elsewhere/run.toml");
+  ASSERT_TRUE(again.ok()) << again.status() << "\n" << toml;
+  EXPECT_EQ(again->optimizer.numbers.at("clip_value").values,
+            (std::vector<double>{0, 1e30}));
+  EXPECT_EQ(again->optimizer.numbers.at("gradient_scale").values,
+            std::vector<double>{0.5});
 }
 
 TEST(ParseExperimentTest, OverridesReplaceOneValue) {
@@ -169,6 +284,51 @@ INSTANTIATE_TEST_SUITE_P(
                 "dir/t.toml:6:1: data.path: expected a string, found a table"},
         BadCase{"MissingPath", "path = \"digits.csv\"\n", "",
                 "dir/t.toml:5:2: data.path: missing, expected a string"},
+        BadCase{"NpyWithPath", "digits.csv", "digits.npy",
+                "dir/t.toml:6:1: data.path: does not belong to the format "
+                "\"npy\", which has: features, targets"},
+        BadCase{"CsvWithFeatures", "scale = 0.0625", "features = \"x.npy\"",
+                "dir/t.toml:7:1: data.features: does not belong to the format "
+                "\"csv\", which has: path, header, label"},
+        BadCase{"NpzWithHeader", "path = \"digits.csv\"",
+                "path = \"a.npz\"\nfeatures = \"x\"\nheader = true",
+                "dir/t.toml:8:1: data.header: does not belong to the format "
+                "\"npz\", which has: path, features, targets"},
+        BadCase{"NpzWithoutTargets", "path = \"digits.csv\"",
+                "path = \"a.npz\"\nfeatures = \"x\"",
+                "dir/t.toml:5:2: data.targets: missing, expected a string"},
+        BadCase{"NpyWithMisspeltKey", "path = \"digits.csv\"",
+                "features = \"x.npy\"\ntarget = \"y.npy\"",
+                "dir/t.toml:7:1: data.target: unknown key; did you mean "
+                "\"targets\"?"},
+        BadCase{"NoFormatInName", "path = \"digits.csv\"",
+                "features = \"x.gz\"\ntargets = \"y.gz\"",
+                "dir/t.toml:5:2: data.format: missing: the name of "
+                "data.features, \"x.gz\", does not tell; expected one of: "
+                "csv, npy, npz, idx, cifar10, cifar100"},
+        BadCase{"UnknownFormat", "path =", "format = \"np\"\npath =",
+                "dir/t.toml:6:1: data.format: found \"np\"; did you mean "
+                "\"npy\"?"},
+        BadCase{"EmptyTargets", "path = \"digits.csv\"",
+                "features = \"x.npy\"\ntargets = \"\"",
+                "dir/t.toml:7:1: data.targets: is empty"},
+        BadCase{"FilesNoArray", "path = \"digits.csv\"", "files = \"1.bin\"",
+                "dir/t.toml:6:1: data.files: expected an array of paths, "
+                "found a string \"1.bin\""},
+        BadCase{"FilesEmpty", "path = \"digits.csv\"", "files = []",
+                "dir/t.toml:6:1: data.files: expected an array of paths, "
+                "found an empty one"},
+        BadCase{"FilesOfNumbers", "path = \"digits.csv\"",
+                "files = [\"1.bin\", 2]",
+                "data.files[1]: expected a path, found an integer 2"},
+        BadCase{"CifarNumbers", "path = \"digits.csv\"",
+                "files = [\"1.bin\"]\ntask = \"regression\"",
+                "dir/t.toml:7:1: data.task: is \"regression\", but the "
+                "labels of cifar10 are classes"},
+        BadCase{"CifarLabel", "path = \"digits.csv\"",
+                "format = \"cifar100\"\nfiles = [\"1.bin\"]\nlabel = \"fin\"",
+                "dir/t.toml:8:1: data.label: found \"fin\"; did you mean "
+                "\"fine\"?"},
         BadCase{"NoModels", "models = 16", "models = 0",
                 "dir/t.toml:18:1: population.models: expected an integer from "
                 "1 to 1000000, found an integer 0"},
@@ -224,10 +384,55 @@ INSTANTIATE_TEST_SUITE_P(
                 "there are: sgd, adam, adamw"},
         BadCase{"UnknownHyperParameter", "lr = {", "momentum = 0.9\nlr = {",
                 "dir/t.toml:22:1: optimizer.momentum: unknown key; expected "
-                "one of: beta1, beta2, eps, kind, lr, weight_decay"},
+                "one of: beta1, beta2, clip_norm, clip_value, eps, "
+                "gradient_scale, kind, lr, weight_decay"},
+        BadCase{"NegativeClip", "lr = {", "clip_norm = -1\nlr = {",
+                "dir/t.toml:22:1: optimizer.clip_norm: clip_norm is -1, "
+                "expected a number 0 or more"},
+        BadCase{"InfiniteClip", "lr = {", "clip_value = inf\nlr = {",
+                "dir/t.toml:22:1: optimizer.clip_value: expected a finite "
+                "number, found a number inf"},
+        BadCase{"SweptScaleNan", "lr = {",
+                "gradient_scale = { values = [1, nan] }\nlr = {",
+                "dir/t.toml:22:33: optimizer.gradient_scale.values[1]: "
+                "expected a finite number, found a number nan"},
         BadCase{"LossForOtherTask", "backend = \"cpu\"", "loss = \"mse\"",
-                "dir/t.toml:3:1: loss: is \"mse\", expected "
-                "\"cross_entropy\": data.task is classification"},
+                "dir/t.toml:3:1: loss: is \"mse\", expected one of: "
+                "cross_entropy, nll: data.task is classification"},
+        BadCase{"UnknownLoss", "backend = \"cpu\"", "loss = \"cross_entrpy\"",
+                "dir/t.toml:3:1: loss: found \"cross_entrpy\"; did you mean "
+                "\"cross_entropy\"?"},
+        BadCase{"UnknownLossOfATable", "backend = \"cpu\"",
+                "loss = { kind = \"nl\" }",
+                "dir/t.toml:3:10: loss.kind: found \"nl\"; did you mean "
+                "\"nll\"?"},
+        BadCase{"LossNoString", "backend = \"cpu\"", "loss = 3",
+                "dir/t.toml:3:1: loss: expected a string, found an integer 3"},
+        BadCase{"UnknownLossAttribute", "backend = \"cpu\"",
+                "loss = { smoothing = 0.1 }",
+                "dir/t.toml:3:10: loss.smoothing: unknown key; "},
+        BadCase{"LossAttributeOfAnother", "backend = \"cpu\"",
+                "loss = { kind = \"nll\", label_smoothing = 0.1 }",
+                "dir/t.toml:3:24: loss.label_smoothing: unknown key; "},
+        BadCase{"LossAttributeOutOfRange", "backend = \"cpu\"",
+                "loss = { label_smoothing = 2 }",
+                "dir/t.toml:3:10: loss.label_smoothing: loss cross_entropy: "
+                "attribute label_smoothing is 2, expected a number from 0 to "
+                "1"},
+        BadCase{"LossListOfAWord", "backend = \"cpu\"",
+                "loss = { weight = [1, \"x\"] }",
+                "dir/t.toml:3:23: loss.weight[1]: expected a finite number, "
+                "found a string \"x\""},
+        BadCase{"LossListEmpty", "backend = \"cpu\"", "loss = { weight = [] }",
+                "dir/t.toml:3:10: loss.weight: is empty, expected an array of "
+                "finite numbers"},
+        BadCase{"LossListNegative", "backend = \"cpu\"",
+                "loss = { weight = [1, -1] }",
+                "dir/t.toml:3:10: loss.weight: loss cross_entropy: attribute "
+                "weight[1] is -1, expected a number from 0 to 1e+30"},
+        BadCase{"LossIndexOfAFloat", "backend = \"cpu\"",
+                "loss = { ignore_index = 1.5 }",
+                "dir/t.toml:3:10: loss.ignore_index: expected an integer"},
         BadCase{"SplitNotOne", "scale = 0.0625", "split = { train = 0.9 }",
                 "dir/t.toml:7:1: data.split: train + validation + test is "
                 "1.2, expected 1"},

@@ -14,6 +14,9 @@ struct LayerAttribute {
   std::string name;
   Type type;
   bool required = false;
+  // Chooses initial values (modelbatch/model/initializer.h). Such attributes
+  // make sense together only, so none is checked by itself.
+  bool initializer = false;
 };
 
 struct LayerKind {

@@ -144,9 +144,10 @@ class LayerReader {
         return;
       case Type::kString: {
         const std::string value = table_->String(attribute.name);
-        absl::Status status =
-            CheckAlone(layer->kind, {{attribute.name, value}});
-        if (!status.ok()) table_->Fail(attribute.name, WithoutOwner(status));
+        const absl::Status status = Check(attribute, layer->kind, value);
+        if (!status.ok()) {
+          table_->Fail(attribute.name, std::string(status.message()));
+        }
         layer->attributes[attribute.name] = value;
         return;
       }
@@ -155,13 +156,21 @@ class LayerReader {
         break;
     }
     const CheckNumber check = [&](double value) {
-      const absl::Status status = CheckAlone(
-          layer->kind, {{attribute.name, NumberAttribute(attribute, value)}});
-      return status.ok() ? status
-                         : absl::InvalidArgumentError(WithoutOwner(status));
+      return Check(attribute, layer->kind, NumberAttribute(attribute, value));
     };
     layer->numbers[attribute.name] = ReadSweep(
         table_, attribute.name, attribute.type == Type::kInt, grid_, check);
+  }
+
+  // Whether a layer of `kind` may have this value. How initialisers' attributes
+  // fit together is for the whole layer to say, in ExpandPopulation.
+  static absl::Status Check(const LayerAttribute& attribute,
+                            const std::string& kind, AttributeValue value) {
+    if (attribute.initializer) return absl::OkStatus();
+    const absl::Status status =
+        CheckAlone(kind, {{attribute.name, std::move(value)}});
+    return status.ok() ? status
+                       : absl::InvalidArgumentError(WithoutOwner(status));
   }
 
   TableReader* table_;

@@ -1,5 +1,6 @@
 #include "modelbatch/config/table_reader.h"
 
+#include <cmath>
 #include <limits>
 
 #include "absl/strings/str_cat.h"
@@ -101,6 +102,32 @@ double TableReader::Number(const std::string& key,
   }
   Fail(key, Expected(NumberRange(min, max), *node));
   return default_value.value_or(min);
+}
+
+std::vector<double> TableReader::Numbers(const std::string& key) {
+  static constexpr char kExpected[] = "an array of finite numbers";
+  std::vector<double> values;
+  const toml::node* node = Find(key);
+  if (node == nullptr) {
+    Missing(key, kExpected);
+    return values;
+  }
+  const toml::array* array = node->as_array();
+  if (array == nullptr || array->empty()) {
+    Fail(key, array == nullptr
+                  ? Expected(kExpected, *node)
+                  : absl::StrCat("is empty, expected ", kExpected));
+    return values;
+  }
+  for (size_t i = 0; i < array->size(); ++i) {
+    const toml::node& element = *array->get(i);
+    values.push_back(element.is_number() ? *element.value<double>() : 0);
+    if (!element.is_number() || !std::isfinite(values.back())) {
+      FailAt(absl::StrCat(PathOf(key), "[", i, "]"),
+             Expected("a finite number", element));
+    }
+  }
+  return values;
 }
 
 TableReader TableReader::Table(const std::string& key) {

@@ -56,6 +56,8 @@ class TableReader {
   // A finite number in [min, max].
   double Number(const std::string& key, std::optional<double> default_value,
                 double min, double max);
+  // At least one finite number.
+  std::vector<double> Numbers(const std::string& key);
   TableReader Table(const std::string& key);
 
   // The error for a required key: names a misspelt one instead if there is one.

@@ -70,6 +70,14 @@ std::string AttributeToToml(const AttributeValue& value) {
     std::string operator()(const std::vector<int64_t>& v) const {
       return absl::StrCat("[", absl::StrJoin(v, ", "), "]");
     }
+    std::string operator()(const std::vector<double>& v) const {
+      return absl::StrCat("[",
+                          absl::StrJoin(v, ", ",
+                                        [](std::string* out, double x) {
+                                          out->append(Float(x));
+                                        }),
+                          "]");
+    }
   };
   return std::visit(Visitor(), value);
 }
@@ -114,6 +122,15 @@ std::string LabelToToml(const std::vector<ColumnRef>& label) {
   return absl::StrCat("[", absl::StrJoin(columns, ", "), "]");
 }
 
+std::string DataKeyToToml(const DataConfig& data, const std::string& key) {
+  if (key == "path") return Quote(data.path);
+  if (key == "features") return Quote(data.features);
+  if (key == "targets") return Quote(data.targets);
+  if (key == "files") return QuoteAll(data.files);
+  if (key == "header") return Bool(data.header);
+  return LabelToToml(data.label);
+}
+
 }  // namespace
 
 std::string ExperimentToToml(const ExperimentConfig& config) {
@@ -124,7 +141,15 @@ std::string ExperimentToToml(const ExperimentConfig& config) {
   };
   line("name = ", Quote(config.name));
   line("seed = ", config.seed);
-  line("loss = ", Quote(config.loss));
+  if (config.loss.attributes.empty()) {
+    line("loss = ", Quote(config.loss.kind));
+  } else {
+    line("\n[loss]");
+    line("kind = ", Quote(config.loss.kind));
+    for (const auto& [name, value] : config.loss.attributes) {
+      line(name, " = ", AttributeToToml(value));
+    }
+  }
 
   line("\n[backend]");
   line("name = ", Quote(BackendName(config.backend.name)));
@@ -136,12 +161,15 @@ std::string ExperimentToToml(const ExperimentConfig& config) {
     }
   }
 
-  const DataConfig& data = config.data;
+  DataConfig data = config.data;
+  for (const auto& [key, path] : DataPaths(&data)) {
+    *path = std::filesystem::absolute(*path).string();
+  }
   line("\n[data]");
   line("format = ", Quote(data.format));
-  line("path = ", Quote(std::filesystem::absolute(data.path).string()));
-  line("header = ", Bool(data.header));
-  line("label = ", LabelToToml(data.label));
+  for (const std::string& key : DataKeys(data.format)) {
+    line(key, " = ", DataKeyToToml(data, key));
+  }
   line("scale = ", Float(data.scale));
   line("task = ",
        data.classification ? "\"classification\"" : "\"regression\"");
@@ -177,7 +205,7 @@ std::string ExperimentToToml(const ExperimentConfig& config) {
 
   line("\n[train]");
   line("epochs = ", config.train.epochs);
-  line("batch_size = ", config.train.batch_size);
+  line("batch_size = ", SweepToToml(config.train.batch_size));
   line("select = ", Quote(SelectionName(config.train.select)));
   line("checkpoint_every = ", config.train.checkpoint_every);
   line("on_nan = \"freeze\"");

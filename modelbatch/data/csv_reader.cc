@@ -5,7 +5,6 @@
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
-#include <limits>
 #include <string_view>
 #include <utility>
 
@@ -16,10 +15,6 @@
 
 namespace modelbatch {
 namespace {
-
-// Class indices above this are some other column.
-constexpr int64_t kMaxClasses = int64_t{1} << 24;
-constexpr int64_t kMaxRows = std::numeric_limits<int32_t>::max();
 
 std::string_view Trim(std::string_view text) {
   const auto blank = [](char c) { return c == ' ' || c == '\t' || c == '\r'; };
@@ -237,6 +232,11 @@ class CsvParser {
       return ColumnError(column, absl::StrCat("label ", Shown(fields_[column]),
                                               " is not an integer"));
     }
+    const std::optional<int64_t>& ignored = options_.ignored_class;
+    if (ignored && value == static_cast<double>(*ignored)) {
+      classes_.push_back(*ignored);
+      return absl::OkStatus();
+    }
     if (value < 0 || value >= kMaxClasses) {
       return ColumnError(
           column,
@@ -273,17 +273,19 @@ class CsvParser {
     const int64_t rows = static_cast<int64_t>(lines_.size());
     const int64_t labels = static_cast<int64_t>(labels_.size());
     DataTable table;
-    table.file = file_;
-    table.lines = std::move(lines_);
-    table.label_column =
-        labels_.empty() ? 0 : static_cast<int64_t>(labels_[0]) + 1;
+    if (!labels_.empty()) {
+      table.where = [file = file_, lines = std::move(lines_),
+                     column = labels_[0] + 1](int64_t row) {
+        return absl::StrCat(file, ":", lines[row], ": column ", column);
+      };
+    }
     table.features = Tensor::FromVector(
         features_, {rows, static_cast<int64_t>(columns_) - labels});
     if (labels == 0) return table;
     if (options_.classes) {
-      table.num_classes =
-          *std::max_element(classes_.begin(), classes_.end()) + 1;
+      table.ignored_class = options_.ignored_class;
       table.targets = Tensor::FromVector(classes_, {rows});
+      table.num_classes = CountClasses(table);
     } else {
       table.targets = Tensor::FromVector(values_, {rows, labels});
     }

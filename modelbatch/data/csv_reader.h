@@ -11,6 +11,7 @@
 #define MODELBATCH_DATA_CSV_READER_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,7 +25,9 @@ struct CsvOptions {
   bool header = false;  // the first line has names
   std::vector<ColumnRef> label = {ColumnRef{-1, ""}};
   bool classes = true;  // labels are class indices from 0
-  double scale = 1;     // features are multiplied by it
+  // This label is taken as well, whatever it is.
+  std::optional<int64_t> ignored_class = {};
+  double scale = 1;  // features are multiplied by it
   // How many features a row must have; the labels may then be missing, all of
   // them. 0: as many as there are beside the labels.
   int64_t features = 0;

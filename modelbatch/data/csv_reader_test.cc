@@ -34,8 +34,7 @@ TEST(ParseCsvTest, LastColumnIsTheClass) {
   EXPECT_EQ(Values(table->features), (std::vector<float>{0.5, 1, 1.5, -22.5}));
   EXPECT_EQ(Classes(*table), (std::vector<int64_t>{0, 2}));
   EXPECT_EQ(table->num_classes, 3);
-  EXPECT_EQ(table->label_column, 3);
-  EXPECT_EQ(table->lines, (std::vector<int64_t>{1, 2}));
+  EXPECT_EQ(table->where(1), "d.csv:2: column 3");
 }
 
 // One meaning, however a program wrote it down.
@@ -61,7 +60,7 @@ TEST(ParseCsvTest, LabelsByNameAndSeveral) {
   EXPECT_EQ(Values(table->features), (std::vector<float>{1, 4}));
   EXPECT_EQ(table->targets.shape(), (Shape{2, 2}));
   EXPECT_EQ(Values(table->targets), (std::vector<float>{3, 2, 6, 5}));
-  EXPECT_EQ(table->lines, (std::vector<int64_t>{2, 3}));
+  EXPECT_EQ(table->where(1), "d.csv:3: column 3");
 }
 
 struct BadCsv {
@@ -201,6 +200,24 @@ TEST(CheckClassesTest, NamesTheFirstLabelOutOfRange) {
   EXPECT_EQ(CheckClasses(*table, 9).message(),
             "d.csv:3: column 2: label 9 is out of range, expected 0 to 8: the "
             "model has 9 outputs");
+}
+
+TEST(CheckClassesTest, AnIgnoredClassDoesNotCount) {
+  CsvOptions options;
+  for (const int64_t ignored : {-100, 1, 255}) {
+    options.ignored_class = ignored;
+    const std::string label = std::to_string(ignored);
+    const auto table =
+        ParseCsv("1,0\n2," + label + "\n3,3\n", "d.csv", options);
+    ASSERT_TRUE(table.ok()) << table.status();
+    EXPECT_EQ(table->targets.data<int64_t>()[1], ignored);
+    EXPECT_EQ(table->num_classes, 4);
+    EXPECT_TRUE(CheckClasses(*table, 4).ok());
+    EXPECT_EQ(CheckClasses(*table, 3).message(),
+              "d.csv:3: column 2: label 3 is out of range, expected 0 to 2: "
+              "the model has 3 outputs");
+    EXPECT_FALSE(ParseCsv("1,-1\n", "d.csv", options).ok());
+  }
 }
 
 TEST(FingerprintTest, ChangesWithAnyValue) {

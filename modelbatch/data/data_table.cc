@@ -1,5 +1,6 @@
 #include "modelbatch/data/data_table.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
@@ -30,15 +31,28 @@ uint64_t Hash(uint64_t hash, const Tensor& tensor) {
 
 }  // namespace
 
+int64_t CountClasses(const DataTable& table) {
+  int64_t classes = 0;
+  const int64_t* labels = table.targets.data<int64_t>();
+  for (int64_t row = 0; row < table.rows(); ++row) {
+    if (labels[row] == table.ignored_class) continue;
+    classes = std::max(classes, labels[row] + 1);
+  }
+  return classes;
+}
+
 absl::Status CheckClasses(const DataTable& table, int64_t num_classes) {
   if (table.num_classes <= num_classes) return absl::OkStatus();
   const int64_t* labels = table.targets.data<int64_t>();
   int64_t row = 0;
-  while (row + 1 < table.rows() && labels[row] < num_classes) ++row;
-  return absl::InvalidArgumentError(absl::StrCat(
-      table.file, ":", table.lines[row], ": column ", table.label_column,
-      ": label ", labels[row], " is out of range, expected 0 to ",
-      num_classes - 1, ": the model has ", num_classes, " outputs"));
+  while (row + 1 < table.rows() &&
+         (labels[row] < num_classes || labels[row] == table.ignored_class)) {
+    ++row;
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat(table.where(row), ": label ", labels[row],
+                   " is out of range, expected 0 to ", num_classes - 1,
+                   ": the model has ", num_classes, " outputs"));
 }
 
 uint64_t Fingerprint(const DataTable& table) {

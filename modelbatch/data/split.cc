@@ -58,12 +58,13 @@ absl::StatusOr<Split> SplitRows(const DataTable& table,
     return absl::InvalidArgumentError(
         "a stratified split needs class labels as targets");
   }
-  // Without classes all rows are of one.
-  std::vector<std::vector<int32_t>> groups(stratified ? table.num_classes : 1);
+  // Without classes all rows are of one. Rows that do not count are the last.
+  const int64_t others = stratified ? table.num_classes : 0;
+  std::vector<std::vector<int32_t>> groups(others + 1);
   for (int32_t row :
        RandomPermutation(table.rows(), seed, RandomPurpose::kSplit, 0)) {
-    const int64_t group = stratified ? table.targets.data<int64_t>()[row] : 0;
-    groups[group].push_back(row);
+    const int64_t label = stratified ? table.targets.data<int64_t>()[row] : 0;
+    groups[label == table.ignored_class ? others : label].push_back(row);
   }
   Split split;
   std::vector<int32_t>* const outputs[] = {&split.train, &split.validation,

@@ -79,6 +79,27 @@ TEST(SplitRowsTest, StratifiedKeepsProportions) {
   }
 }
 
+// Rows that do not count are split in proportion as well, whatever their label.
+TEST(SplitRowsTest, IgnoredRowsAreAClassOfTheirOwn) {
+  for (const int64_t ignored : {-100, 0, 255}) {
+    DataTable table = MakeTable({10, 10, 10});
+    for (int64_t row = 2; row < 30; row += 3) {
+      table.targets.data<int64_t>()[row] = ignored;
+    }
+    table.num_classes = 2;
+    table.ignored_class = ignored;
+    const auto split = SplitRows(table, {0.6, 0.2, 0.2}, true, 3);
+    ASSERT_TRUE(split.ok()) << split.status();
+    ExpectPartition(*split, 30);
+    int64_t count = 0;
+    for (const int32_t row : split->train) {
+      count += table.targets.data<int64_t>()[row] == ignored;
+    }
+    // Label 0 is ignored in 20 rows, the others in 10.
+    EXPECT_EQ(count, ignored == 0 ? 12 : 6);
+  }
+}
+
 TEST(SplitRowsTest, PlainHasExactSizes) {
   const DataTable table = MakeTable({90, 10});
   const auto split = SplitRows(table, {0.7, 0.15, 0.15}, false, 3);

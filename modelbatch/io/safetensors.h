@@ -17,14 +17,10 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "modelbatch/io/named_tensor.h"  // IWYU pragma: export
 #include "modelbatch/tensor/tensor.h"
 
 namespace modelbatch {
-
-struct NamedTensor {
-  std::string name;
-  const Tensor* tensor;
-};
 
 struct Safetensors {
   std::map<std::string, Tensor> tensors;

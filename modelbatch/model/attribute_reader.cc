@@ -1,5 +1,6 @@
 #include "modelbatch/model/attribute_reader.h"
 
+#include <type_traits>
 #include <utility>
 #include <variant>
 
@@ -29,6 +30,11 @@ absl::StatusOr<T> AttributeReader::Get(const std::string& name,
       return static_cast<double>(*value);
     }
   }
+  if constexpr (std::is_same_v<T, std::vector<double>>) {
+    if (const auto* list = std::get_if<std::vector<int64_t>>(&it->second)) {
+      return T(list->begin(), list->end());
+    }
+  }
   return Error(
       absl::StrCat("attribute ", name, " has the wrong type, expected ", type));
 }
@@ -51,6 +57,12 @@ absl::StatusOr<bool> AttributeReader::Bool(const std::string& name,
 absl::StatusOr<std::string> AttributeReader::String(
     const std::string& name, std::optional<std::string> default_value) {
   return Get<std::string>(name, "a string", std::move(default_value));
+}
+
+absl::StatusOr<std::vector<double>> AttributeReader::FloatList(
+    const std::string& name, std::optional<std::vector<double>> default_value) {
+  return Get<std::vector<double>>(name, "a list of numbers",
+                                  std::move(default_value));
 }
 
 absl::Status AttributeReader::Finish() const {

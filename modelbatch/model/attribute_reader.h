@@ -12,6 +12,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -35,6 +36,15 @@ class AttributeReader {
                             std::optional<bool> default_value = {});
   absl::StatusOr<std::string> String(
       const std::string& name, std::optional<std::string> default_value = {});
+  // A list of ints is taken as well.
+  absl::StatusOr<std::vector<double>> FloatList(
+      const std::string& name,
+      std::optional<std::vector<double>> default_value = {});
+
+  // Whether the attribute is given. Does not count as asking for it.
+  bool Has(const std::string& name) const {
+    return attributes_.count(name) > 0;
+  }
 
   // InvalidArgument names the first attribute that was never asked for.
   absl::Status Finish() const;

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "modelbatch/model/attribute_reader.h"
+#include "modelbatch/model/initializer.h"
 #include "modelbatch/util/philox.h"
 #include "modelbatch/util/status_macros.h"
 
@@ -105,8 +106,10 @@ absl::StatusOr<Shape> InferLayerNorm(OpContext& c) {
                                            ShapeToString(in),
                                            " a row, expected one dimension"));
   }
-  c.AddParameter("weight", in, {Initializer::Kind::kConstant, 1, 0});
-  c.AddParameter("bias", in, {Initializer::Kind::kConstant, 0, 0});
+  Initializer one;
+  one.value = 1;
+  c.AddParameter("weight", in, one);
+  c.AddParameter("bias", in, Initializer());
   return in;
 }
 
@@ -186,7 +189,14 @@ absl::Status InferOperator(const ModelSpec& spec, int index, Layout* layout) {
                                  ? &spec.input_shape()
                                  : &layout->outputs[input]);
   }
+  const size_t first_parameter = layout->parameters.size();
   MB_ASSIGN_OR_RETURN(Shape output, kind->infer(context));
+  for (size_t p = first_parameter; p < layout->parameters.size(); ++p) {
+    Parameter& parameter = layout->parameters[p];
+    MB_RETURN_IF_ERROR(ReadInitializer(
+        &context.attributes, parameter.name.substr(op.name.size() + 1),
+        parameter.shape, &parameter.init));
+  }
   MB_RETURN_IF_ERROR(context.attributes.Finish());
   layout->outputs.push_back(std::move(output));
   return absl::OkStatus();
@@ -296,7 +306,8 @@ absl::Status CheckSameGraph(const ModelSpec& spec_a, const std::string& a,
       Attributes out;
       for (const auto& [name, value] : op.attributes) {
         if (!std::holds_alternative<int64_t>(value) &&
-            !std::holds_alternative<double>(value)) {
+            !std::holds_alternative<double>(value) &&
+            !IsInitializerAttribute(name)) {
           out.insert({name, value});
         }
       }

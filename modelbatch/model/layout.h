@@ -10,24 +10,17 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "modelbatch/model/initializer.h"
 #include "modelbatch/model/model_spec.h"
 #include "modelbatch/tensor/tensor.h"
 
 namespace modelbatch {
 
-// How a parameter starts: PyTorch's default for its module.
-struct Initializer {
-  enum class Kind { kConstant, kUniform };
-  Kind kind = Kind::kConstant;
-  double value = 0;  // kConstant
-  double bound = 0;  // kUniform: in [-bound, bound)
-};
-
 struct Parameter {
   std::string name;  // "0.weight", as in PyTorch's state_dict
   Shape shape;       // PyTorch's: linear weight [out_features, in_features]
-  Initializer init;
-  int op = 0;  // index of the operator it belongs to
+  Initializer init;  // PyTorch's default for the module, or as the spec says
+  int op = 0;        // index of the operator it belongs to
 };
 
 struct Layout {
@@ -46,7 +39,8 @@ std::vector<std::string> OperatorKinds();
 absl::StatusOr<Layout> InferLayout(const ModelSpec& spec);
 
 // OK when models of both specs can share a batch: the same operators with the
-// same names, kinds and edges; sizes, rates and other numbers may differ.
+// same names, kinds and edges; sizes, rates, other numbers and initialisers may
+// differ.
 // `a` and `b` name the models in the message.
 absl::Status CheckSameGraph(const ModelSpec& spec_a, const std::string& a,
                             const ModelSpec& spec_b, const std::string& b);

@@ -19,8 +19,8 @@
 
 namespace modelbatch {
 
-using AttributeValue =
-    std::variant<int64_t, double, bool, std::string, std::vector<int64_t>>;
+using AttributeValue = std::variant<int64_t, double, bool, std::string,
+                                    std::vector<int64_t>, std::vector<double>>;
 using Attributes = std::map<std::string, AttributeValue>;
 
 struct Operator {

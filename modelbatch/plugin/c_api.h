@@ -141,7 +141,8 @@ enum {
   MB_VALUE_FLOAT64 = 1,
   MB_VALUE_BOOL = 2, /* in `i`: 0 or 1 */
   MB_VALUE_STRING = 3,
-  MB_VALUE_INT64_LIST = 4
+  MB_VALUE_INT64_LIST = 4,
+  MB_VALUE_FLOAT64_LIST = 5
 };
 
 typedef struct MB_NamedValue {
@@ -151,7 +152,7 @@ typedef struct MB_NamedValue {
   int64_t i;
   double f;
   const char* s;
-  const int64_t* list;
+  const void* list; /* int64_t or double [list_size] */
   size_t list_size;
 } MB_NamedValue;
 
@@ -329,13 +330,14 @@ enum {
 enum {
   MB_MODEL_STEPPED = 0,
   MB_MODEL_INACTIVE = 1,           /* not asked to */
-  MB_MODEL_EMPTY = 2,              /* no rows: no update, no count */
+  MB_MODEL_EMPTY = 2,              /* no row counts: no update, no count */
   MB_MODEL_NON_FINITE_LOSS = 3,    /* nothing of this model was changed */
   MB_MODEL_NON_FINITE_GRADIENT = 4 /* nothing of this model was changed */
 };
 
-/* Forward, loss (mean over the model's rows), backward, update, for every
- * model of `active`. */
+/* Forward, loss (mean over the model's rows, each by its weight), backward,
+ * update, for every model of `active`. Rows that the loss ignores do not count;
+ * where none counts the outcome is MB_MODEL_EMPTY. */
 typedef struct MB_TrainStepArgs {
   MB_Header header;
   MB_Session* session;
@@ -351,9 +353,10 @@ typedef struct MB_TrainStepArgs {
   uint8_t* outcomes;
 } MB_TrainStepArgs;
 
-/* Loss (mean over rows) and, for class targets, the number of rows whose
- * largest output (the first of equals) is the target's, in evaluation mode;
- * any number of rows. */
+/* Loss (mean over rows, each by its weight) and, for class targets, the number
+ * of rows whose largest output (the first of equals) is the target's, in
+ * evaluation mode; any number of rows. Rows that the loss ignores count in
+ * neither: an accuracy is `correct` by the number of the others. */
 typedef struct MB_EvaluateArgs {
   MB_Header header;
   MB_Session* session;
@@ -361,7 +364,7 @@ typedef struct MB_EvaluateArgs {
   MB_Rows rows;
   const uint8_t* active; /* [num_models], NULL: all */
   /* out: arrays of the caller, [num_models] */
-  double* losses;   /* 0 where there are no rows */
+  double* losses;   /* 0 where no row counts */
   int64_t* correct; /* -1 where targets are no classes */
 } MB_EvaluateArgs;
 

@@ -36,14 +36,25 @@ MB_NamedValue ToNamedValue(const std::string& name,
           result.type = MB_VALUE_STRING;
           result.s = v.c_str();
         } else {
-          static_assert(std::is_same_v<T, std::vector<int64_t>>);
-          result.type = MB_VALUE_INT64_LIST;
+          constexpr bool kIntegers = std::is_same_v<T, std::vector<int64_t>>;
+          static_assert(kIntegers || std::is_same_v<T, std::vector<double>>);
+          result.type = kIntegers ? MB_VALUE_INT64_LIST : MB_VALUE_FLOAT64_LIST;
           result.list = v.data();
           result.list_size = v.size();
         }
       },
       value);
   return result;
+}
+
+template <typename T>
+absl::StatusOr<AttributeValue> ToList(const MB_NamedValue& value) {
+  if (value.list == nullptr && value.list_size > 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("is a list of NULL with size ", value.list_size));
+  }
+  const T* const list = static_cast<const T*>(value.list);
+  return AttributeValue(std::vector<T>(list, list + value.list_size));
 }
 
 absl::StatusOr<AttributeValue> ToAttributeValue(const MB_NamedValue& value) {
@@ -64,16 +75,13 @@ absl::StatusOr<AttributeValue> ToAttributeValue(const MB_NamedValue& value) {
       }
       return AttributeValue(std::string(value.s));
     case MB_VALUE_INT64_LIST:
-      if (value.list == nullptr && value.list_size > 0) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("is a list of NULL with size ", value.list_size));
-      }
-      return AttributeValue(
-          std::vector<int64_t>(value.list, value.list + value.list_size));
+      return ToList<int64_t>(value);
+    case MB_VALUE_FLOAT64_LIST:
+      return ToList<double>(value);
   }
-  return absl::InvalidArgumentError(absl::StrCat("has type ", value.type,
-                                                 ", expected ", MB_VALUE_INT64,
-                                                 " to ", MB_VALUE_INT64_LIST));
+  return absl::InvalidArgumentError(
+      absl::StrCat("has type ", value.type, ", expected ", MB_VALUE_INT64,
+                   " to ", MB_VALUE_FLOAT64_LIST));
 }
 
 }  // namespace

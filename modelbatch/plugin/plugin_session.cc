@@ -166,6 +166,7 @@ class PluginSession : public Session {
     std::vector<const float*> gradients(num_models(), nullptr);
     std::vector<size_t> sizes(num_models(), 0);
     for (size_t i = 0; i < num_models(); ++i) {
+      if (!request.active.empty() && request.active[i] == 0) continue;
       const Tensor& gradient = request.output_gradients[i];
       if (gradient.dtype() != DType::kFloat32) {
         return absl::InvalidArgumentError(

@@ -20,6 +20,8 @@ namespace {
 // More models than this are a typing error.
 constexpr int64_t kMaxModels = 1'000'000;
 
+constexpr char kBatchSize[] = "train.batch_size";
+
 // One number of the config, fixed or swept.
 struct Field {
   std::string path;
@@ -49,6 +51,7 @@ std::vector<Field> ListFields(const ExperimentConfig& config,
       fields.push_back({absl::StrCat(LayerPath(i), ".", name), name, &sweep});
     }
   }
+  fields.push_back({kBatchSize, "batch_size", &config.train.batch_size});
   return fields;
 }
 
@@ -278,6 +281,8 @@ absl::StatusOr<Population> ExpandPopulation(const ExperimentConfig& config,
     population.models.push_back(std::move(model));
     population.layouts.push_back(*std::move(layout));
     population.optimizers.push_back(std::move(optimizer));
+    population.batch_sizes.push_back(
+        static_cast<int64_t>(values.at(kBatchSize)));
   }
   const absl::Status status =
       Optimizer::Create(config.optimizer.kind, {}, population.optimizers)

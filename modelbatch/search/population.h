@@ -6,13 +6,14 @@
 //
 // Model i has id i and seed DeriveSeed(config.seed, i). Swept fields are
 // ordered: the optimizer's first, as OptimizerInfo lists them, then the
-// layers', in the order of layers and alphabetically within one. In a grid the
-// first field varies slowest. A random search draws field f of model i from
-// Philox(config.seed, kSweep), so a value depends on neither the other fields
-// nor the number of models.
+// layers', in the order of layers and alphabetically within one, then the batch
+// size. In a grid the first field varies slowest. A random search draws field f
+// of model i from Philox(config.seed, kSweep), so a value depends on neither
+// the other fields nor the number of models.
 #ifndef MODELBATCH_SEARCH_POPULATION_H_
 #define MODELBATCH_SEARCH_POPULATION_H_
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,7 @@ struct Population {
   std::vector<ModelInstance> models;
   std::vector<Layout> layouts;
   std::vector<OptimizerConfig> optimizers;
+  std::vector<int64_t> batch_sizes;
   std::vector<SweptField> fields;
 
   int size() const { return static_cast<int>(models.size()); }

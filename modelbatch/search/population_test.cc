@@ -6,11 +6,14 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "modelbatch/model/initializer.h"
+#include "modelbatch/model/layout.h"
 #include "modelbatch/util/philox.h"
 
 namespace modelbatch {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 constexpr char kConfig[] = R"(seed = 7
@@ -82,6 +85,27 @@ TEST(ExpandPopulationTest, GridTakesAllCombinations) {
               75 * widths[i / 2 % 2] + 10);
   }
   EXPECT_EQ(seeds.size(), 12u);
+}
+
+// Clipping varies after the optimizer's own, in the order in which it is done.
+TEST(ExpandPopulationTest, ClippingIsSweptAfterTheOptimizersOwn) {
+  const auto population =
+      Expand(kConfig, {"optimizer.clip_norm={values=[1, 2]}",
+                       "optimizer.clip_value={values=[3, 4]}",
+                       "optimizer.gradient_scale=0.5", "model.layers[2].p=0",
+                       "model.layers[0].out_features=8"});
+  ASSERT_TRUE(population.ok()) << population.status();
+  ASSERT_EQ(population->size(), 12);
+  ASSERT_EQ(population->fields.size(), 3u);
+  EXPECT_EQ(population->fields[0].label, "lr");
+  EXPECT_EQ(population->fields[1].label, "clip_value");
+  EXPECT_EQ(population->fields[2].label, "clip_norm");
+  for (int i = 0; i < 12; ++i) {
+    const OptimizerConfig& optimizer = population->optimizers[i];
+    EXPECT_EQ(optimizer.at("gradient_scale"), 0.5);
+    EXPECT_EQ(optimizer.at("clip_value"), 3 + i / 2 % 2);
+    EXPECT_EQ(optimizer.at("clip_norm"), 1 + i % 2);
+  }
 }
 
 TEST(ExpandPopulationTest, NothingSweptGivesReplicas) {
@@ -166,6 +190,55 @@ TEST(ExpandPopulationTest, ErrorsNameLineAndKey) {
               HasSubstr("optimizer: model 0: nesterov needs momentum"));
   EXPECT_THAT(ErrorOf({"optimizer.lr={values=[0.1, 0.1]}"}),
               HasSubstr("optimizer.lr: gives only 1 different values"));
+}
+
+// An initialiser's numbers may be swept, and errors name the key.
+TEST(ExpandPopulationTest, Initializers) {
+  const auto population =
+      Expand(kConfig, {"model.layers[0].weight_init=trunc_normal",
+                       "model.layers[0].weight_init_std.values=[0.1,0.2]",
+                       "model.layers[3].bias_init=zeros"});
+  ASSERT_TRUE(population.ok()) << population.status();
+  ASSERT_EQ(population->size(), 24);
+  std::set<double> stds;
+  for (const Layout& layout : population->layouts) {
+    EXPECT_EQ(layout.parameters[0].init.kind, Initializer::Kind::kTruncNormal);
+    EXPECT_EQ(layout.parameters[3].init.kind, Initializer::Kind::kConstant);
+    stds.insert(layout.parameters[0].init.std);
+  }
+  EXPECT_EQ(stds, (std::set<double>{0.1, 0.2}));
+  EXPECT_THAT(ErrorOf({"model.layers[0].weight_init=normal",
+                       "model.layers[0].weight_init_std.values=[0.1,-0.2]"}),
+              AllOf(HasSubstr("model.layers[0].weight_init_std"),
+                    HasSubstr("weight_init_std is -0.2, expected at least 0")));
+  EXPECT_THAT(ErrorOf({"model.layers[0].weight_init=xavier"}),
+              AllOf(HasSubstr("model.layers[0].weight_init: "),
+                    HasSubstr("is \"xavier\", expected one of")));
+  EXPECT_THAT(ErrorOf({"model.layers[0].weight_init_gain=2"}),
+              HasSubstr("weight_init_gain is given, but weight_init is "
+                        "\"default\", which takes no arguments"));
+}
+
+TEST(ExpandPopulationTest, BatchSizesMayDiffer) {
+  const auto fixed = Expand(kConfig, {"train.batch_size=7"});
+  ASSERT_TRUE(fixed.ok()) << fixed.status();
+  EXPECT_EQ(fixed->batch_sizes, std::vector<int64_t>(12, 7));
+  EXPECT_EQ(Expand(kConfig, {})->batch_sizes, std::vector<int64_t>(12, 32));
+  const auto swept = Expand(kConfig, {"train.batch_size.values=[8, 64]"});
+  ASSERT_TRUE(swept.ok()) << swept.status();
+  ASSERT_EQ(swept->size(), 24);
+  EXPECT_EQ(swept->fields.back().path, "train.batch_size");
+  EXPECT_EQ(swept->fields.back().label, "batch_size");
+  EXPECT_TRUE(swept->fields.back().integer);
+  for (int i = 0; i < 24; ++i) {
+    EXPECT_EQ(swept->batch_sizes[i], i % 2 == 0 ? 8 : 64);
+  }
+  EXPECT_THAT(ErrorOf({"train.batch_size=0"}),
+              HasSubstr("train.batch_size: is 0, expected 1 to 1000000000"));
+  EXPECT_THAT(ErrorOf({"train.batch_size.values=[8, -1]"}),
+              HasSubstr("train.batch_size.values[1]: is -1, expected 1 to"));
+  EXPECT_THAT(ErrorOf({"train.batch_size=1.5"}),
+              HasSubstr("train.batch_size: expected an integer"));
 }
 
 }  // namespace

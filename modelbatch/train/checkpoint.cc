@@ -354,7 +354,7 @@ absl::Status CheckBelongs(const Checkpoint& checkpoint,
   if (checkpoint.data_fingerprint != experiment.data_fingerprint) {
     return absl::FailedPreconditionError(
         absl::StrCat("the data has changed since the checkpoint: ",
-                     experiment.config.data.path));
+                     DataPaths(experiment.config.data)[0].second));
   }
   bool same =
       checkpoint.ids.size() == experiment.population.models.size() &&

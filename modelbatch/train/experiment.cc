@@ -7,7 +7,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "modelbatch/data/cifar_reader.h"
 #include "modelbatch/data/csv_reader.h"
+#include "modelbatch/data/idx_reader.h"
+#include "modelbatch/data/npy_reader.h"
+#include "modelbatch/data/numeric_array.h"
+#include "modelbatch/loss/loss.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch {
@@ -20,19 +25,95 @@ absl::Status At(const ExperimentConfig& config, const std::string& path,
                              status.code());
 }
 
-absl::StatusOr<DataTable> ReadData(const ExperimentConfig& config) {
+absl::StatusOr<DataTable> ReadCsvData(const DataConfig& data,
+                                      int64_t ignored_class) {
   CsvOptions options;
-  options.header = config.data.header;
-  options.label = config.data.label;
-  options.classes = config.data.classification;
-  options.scale = config.data.scale;
-  absl::StatusOr<DataTable> table = ReadCsv(config.data.path, options);
-  if (!table.ok()) return At(config, "data.path", table.status());
+  options.header = data.header;
+  options.label = data.label;
+  options.classes = data.classification;
+  options.ignored_class = ignored_class;
+  options.scale = data.scale;
+  return ReadCsv(data.path, options);
+}
+
+absl::StatusOr<DataTable> ReadCifarData(const DataConfig& data) {
+  CifarOptions options;
+  if (data.format == "cifar100") {
+    options.labels = data.label[0].name == "coarse"
+                         ? CifarLabels::kCifar100Coarse
+                         : CifarLabels::kCifar100Fine;
+  }
+  options.scale = data.scale;
+  return ReadCifar(data.files, options);
+}
+
+// Where the config names the data as a whole: messages name the file
+// themselves.
+const char* DataPlace(const DataConfig& data) {
+  if (!data.path.empty()) return "data.path";
+  return data.files.empty() ? "data" : "data.files";
+}
+
+// Features and targets, of the formats that have them as arrays.
+absl::StatusOr<std::vector<NumericArray>> ReadArrays(
+    const ExperimentConfig& config) {
+  const DataConfig& data = config.data;
+  if (data.format == "npz") {
+    auto arrays = ReadNpz(data.path, {data.features, data.targets});
+    if (!arrays.ok()) return At(config, "data.path", arrays.status());
+    return arrays;
+  }
+  std::vector<NumericArray> arrays;
+  for (const auto& [key, path] : DataPaths(data)) {
+    auto array = data.format == "npy" ? ReadNpy(path) : ReadIdx(path);
+    if (!array.ok()) return At(config, key, array.status());
+    arrays.push_back(*std::move(array));
+  }
+  return arrays;
+}
+
+absl::StatusOr<DataTable> ReadData(const ExperimentConfig& config,
+                                   const LossSettings& loss) {
+  const DataConfig& data = config.data;
+  absl::StatusOr<DataTable> table;
+  if (data.format == "csv") {
+    table = ReadCsvData(data, loss.ignore_index);
+  } else if (!data.files.empty()) {
+    table = ReadCifarData(data);
+  } else {
+    MB_ASSIGN_OR_RETURN(const std::vector<NumericArray> arrays,
+                        ReadArrays(config));
+    table =
+        TableFromArrays(arrays[0], arrays[1],
+                        {data.classification, data.scale, loss.ignore_index});
+  }
+  if (!table.ok()) return At(config, DataPlace(data), table.status());
   return table;
 }
 
-// What a model gives for a row must fit the row's target.
+// bce_with_logits: every target is in [0, 1].
+absl::Status CheckProbabilities(const DataTable& table) {
+  const int64_t columns = table.targets.shape()[1];
+  for (int64_t e = 0; e < table.targets.size(); ++e) {
+    const float target = table.targets.data<float>()[e];
+    if (IsProbability(target)) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat(table.where(e / columns), ": target ", e % columns, " is ",
+                     target, ", bce_with_logits expects 0 to 1"));
+  }
+  return absl::OkStatus();
+}
+
+size_t CountedRows(const DataTable& table, const std::vector<int32_t>& rows) {
+  if (!table.has_classes()) return rows.size();
+  return std::count_if(rows.begin(), rows.end(), [&table](int32_t row) {
+    return table.targets.data<int64_t>()[row] != table.ignored_class;
+  });
+}
+
+// What a model gives for a row must fit the row's target and the loss.
 absl::Status CheckOutputs(const ExperimentConfig& config,
+                          const LossSettings& loss,
                           const Population& population,
                           const DataTable& table) {
   const std::string last =
@@ -47,12 +128,18 @@ absl::Status CheckOutputs(const ExperimentConfig& config,
     }
     if (table.has_classes()) {
       MB_RETURN_IF_ERROR(
-          At(config, "data.path", CheckClasses(table, output[0])));
+          At(config, DataPlace(config.data), CheckClasses(table, output[0])));
     } else if (output[0] != table.targets.shape()[1]) {
       return config.source.Error(
-          last, absl::StrCat("model ", i, " has ", output[0],
-                             " outputs, expected ", table.targets.shape()[1],
-                             ", the columns of data.label"));
+          last,
+          absl::StrCat("model ", i, " has ", output[0], " outputs, expected ",
+                       table.targets.shape()[1], ", the columns of data.",
+                       config.data.format == "csv" ? "label" : "targets"));
+    }
+    const absl::Status fits = CheckLossOutputs(loss, output[0]);
+    if (!fits.ok()) {
+      return config.source.Error(
+          "loss", absl::StrCat("model ", i, ": ", std::string(fits.message())));
     }
   }
   return absl::OkStatus();
@@ -74,17 +161,29 @@ int FirstMixedLayer(const Population& population) {
 }  // namespace
 
 absl::StatusOr<Experiment> PrepareExperiment(ExperimentConfig config) {
-  MB_ASSIGN_OR_RETURN(DataTable table, ReadData(config));
+  MB_ASSIGN_OR_RETURN(const LossSettings loss, ReadLoss(config.loss));
+  MB_ASSIGN_OR_RETURN(DataTable table, ReadData(config, loss));
+  if (loss.kind == LossKind::kBceWithLogits) {
+    MB_RETURN_IF_ERROR(At(config, "data.path", CheckProbabilities(table)));
+  }
   Experiment experiment;
   MB_ASSIGN_OR_RETURN(experiment.population,
                       ExpandPopulation(config, table.row_shape()));
-  MB_RETURN_IF_ERROR(CheckOutputs(config, experiment.population, table));
+  MB_RETURN_IF_ERROR(CheckOutputs(config, loss, experiment.population, table));
   const SplitConfig& split = config.data.split;
   absl::StatusOr<Split> rows =
       SplitRows(table, {split.train, split.validation, split.test},
                 split.stratified, split.seed);
   if (!rows.ok()) return At(config, "data.split", rows.status());
   experiment.split = *std::move(rows);
+  const int64_t train_rows =
+      static_cast<int64_t>(experiment.split.train.size());
+  const std::vector<int64_t>& sizes = experiment.population.batch_sizes;
+  experiment.steps_per_epoch =
+      (train_rows - 1) / *std::min_element(sizes.begin(), sizes.end()) + 1;
+  experiment.counted_validation =
+      CountedRows(table, experiment.split.validation);
+  experiment.counted_test = CountedRows(table, experiment.split.test);
   experiment.data_fingerprint = Fingerprint(table);
   Shape shape = experiment.population.models[0].spec.input_shape();
   shape.insert(shape.begin(), table.rows());
@@ -102,6 +201,7 @@ Experiment SingleModel(const Experiment& experiment, int index) {
   single.population.models = {all.models[index]};
   single.population.layouts = {all.layouts[index]};
   single.population.optimizers = {all.optimizers[index]};
+  single.population.batch_sizes = {all.batch_sizes[index]};
   for (const SweptField& field : all.fields) {
     single.population.fields.push_back(
         {field.path, field.label, field.integer, {field.values[index]}});
@@ -146,7 +246,9 @@ absl::Status CheckCapabilities(const Experiment& experiment,
     MB_RETURN_IF_ERROR(check(absl::StrCat("model.layers[", mixed, "]"),
                              "feature", "mixed_widths", capabilities.features));
   }
-  MB_RETURN_IF_ERROR(check("loss", "loss", config.loss, capabilities.losses));
+  MB_RETURN_IF_ERROR(
+      check(config.loss.attributes.empty() ? "loss" : "loss.kind", "loss",
+            config.loss.kind, capabilities.losses));
   return check("optimizer.kind", "optimizer", config.optimizer.kind,
                capabilities.optimizers);
 }
@@ -155,7 +257,7 @@ uint64_t ConfigFingerprint(const ExperimentConfig& config) {
   ExperimentConfig core = config;
   core.name = "";
   core.backend = BackendConfig();
-  core.data.path = "/";
+  for (const auto& [key, path] : DataPaths(&core.data)) *path = "/";
   core.train.epochs = 0;
   core.train.checkpoint_every = 0;
   uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a

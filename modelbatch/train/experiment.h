@@ -6,6 +6,7 @@
 #ifndef MODELBATCH_TRAIN_EXPERIMENT_H_
 #define MODELBATCH_TRAIN_EXPERIMENT_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -25,7 +26,12 @@ struct Experiment {
   Population population;
   std::shared_ptr<const DataTable> data;
   Split split;
+  // Of the model that takes longest; the others wait for it.
+  int64_t steps_per_epoch = 0;
   uint64_t data_fingerprint = 0;
+  // Rows that accuracies are of: those whose label the loss does not ignore.
+  size_t counted_validation = 0;
+  size_t counted_test = 0;
 
   bool has_classes() const { return config.data.classification; }
 };
@@ -35,7 +41,7 @@ struct Experiment {
 absl::StatusOr<Experiment> PrepareExperiment(ExperimentConfig config);
 
 // The same experiment with the model at `index` alone, as it was: id, seed,
-// hyper-parameters, data and order.
+// hyper-parameters, data, order and count of steps.
 Experiment SingleModel(const Experiment& experiment, int index);
 
 // Where the model with this id lies in the population; NotFound when it has

@@ -71,6 +71,33 @@ TEST(PrepareExperimentTest, ErrorsNameConfigAndData) {
             "2, the columns of data.label");
 }
 
+// The blobs' labels are 0, 1 and 2.
+TEST(PrepareExperimentTest, IgnoredLabelsDoNotCount) {
+  const Experiment all = TestExperiment();
+  EXPECT_EQ(all.counted_validation, all.split.validation.size());
+  EXPECT_EQ(all.counted_test, all.split.test.size());
+  // With the largest class ignored two outputs are enough.
+  const Experiment some = TestExperiment(
+      {"loss={ignore_index=2}", "model.layers[3].out_features=2"});
+  EXPECT_EQ(some.data->num_classes, 2);
+  EXPECT_EQ(some.split.validation, all.split.validation);
+  size_t counted = 0;
+  for (const int32_t row : all.split.validation) {
+    counted += all.data->targets.data<int64_t>()[row] != 2;
+  }
+  EXPECT_LT(counted, all.split.validation.size());
+  EXPECT_EQ(some.counted_validation, counted);
+}
+
+TEST(PrepareExperimentTest, LossesMustFitDataAndModels) {
+  EXPECT_EQ(ErrorOf({"loss={weight=[1, 2]}"}),
+            "--set loss={weight=[1, 2]}: loss: model 0: loss cross_entropy: "
+            "weight has 2 numbers, expected one for each of 3 classes");
+  EXPECT_THAT(ErrorOf({"data.task=regression", "loss=bce_with_logits",
+                       "model.layers[3].out_features=1"}),
+              HasSubstr("target 0 is 2, bce_with_logits expects 0 to 1"));
+}
+
 TEST(SingleModelTest, KeepsIdSeedAndValues) {
   const Experiment all = TestExperiment();
   const Experiment one = SingleModel(all, 5);
@@ -125,6 +152,29 @@ TEST(ConfigFingerprintTest, ChangesWithWhatDecidesBits) {
   EXPECT_NE(with("train.batch_size=17"), base);
   EXPECT_NE(with("optimizer.lr.values=[0.01, 0.02]"), base);
   EXPECT_NE(with("data.split.seed=1"), base);
+}
+
+// The data has a fingerprint of its own: where it lies decides nothing.
+TEST(ConfigFingerprintTest, DoesNotChangeWithPaths) {
+  ExperimentConfig config = TestExperiment().config;
+  const auto changes = [&config](std::string* path) {
+    const uint64_t before = ConfigFingerprint(config);
+    *path += ".moved";
+    return ConfigFingerprint(config) != before;
+  };
+  EXPECT_FALSE(changes(&config.data.path));
+  config.data.format = "npy";
+  EXPECT_FALSE(changes(&config.data.features));
+  EXPECT_FALSE(changes(&config.data.targets));
+  config.data.format = "npz";
+  EXPECT_FALSE(changes(&config.data.path));
+  EXPECT_TRUE(changes(&config.data.features));
+  config.data.format = "cifar10";
+  config.data.files = {"1.bin", "2.bin"};
+  EXPECT_FALSE(changes(&config.data.files[1]));
+  const uint64_t two = ConfigFingerprint(config);
+  config.data.files.pop_back();
+  EXPECT_NE(ConfigFingerprint(config), two);
 }
 
 }  // namespace

@@ -51,16 +51,16 @@ Json SweptValues(const Experiment& experiment, int model) {
 Json ModelJson(const Experiment& experiment, const TrainState& state,
                int model) {
   const ModelRecord& record = state.models[model];
-  const Split& split = experiment.split;
   Json json;
   json["model"] = experiment.population.models[model].id;
   json["values"] = SweptValues(experiment, model);
   json["best_epoch"] = record.best_epoch;
   json["validation_loss"] = Finite(record.best_validation.loss);
   json["validation_accuracy"] =
-      Finite(Accuracy(record.best_validation, split.validation.size()));
+      Finite(Accuracy(record.best_validation, experiment.counted_validation));
   json["test_loss"] = Finite(record.best_test.loss);
-  json["test_accuracy"] = Finite(Accuracy(record.best_test, split.test.size()));
+  json["test_accuracy"] =
+      Finite(Accuracy(record.best_test, experiment.counted_test));
   return json;
 }
 
@@ -113,7 +113,6 @@ std::string NumberText(double value) {
 
 std::string ResultsCsv(const Experiment& experiment, const TrainState& state) {
   const Population& population = experiment.population;
-  const Split& split = experiment.split;
   std::vector<int> rank(population.size());
   const std::vector<int> order = Ranking(experiment, state);
   for (size_t i = 0; i < order.size(); ++i) {
@@ -137,10 +136,11 @@ std::string ResultsCsv(const Experiment& experiment, const TrainState& state) {
     fields.push_back(StatusOf(record));
     fields.push_back(EpochText(record.best_epoch));
     fields.push_back(NumberText(record.best_validation.loss));
-    fields.push_back(
-        NumberText(Accuracy(record.best_validation, split.validation.size())));
+    fields.push_back(NumberText(
+        Accuracy(record.best_validation, experiment.counted_validation)));
     fields.push_back(NumberText(record.best_test.loss));
-    fields.push_back(NumberText(Accuracy(record.best_test, split.test.size())));
+    fields.push_back(
+        NumberText(Accuracy(record.best_test, experiment.counted_test)));
     absl::StrAppend(&out, absl::StrJoin(fields, ","), "\n");
   }
   return out;
@@ -149,7 +149,7 @@ std::string ResultsCsv(const Experiment& experiment, const TrainState& state) {
 std::string CurvesCsv(const Experiment& experiment, const TrainState& state) {
   std::string out =
       "epoch,model,train_loss,validation_loss,validation_accuracy\n";
-  const size_t rows = experiment.split.validation.size();
+  const size_t rows = experiment.counted_validation;
   for (size_t epoch = 0; epoch < state.curves.size(); ++epoch) {
     const EpochCurve& curve = state.curves[epoch];
     for (int i = 0; i < experiment.population.size(); ++i) {

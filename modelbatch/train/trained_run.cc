@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "modelbatch/data/csv_reader.h"
+#include "modelbatch/loss/loss.h"
 #include "modelbatch/search/population.h"
 #include "modelbatch/train/checkpoint.h"
 #include "modelbatch/train/results.h"
@@ -66,10 +67,13 @@ absl::StatusOr<DataTable> ReadNewRows(const TrainedRun& run,
         "the run was trained on data of the format \"", data.format,
         "\", expected \"csv\": new rows of others are not implemented yet"));
   }
+  MB_ASSIGN_OR_RETURN(const LossSettings loss,
+                      ReadLoss(run.experiment.config.loss));
   CsvOptions options;
   options.header = data.header;
   options.label = data.label;
   options.classes = data.classification;
+  options.ignored_class = loss.ignore_index;
   options.scale = data.scale;
   options.features = NumElements(run.input_shape());
   return ReadCsv(path, options);
@@ -98,8 +102,7 @@ absl::StatusOr<std::unique_ptr<Predictor>> Predictor::Create(
   auto predictor = std::unique_ptr<Predictor>(new Predictor());
   MB_ASSIGN_OR_RETURN(
       predictor->batch_,
-      ModelBatch::Create(backend, std::move(instances),
-                         {experiment.config.loss, {}},
+      ModelBatch::Create(backend, std::move(instances), experiment.config.loss,
                          std::clamp<int64_t>(data.rows(), 1, kMaxRowsAtOnce)));
   for (size_t i = 0; i < models.size(); ++i) {
     ModelState state;

@@ -17,7 +17,7 @@ RowSet AllModels(absl::Span<const int32_t> rows) { return RowSet{rows, {}}; }
 
 }  // namespace
 
-Trainer::Trainer(const Experiment* experiment, EpochBatches batches)
+Trainer::Trainer(const Experiment* experiment, PerModelBatches batches)
     : experiment_(experiment), batches_(std::move(batches)) {
   const int models = experiment->population.size();
   state_.epoch_loss.assign(models, 0);
@@ -29,15 +29,21 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(
     const Experiment* experiment, Backend* backend) {
   const ExperimentConfig& config = experiment->config;
   const Population& population = experiment->population;
-  auto trainer = std::unique_ptr<Trainer>(new Trainer(
-      experiment, EpochBatches(experiment->split.train, config.train.batch_size,
-                               config.seed)));
-  const int64_t max_rows =
-      std::min(config.train.batch_size, trainer->batches_.rows_per_epoch());
+  // One list and one seed: all models visit the rows in the same order.
+  const auto rows =
+      std::make_shared<const std::vector<int32_t>>(experiment->split.train);
+  std::vector<ModelRows> models;
+  for (int64_t batch_size : population.batch_sizes) {
+    models.push_back({rows, batch_size, config.seed});
+  }
+  MB_ASSIGN_OR_RETURN(PerModelBatches batches,
+                      PerModelBatches::Create(std::move(models)));
+  auto trainer =
+      std::unique_ptr<Trainer>(new Trainer(experiment, std::move(batches)));
   MB_RETURN_IF_ERROR(CheckCapabilities(*experiment, backend->capabilities(),
                                        config.backend.name));
   absl::StatusOr<std::unique_ptr<ModelBatch>> batch = ModelBatch::Create(
-      backend, population.models, {config.loss, {}}, max_rows);
+      backend, population.models, config.loss, trainer->batches_.max_rows());
   if (!batch.ok()) {
     return config.source.Error("model", std::string(batch.status().message()),
                                batch.status().code());
@@ -68,20 +74,34 @@ bool Trainer::finished() const {
 absl::Status Trainer::Step() {
   if (finished()) return absl::FailedPreconditionError("training is finished");
   if (state_.step_in_epoch == 0) batches_.StartEpoch(state_.epoch);
-  const absl::Span<const int32_t> rows = batches_.Batch(state_.step_in_epoch);
-  MB_RETURN_IF_ERROR(
-      batch_->TrainStep(*dataset_, AllModels(rows), *optimizer_));
-  ++state_.step;
-  ++state_.step_in_epoch;
-  MB_RETURN_IF_ERROR(RecordStep(static_cast<int64_t>(rows.size())));
-  if (state_.step_in_epoch == batches_.steps_per_epoch()) {
-    return FinishEpoch();
+  report_ = StepReport();
+  const bool any = AnyRows();
+  if (any) {
+    MB_RETURN_IF_ERROR(batch_->TrainStep(
+        *dataset_, batches_.Batch(state_.step_in_epoch), *optimizer_));
   }
+  ++state_.step;
+  if (any) MB_RETURN_IF_ERROR(RecordStep());
+  ++state_.step_in_epoch;
+  if (report_.model_rows == 0) {
+    report_.min_loss = report_.max_loss =
+        std::numeric_limits<float>::quiet_NaN();
+  }
+  if (state_.step_in_epoch == steps_per_epoch()) return FinishEpoch();
   return absl::OkStatus();
 }
 
-absl::Status Trainer::RecordStep(int64_t rows) {
-  report_ = StepReport();
+bool Trainer::AnyRows() const {
+  for (int i = 0; i < num_models(); ++i) {
+    if (!state_.models[i].frozen() &&
+        !batches_.BatchOf(i, state_.step_in_epoch).empty()) {
+      return true;
+    }
+  }
+  return false;
+}
+
+absl::Status Trainer::RecordStep() {
   report_.min_loss = std::numeric_limits<float>::infinity();
   report_.max_loss = -std::numeric_limits<float>::infinity();
   const StepResult& step = batch_->last_step();
@@ -89,6 +109,8 @@ absl::Status Trainer::RecordStep(int64_t rows) {
     const Outcome outcome = step.outcomes[i];
     if (outcome == Outcome::kStepped) {
       const float loss = step.losses[i];
+      const int64_t rows = static_cast<int64_t>(
+          batches_.BatchOf(i, state_.step_in_epoch).size());
       state_.epoch_loss[i] += static_cast<double>(loss) * rows;
       state_.epoch_rows[i] += rows;
       report_.model_rows += rows;
@@ -101,10 +123,6 @@ absl::Status Trainer::RecordStep(int64_t rows) {
       MB_RETURN_IF_ERROR(batch_->SetActive(i, false));
       report_.frozen.push_back(i);
     }
-  }
-  if (report_.model_rows == 0) {
-    report_.min_loss = report_.max_loss =
-        std::numeric_limits<float>::quiet_NaN();
   }
   return absl::OkStatus();
 }

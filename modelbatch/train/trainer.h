@@ -4,10 +4,12 @@
 //   MB_ASSIGN_OR_RETURN(auto trainer, Trainer::Create(&experiment, backend));
 //   while (!trainer->finished()) MB_RETURN_IF_ERROR(trainer->Step());
 //
-// After the last step of an epoch every model is evaluated on the validation
-// rows. A model that does better than before (train.select) keeps a copy of its
-// weights and is evaluated on the test rows. A model whose loss or gradient is
-// not finite is frozen: it keeps its last weights and takes no further part.
+// Models may have batch sizes of their own: one that is through with its epoch
+// waits for the others. After the last step of an epoch every model is
+// evaluated on the validation rows. A model that does better than before
+// (train.select) keeps a copy of its weights and is evaluated on the test rows.
+// A model whose loss or gradient is not finite is frozen: it keeps its last
+// weights and takes no further part.
 #ifndef MODELBATCH_TRAIN_TRAINER_H_
 #define MODELBATCH_TRAIN_TRAINER_H_
 
@@ -20,7 +22,7 @@
 #include "modelbatch/backend/backend.h"
 #include "modelbatch/batch/model_batch.h"
 #include "modelbatch/optim/optimizer.h"
-#include "modelbatch/routing/epoch_batches.h"
+#include "modelbatch/routing/per_model_batches.h"
 #include "modelbatch/train/experiment.h"
 #include "modelbatch/train/train_state.h"
 
@@ -48,7 +50,7 @@ class Trainer {
   ModelBatch& batch() { return *batch_; }
   const TrainState& state() const { return state_; }
   const StepReport& last_step() const { return report_; }
-  int64_t steps_per_epoch() const { return batches_.steps_per_epoch(); }
+  int64_t steps_per_epoch() const { return experiment_->steps_per_epoch; }
   int num_active() const;
 
   // All epochs done, or no model left.
@@ -62,15 +64,17 @@ class Trainer {
   absl::Status Restore(TrainState state, const std::vector<ModelState>& models);
 
  private:
-  Trainer(const Experiment* experiment, EpochBatches batches);
-  absl::Status RecordStep(int64_t rows);
+  Trainer(const Experiment* experiment, PerModelBatches batches);
+  // Whether a model that is not frozen has rows in the step to come.
+  bool AnyRows() const;
+  absl::Status RecordStep();
   absl::Status FinishEpoch();
   bool Improves(int model, const Score& validation) const;
   absl::Status KeepBest(const std::vector<uint8_t>& improved,
                         const EpochCurve& curve);
 
   const Experiment* experiment_;
-  EpochBatches batches_;
+  PerModelBatches batches_;
   std::unique_ptr<ModelBatch> batch_;
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Dataset> dataset_;

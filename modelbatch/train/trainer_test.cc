@@ -1,10 +1,13 @@
 #include "modelbatch/train/trainer.h"
 
 #include <cmath>
+#include <cstring>
 #include <memory>
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "modelbatch/tensor/tensor.h"
+#include "modelbatch/train/experiment.h"
 #include "modelbatch/train/test_experiment.h"
 
 namespace modelbatch {
@@ -95,6 +98,54 @@ TEST(TrainerTest, FreezesNonFiniteModelsOnly) {
     for (int e = 0; e < 3; ++e) {
       EXPECT_EQ(state.curves[e].train_loss[i],
                 (*a)->state().curves[e].train_loss[i]);
+    }
+  }
+}
+
+// With batches of 16 and 40 rows of 72, epochs have five steps, of which the
+// models with the larger batch make two and wait.
+TEST(TrainerTest, ModelsHaveBatchSizesOfTheirOwn) {
+  const Experiment experiment =
+      TestExperiment({"train.batch_size={values=[40, 16]}"});
+  ASSERT_EQ(experiment.population.size(), 16);
+  const auto backend = CpuBackendForTest();
+  auto trainer = Trainer::Create(&experiment, backend.get());
+  ASSERT_TRUE(trainer.ok()) << trainer.status();
+  EXPECT_EQ((*trainer)->steps_per_epoch(), 5);
+  const int64_t rows[] = {40 + 16, 32 + 16, 16, 16, 8};
+  for (int step = 0; !(*trainer)->finished(); ++step) {
+    ASSERT_TRUE((*trainer)->Step().ok());
+    EXPECT_EQ((*trainer)->last_step().model_rows, 8 * rows[step % 5]);
+    EXPECT_EQ((*trainer)->last_step().epoch_finished, step % 5 == 4);
+  }
+  EXPECT_EQ((*trainer)->state().step, 15);
+  for (int i = 0; i < 16; ++i) {
+    const int64_t size = experiment.population.batch_sizes[i];
+    EXPECT_EQ(size, i % 2 == 0 ? 40 : 16);
+    const auto state = (*trainer)->batch().GetModelState(i);
+    ASSERT_TRUE(state.ok()) << state.status();
+    EXPECT_EQ(state->step, size == 40 ? 6 : 15);
+    // Alone, and without waiting for anyone, it ends with the same bits.
+    Experiment single = SingleModel(experiment, i);
+    single.steps_per_epoch = size == 40 ? 2 : 5;
+    auto alone = Trainer::Create(&single, backend.get());
+    ASSERT_TRUE(alone.ok()) << alone.status();
+    while (!(*alone)->finished()) ASSERT_TRUE((*alone)->Step().ok());
+    EXPECT_EQ((*alone)->state().step, state->step);
+    const auto weights = (*alone)->batch().GetModelState(0);
+    ASSERT_TRUE(weights.ok()) << weights.status();
+    for (const auto& [slot, tensors] : weights->slots) {
+      for (const auto& [name, tensor] : tensors) {
+        const Tensor& other = state->slots.at(slot).at(name);
+        EXPECT_EQ(std::memcmp(tensor.raw(), other.raw(), tensor.byte_size()), 0)
+            << i << ": " << slot << " " << name;
+      }
+    }
+    for (int epoch = 0; epoch < 3; ++epoch) {
+      EXPECT_EQ((*alone)->state().curves[epoch].train_loss[0],
+                (*trainer)->state().curves[epoch].train_loss[i]);
+      EXPECT_EQ((*alone)->state().curves[epoch].validation[0].loss,
+                (*trainer)->state().curves[epoch].validation[i].loss);
     }
   }
 }

@@ -2,6 +2,8 @@
 
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -48,6 +50,51 @@ TEST(VerifyModelTest, EveryModelEqualsItselfAlone) {
         EXPECT_THAT(report->text, StartsWith("equal bit for bit: "));
       }
     }
+  }
+}
+
+// Where models wait for one another: in mid-epoch, just through, waiting, with
+// the one that takes longest frozen (models 1, 3, ... of the exploding ones).
+TEST(VerifyModelTest, EveryModelEqualsItselfAloneWithItsBatchSize) {
+  const auto backend = CpuBackendForTest();
+  for (const bool explode : {false, true}) {
+    std::vector<std::string> overrides =
+        explode ? ExplodingOverrides() : std::vector<std::string>{};
+    overrides.push_back("train.batch_size={values=[40, 16]}");
+    const Experiment experiment = TestExperiment(overrides);
+    for (int steps : {6, 7, 9, 1000}) {
+      const Checkpoint checkpoint =
+          CheckpointAfter(experiment, backend.get(), steps);
+      for (int id = 0; id < 16; id += 3) {
+        const auto report =
+            VerifyModel(experiment, checkpoint, id, backend.get());
+        ASSERT_TRUE(report.ok()) << report.status();
+        EXPECT_TRUE(report->equal)
+            << steps << " steps, " << id << ": " << report->text;
+      }
+    }
+  }
+}
+
+// A run resumed where some models wait ends as one that was never stopped.
+TEST(VerifyModelTest, AResumedRunWithBatchSizesEqualsEachModelAlone) {
+  const auto backend = CpuBackendForTest();
+  const Experiment experiment =
+      TestExperiment({"train.batch_size={values=[40, 16]}"});
+  Checkpoint stopped = CheckpointAfter(experiment, backend.get(), 8);
+  auto trainer = Trainer::Create(&experiment, backend.get());
+  ASSERT_TRUE(trainer.ok()) << trainer.status();
+  ASSERT_TRUE(
+      (*trainer)->Restore(std::move(stopped.state), stopped.models).ok());
+  while (!(*trainer)->finished()) ASSERT_TRUE((*trainer)->Step().ok());
+  const std::string path = TestFolder() + "/resumed.safetensors";
+  ASSERT_TRUE(WriteCheckpoint(path, trainer->get(), RunInfo()).ok());
+  const auto checkpoint = ReadCheckpoint(path);
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
+  for (int id = 0; id < 16; ++id) {
+    const auto report = VerifyModel(experiment, *checkpoint, id, backend.get());
+    ASSERT_TRUE(report.ok()) << report.status();
+    EXPECT_TRUE(report->equal) << id << ": " << report->text;
   }
 }
 

@@ -755,6 +755,9 @@ static MB_Error* TrainStep(MB_TrainStepArgs* args) {
   CHECK_POINTER(args->losses);
   CHECK_POINTER(args->outcomes);
   const uint32_t known_flags = MB_STEP_KEEP_GRADIENTS | MB_STEP_NO_UPDATE;
+  if ((args->flags & MB_STEP_ACCUMULATE) != 0) {
+    return Fail(MB_UNIMPLEMENTED, "MB_STEP_ACCUMULATE is not in this backend");
+  }
   if ((args->flags & ~known_flags) != 0 || args->reserved != 0) {
     return Fail(MB_INVALID_ARGUMENT, "unknown flags %u", args->flags);
   }

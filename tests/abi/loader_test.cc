@@ -270,6 +270,18 @@ TEST(OptionalCalls, ThatAreNullAreUnimplemented) {
       (*session)->Forward({dataset->get(), RowSet()}, &outputs);
   EXPECT_EQ(forward.code(), absl::StatusCode::kUnimplemented);
   EXPECT_THAT(Message(forward), HasSubstr("session_forward"));
+  std::vector<Outcome> outcomes;
+  const std::vector<Tensor> gradients(2);
+  const absl::Status backward = (*session)->Backward(
+      {dataset->get(), RowSet(), {}, gradients}, &outcomes);
+  EXPECT_EQ(backward.code(), absl::StatusCode::kUnimplemented);
+  EXPECT_THAT(Message(backward), HasSubstr("session_backward"));
+  const absl::Status update = (*session)->Update({}, &outcomes);
+  EXPECT_EQ(update.code(), absl::StatusCode::kUnimplemented);
+  EXPECT_THAT(Message(update), HasSubstr("session_update"));
+  const absl::Status zero_grad = (*session)->ZeroGrad(false);
+  EXPECT_EQ(zero_grad.code(), absl::StatusCode::kUnimplemented);
+  EXPECT_THAT(Message(zero_grad), HasSubstr("session_zero_grad"));
 }
 
 }  // namespace

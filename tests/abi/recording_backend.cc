@@ -123,8 +123,10 @@ class RecordingSession : public Session {
     call.rows = Copy(request.rows);
     call.active.assign(request.active.begin(), request.active.end());
     call.output_gradients.clear();
+    call.output_gradient_data.clear();
     for (const Tensor& gradient : request.output_gradients) {
       call.output_gradients.push_back(gradient.Clone());
+      call.output_gradient_data.push_back(gradient.raw());
     }
     *outcomes = recorder_.outcomes;
     return absl::OkStatus();

@@ -41,6 +41,7 @@ struct Recorder {
     bool accumulate = false;
     bool training = false;
     std::vector<Tensor> output_gradients;
+    std::vector<const void*> output_gradient_data;  // where they were
   };
   struct State {
     int model = -1;

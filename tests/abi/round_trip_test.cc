@@ -1,6 +1,6 @@
 // What goes through the ABI comes out as it went in: every field of every call,
 // in both directions, through the SDK, a loaded library and the adapter.
-#include <dlfcn.h>
+#include "tests/abi/round_trip.h"
 
 #include <algorithm>
 #include <array>
@@ -49,77 +49,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-std::string PluginFile(const std::string& name) {
-  return std::string(std::getenv("TEST_SRCDIR")) +
-         "/modelbatch/tests/abi/libmodelbatch_" + name + ".so";
-}
-
-std::string Message(const absl::Status& status) {
-  return std::string(status.message());
-}
-
-ModelInstance Model(int64_t id, uint64_t seed) {
-  ModelInstance model{id, seed, ModelSpec({2, 3})};
-  model.spec.AddOperator({"flat", "flatten", {Operator::kModelInput}, {}});
-  model.spec.AddOperator(
-      {"fc", "linear", {0}, {{"out_features", int64_t{4}}, {"bias", true}}});
-  return model;
-}
-
-class RoundTripTest : public testing::Test {
- protected:
-  void SetUp() override {
-    auto plugin = LoadPlugin(PluginFile("recording"));
-    ASSERT_TRUE(plugin.ok()) << plugin.status();
-    plugin_ = *plugin;
-    void* const library =
-        dlopen(plugin_->path().c_str(), RTLD_NOW | RTLD_NOLOAD);
-    ASSERT_NE(library, nullptr) << dlerror();
-    recorder_ =
-        reinterpret_cast<Recorder* (*)()>(dlsym(library, "MB_TestRecorder"))();
-    api_ = reinterpret_cast<MB_GetPluginApiFunction>(
-        dlsym(library, MB_GET_PLUGIN_API_SYMBOL))(nullptr);
-    recorder_->Reset();
-
-    auto backend = plugin_->CreateBackend();
-    ASSERT_TRUE(backend.ok()) << backend.status();
-    backend_ = *std::move(backend);
-    auto session = backend_->Compile(
-        {{Model(10, 1), Model(11, 2), Model(12, 3)}, {"mse", {}}, 8, {}});
-    ASSERT_TRUE(session.ok()) << session.status();
-    session_ = *std::move(session);
-    auto dataset = backend_->CreateDataset(
-        Tensor::Zeros(DType::kFloat32, {5, 2, 3}), Tensor());
-    ASSERT_TRUE(dataset.ok()) << dataset.status();
-    dataset_ = *std::move(dataset);
-  }
-
-  void TearDown() override {
-    recorder_->Reset();
-    session_.reset();
-    dataset_.reset();
-    backend_.reset();
-    // Every object was destroyed once.
-    EXPECT_EQ(recorder_->backends, 0);
-    EXPECT_EQ(recorder_->sessions, 0);
-    EXPECT_EQ(recorder_->datasets, 0);
-    SetLogSink(LogSeverity::kInfo, nullptr);
-  }
-
-  StepRequest Request() const {
-    StepRequest request;
-    request.dataset = dataset_.get();
-    return request;
-  }
-
-  std::shared_ptr<Plugin> plugin_;
-  Recorder* recorder_ = nullptr;
-  const MB_PluginApi* api_ = nullptr;
-  std::unique_ptr<Backend> backend_;
-  std::unique_ptr<Session> session_;
-  std::unique_ptr<Dataset> dataset_;
-};
 
 TEST_F(RoundTripTest, Identity) {
   EXPECT_EQ(plugin_->name(), "recording");
@@ -231,6 +160,7 @@ TEST_F(RoundTripTest, TrainStepWithSharedRows) {
   EXPECT_THAT(call.active, IsEmpty());
   EXPECT_FALSE(call.keep_gradients);
   EXPECT_TRUE(call.update);
+  EXPECT_FALSE(call.accumulate);
   ASSERT_EQ(call.columns.size(), 2u);
   EXPECT_EQ(call.columns[0].name, "lr");
   EXPECT_EQ(call.columns[0].values, columns[0].values);
@@ -265,6 +195,7 @@ TEST_F(RoundTripTest, TrainStepWithRaggedRowsMaskAndFlags) {
   EXPECT_EQ(call.active, active);
   EXPECT_TRUE(call.keep_gradients);
   EXPECT_FALSE(call.update);
+  EXPECT_FALSE(call.accumulate);
   EXPECT_THAT(call.columns, IsEmpty());
   EXPECT_THAT(result.losses, ElementsAre(1, 2, 3));
   EXPECT_THAT(result.outcomes,
@@ -349,6 +280,7 @@ TEST_F(RoundTripTest, ForwardWithRaggedRows) {
       session_->Forward({dataset_.get(), {rows, offsets}}, &outputs).ok());
   EXPECT_EQ(recorder_->forward_call.rows.rows, rows);
   EXPECT_EQ(recorder_->forward_call.rows.offsets, offsets);
+  EXPECT_FALSE(recorder_->forward_call.training);
   ASSERT_EQ(outputs.size(), 3u);
   for (size_t i = 0; i < 3; ++i) {
     const Tensor& sent = recorder_->outputs[i];
@@ -565,7 +497,7 @@ std::vector<absl::Status> CallAll(const Plugin& plugin, Backend& backend,
   EvaluateResult evaluate_result;
   std::vector<Tensor> outputs;
   std::vector<Outcome> outcomes;
-  const std::vector<Tensor> gradients(1);
+  const std::vector<Tensor> gradients(3);
   BackwardRequest backward;
   backward.dataset = &dataset;
   backward.output_gradients = gradients;
@@ -703,19 +635,6 @@ TEST_F(RoundTripTest, SessionsRunConcurrently) {
 
 // ---- What only a host that is not ours would send.
 
-// The error's code and message; destroys it.
-std::pair<int, std::string> Take(const MB_PluginApi& api, MB_Error* error) {
-  if (error == nullptr) return {0, ""};
-  std::pair<int, std::string> result = {api.error_code(error),
-                                        api.error_message(error)};
-  api.error_destroy(error);
-  return result;
-}
-
-MB_Header Header(size_t size) {
-  return {size, MB_ABI_MAJOR, MB_ABI_MINOR, nullptr};
-}
-
 TEST_F(RoundTripTest, TheSdkChecksHeaders) {
   MB_ProbeArgs args = {};
   EXPECT_EQ(Take(*api_, api_->plugin_probe(nullptr)).first,
@@ -812,8 +731,14 @@ TEST_F(RoundTripTest, TheSdkChecksNullPointers) {
   step.columns = &column;
   EXPECT_THAT(step_error(), HasSubstr("columns[0].values is NULL"));
   step.num_columns = 0;
-  step.flags = 4;
-  EXPECT_THAT(step_error(), HasSubstr("flags is 4"));
+  step.flags = 8;
+  EXPECT_THAT(step_error(), HasSubstr("flags is 8"));
+  for (const int flags : {4, 4 | 1, 4 | 2}) {  // not with both others
+    step.flags = flags;
+    EXPECT_THAT(step_error(),
+                AllOf(HasSubstr("flags is " + std::to_string(flags)),
+                      HasSubstr("MB_STEP_ACCUMULATE comes with")));
+  }
   step.flags = 0;
   step.reserved = 1;
   EXPECT_THAT(step_error(), HasSubstr("reserved 1"));

@@ -226,6 +226,50 @@ class PredictTest(unittest.TestCase):
         names = ("prediction_0", "prediction_1", "spread_0", "spread_1")
         numpy.testing.assert_array_equal(columns(read("new_out.csv"), *names), columns(rows, *names))
 
+    def test_logits_of_probabilities(self):
+        """bce_with_logits: predictions are what the targets are, probabilities."""
+        random = numpy.random.default_rng(2)
+        x = random.uniform(-1, 1, (200, 3))
+        targets = numpy.stack([x.sum(1) > 0, x[:, 0] > 0], 1).astype(int)
+        with open("signs.csv", "w", encoding="utf-8") as file:
+            file.write("a,b,c,y,z\n")
+            for row, target in zip(x, targets):
+                file.write(",".join(map(str, [*row, *target])) + "\n")
+        config = 'loss = "bce_with_logits"\n' + REGRESSION.replace("sums", "signs")
+        pathlib.Path("signs.toml").write_text(config, encoding="utf-8")
+        self.run_command("train", "signs.toml", "--output", "signs", "--quiet")
+        text = self.run_command("predict", "signs", "signs.csv", "--all", "--output", "signs_out.csv")
+        rows = read("signs_out.csv")
+        p = numpy.stack([torch.sigmoid(torch.from_numpy(forward("signs", m, x, torch.nn.Tanh))).numpy()
+                         for m in range(4)])
+        numpy.testing.assert_allclose(columns(rows, "prediction_0", "prediction_1"), p.mean(0), rtol=0, atol=FORWARD)
+        error = float(re.search(r"^Mean squared error ([\d.e-]+)$", text, re.MULTILINE)[1])
+        self.assertAlmostEqual(error, ((p.mean(0) - targets) ** 2).mean(), delta=1e-3 * error)
+
+    def test_ignored_labels_do_not_count(self):
+        """As in training: not in the accuracy of the leaderboard, not in that of predictions."""
+        with open("test.csv", encoding="utf-8") as source, open("some.csv", "w", encoding="utf-8") as target:
+            for i, line in enumerate(source):
+                target.write(line if i % 3 else line.rpartition(",")[0] + ",-100\n")
+        self.run_command("predict", "run", "test.csv", "--output", "full.csv", "--quiet")
+        text = self.run_command("predict", "run", "some.csv")
+        predicted = columns(read("full.csv"), "predicted")[:, 0]
+        counted = numpy.arange(len(predicted)) % 3 != 0
+        correct, rows = re.search(r"^Accuracy .* \((\d+) of (\d+) rows\)", text, re.MULTILINE).groups()
+        self.assertEqual(int(rows), counted.sum())
+        self.assertEqual(int(correct), (predicted == self.labels)[counted].sum())
+
+    def test_runs_of_other_formats(self):
+        numpy.save("x.npy", self.features.astype(numpy.float32))
+        numpy.save("y.npy", self.labels)
+        text = re.sub(r"\[data\][^[]*", '[data]\nfeatures = "x.npy"\ntargets = "y.npy"\n', DIGITS.format(data=""))
+        pathlib.Path("npy.toml").write_text(text, encoding="utf-8")
+        self.run_command("train", "npy.toml", "--output", "npy", "--quiet")
+        result = subprocess.run([self.command, "predict", "npy", "test.csv"], capture_output=True, text=True,
+                                check=False)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn('the run was trained on data of the format "npy", expected "csv"', result.stderr)
+
 
 if __name__ == "__main__":
     PredictTest.command, PredictTest.data, PredictTest.split_rows = map(os.path.abspath, sys.argv[1:4])

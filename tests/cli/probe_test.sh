@@ -37,6 +37,7 @@ says out "plugin 'missing.so': No such file or directory"
 run 2 backends --probe
 run 2 backends --timeout 0
 run 2 backends --timeout soon
+run 2 backends --timeout nan
 # Also with a name that looks like an option.
 cp "$abi/libmodelbatch_minimal.so" ./--version
 run 0 backends --probe=--version

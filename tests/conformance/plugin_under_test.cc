@@ -28,8 +28,9 @@ const std::vector<std::string>& KnownOperators() {
 }
 
 const std::vector<std::string>& KnownLosses() {
-  static const auto* const kinds =
-      new std::vector<std::string>{"cross_entropy", "mse"};
+  static const auto* const kinds = new std::vector<std::string>{
+      "bce_with_logits", "cross_entropy", "huber", "l1", "mse", "nll",
+      "smooth_l1"};
   return *kinds;
 }
 

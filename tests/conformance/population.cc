@@ -73,12 +73,14 @@ Tensor Labels(uint64_t stream, int64_t rows, int64_t classes) {
 }
 
 Population::Population(Backend& backend, std::vector<ModelInstance> models,
-                       const std::string& loss, int64_t max_rows)
+                       const std::string& loss, int64_t max_rows,
+                       const Attributes& loss_attributes)
     : models_(std::move(models)) {
   for (const ModelInstance& model : models_) {
     layouts_.push_back(Get(InferLayout(model.spec)));
   }
-  session_ = Get(backend.Compile({models_, {loss, {}}, max_rows, {}}));
+  session_ =
+      Get(backend.Compile({models_, {loss, loss_attributes}, max_rows, {}}));
 }
 
 void Population::WriteNoise() {
@@ -134,6 +136,44 @@ absl::Status Population::TryStep(const Dataset& dataset, const RowSet& rows,
   return session_->TrainStep(request, &result);
 }
 
+StepResult Population::Accumulate(const Dataset& dataset, const RowSet& rows,
+                                  absl::Span<const uint8_t> active) {
+  StepRequest request;
+  request.dataset = &dataset;
+  request.rows = rows;
+  request.active = active;
+  request.keep_gradients = true;
+  request.update = false;
+  request.accumulate = true;
+  StepResult result;
+  Check(session_->TrainStep(request, &result));
+  return result;
+}
+
+std::vector<Outcome> Population::Backward(
+    const Dataset& dataset, const RowSet& rows,
+    const std::vector<Tensor>& output_gradients,
+    absl::Span<const uint8_t> active) {
+  std::vector<Outcome> outcomes;
+  Check(session_->Backward({&dataset, rows, active, output_gradients},
+                           &outcomes));
+  return outcomes;
+}
+
+std::vector<Outcome> Population::Update(const std::vector<Column>& columns,
+                                        absl::Span<const uint8_t> active) {
+  std::vector<Outcome> outcomes;
+  Check(session_->Update({columns, active}, &outcomes));
+  return outcomes;
+}
+
+std::vector<Tensor> Population::Forward(const Dataset& dataset,
+                                        const RowSet& rows, bool training) {
+  std::vector<Tensor> outputs;
+  Check(session_->Forward({&dataset, rows, training}, &outputs));
+  return outputs;
+}
+
 Tensor Population::Read(size_t model, const std::string& slot,
                         const std::string& parameter) {
   return Get(session_->ReadState(static_cast<int>(model), slot, parameter));
@@ -163,6 +203,14 @@ Snapshot Population::Save(size_t model) {
 std::vector<Snapshot> Population::SaveAll() {
   std::vector<Snapshot> result;
   for (size_t m = 0; m < size(); ++m) result.push_back(Save(m));
+  return result;
+}
+
+std::map<std::string, std::vector<float>> Population::Gradients(size_t model) {
+  std::map<std::string, std::vector<float>> result;
+  for (const Parameter& p : layouts_[model].parameters) {
+    result[p.name] = Floats(Bytes(Read(model, "grad", p.name)));
+  }
   return result;
 }
 

@@ -30,7 +30,8 @@ class Population {
  public:
   // Throws when it does not compile.
   Population(Backend& backend, std::vector<ModelInstance> models,
-             const std::string& loss, int64_t max_rows);
+             const std::string& loss, int64_t max_rows,
+             const Attributes& loss_attributes = {});
 
   size_t size() const { return models_.size(); }
   Session& session() { return *session_; }
@@ -54,12 +55,27 @@ class Population {
   absl::Status TryStep(const Dataset& dataset, const RowSet& rows,
                        const std::vector<Column>& columns);
 
+  // The parts of a step; they throw when they fail.
+  //
+  // Adds the gradients of a batch to those kept.
+  StepResult Accumulate(const Dataset& dataset, const RowSet& rows,
+                        absl::Span<const uint8_t> active = {});
+  std::vector<Outcome> Backward(const Dataset& dataset, const RowSet& rows,
+                                const std::vector<Tensor>& output_gradients,
+                                absl::Span<const uint8_t> active = {});
+  std::vector<Outcome> Update(const std::vector<Column>& columns,
+                              absl::Span<const uint8_t> active = {});
+  std::vector<Tensor> Forward(const Dataset& dataset, const RowSet& rows,
+                              bool training);
+
   Tensor Read(size_t model, const std::string& slot,
               const std::string& parameter);
   void Write(size_t model, const std::string& slot,
              const std::string& parameter, const Tensor& value);
   Snapshot Save(size_t model);
   std::vector<Snapshot> SaveAll();
+  // The gradients kept, by parameter.
+  std::map<std::string, std::vector<float>> Gradients(size_t model);
 
  private:
   std::vector<ModelInstance> models_;

@@ -369,7 +369,7 @@ TEST_F(Step, BadLabelsAreRefusedAndChangeNothing) {
   population.WriteNoise();
   population.SetOptimizer("sgd");
   const std::vector<Snapshot> before = population.SaveAll();
-  for (const int64_t label : {kOutputs, int64_t{-100}, int64_t{1} << 40}) {
+  for (const int64_t label : {kOutputs, int64_t{-1}, int64_t{1} << 40}) {
     Tensor labels = Labels(1, kRows, kOutputs);
     labels.data<int64_t>()[3] = label;
     const auto data =

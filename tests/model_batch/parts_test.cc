@@ -13,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "modelbatch/modelbatch.h"
+#include "modelbatch/util/test_folder.h"
 
 namespace modelbatch {
 namespace {
@@ -281,6 +282,139 @@ TEST_F(PartsTest, ANanConcernsItsModelOnly) {
       std::vector<Outcome>({Outcome::kNonFiniteGradient, Outcome::kStepped}));
   EXPECT_EQ(Weights(0, "0.bias"), before[0]);
   EXPECT_NE(Weights(1, "0.bias"), before[1]);
+}
+
+// Means over each model's own rows and columns; the joined value is for people,
+// the gradients carry no 1 / num_models.
+TEST_F(PartsTest, LossesAndTheirReductions) {
+  CreateLinear(2);
+  const Tensor outputs = Normals(9, {2, kBatch, kOut});
+  for (const bool shared : {true, false}) {
+    const Tensor targets =
+        Normals(10, shared ? Shape{kBatch, kOut} : Shape{2, kBatch, kOut});
+    double losses[2] = {0, 0};
+    std::vector<double> gradients;
+    for (int64_t e = 0; e < outputs.size(); ++e) {
+      const double d = static_cast<double>(outputs.data<float>()[e]) -
+                       targets.data<float>()[e % targets.size()];
+      losses[e / (kBatch * kOut)] += d * d / (kBatch * kOut);
+      gradients.push_back(2 * d / (kBatch * kOut));
+    }
+    const auto mean = batch_->ComputeLoss(outputs, targets);
+    ASSERT_TRUE(mean.ok()) << mean.status();
+    EXPECT_NEAR(mean->value.data<double>()[0], (losses[0] + losses[1]) / 2,
+                1e-6);
+    for (int64_t e = 0; e < outputs.size(); ++e) {
+      EXPECT_NEAR(mean->output_gradients.data<float>()[e], gradients[e], 1e-6);
+    }
+    const auto sum =
+        batch_->ComputeLoss(outputs, targets, {"mse", {}}, Reduction::kSum);
+    ASSERT_TRUE(sum.ok());
+    EXPECT_NEAR(sum->value.data<double>()[0], losses[0] + losses[1], 1e-6);
+    const auto none =
+        batch_->ComputeLoss(outputs, targets, {"mse", {}}, Reduction::kNone);
+    ASSERT_TRUE(none.ok());
+    ASSERT_EQ(none->value.shape(), Shape({2}));
+    for (int i = 0; i < 2; ++i) {
+      EXPECT_NEAR(none->value.data<double>()[i], losses[i], 1e-6);
+      EXPECT_NEAR(batch_->Metrics().at(absl::StrCat("loss_model_", i)),
+                  losses[i], 1e-6);
+    }
+  }
+}
+
+// Elsewhere targets [batch, k] are taken for each model's own when batch and
+// num_models are the same number.
+TEST_F(PartsTest, TargetsOfAsManyRowsAsModelsAreStillShared) {
+  CreateLinear(kBatch);
+  const Tensor outputs = Filled({kBatch, kBatch, kOut}, 0);
+  Tensor targets = Tensor::Zeros(DType::kFloat32, {kBatch, kOut});
+  for (int64_t r = 0; r < kBatch; ++r) {
+    for (int64_t j = 0; j < kOut; ++j) {
+      targets.data<float>()[r * kOut + j] = static_cast<float>(r);
+    }
+  }
+  const auto loss =
+      batch_->ComputeLoss(outputs, targets, {"mse", {}}, Reduction::kNone);
+  ASSERT_TRUE(loss.ok()) << loss.status();
+  double squares = 0;
+  for (int64_t r = 0; r < kBatch; ++r) squares += r * r;
+  for (int64_t i = 0; i < kBatch; ++i) {
+    EXPECT_NEAR(loss->value.data<double>()[i], squares / kBatch, 1e-9);
+  }
+  const auto own = batch_->ComputeLoss(outputs, targets, {"mse", {}},
+                                       Reduction::kNone, TargetsOf::kPerModel);
+  EXPECT_EQ(own.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_NE(std::string(own.status().message()).find("[12, 12, 3]"),
+            std::string::npos)
+      << own.status();
+}
+
+// The parts make the whole: the same weights as TrainStep's, to rounding.
+TEST_F(PartsTest, ForwardLossBackwardStepIsATrainStep) {
+  const std::vector<OptimizerConfig> configs = {
+      {{"lr", 0.3}, {"momentum", 0.9}}, {{"lr", 0.1}}};
+  const std::vector<ModelSpec> specs = {
+      ModelSpec({kIn}).Linear(8).Dropout(0.3).Relu().Linear(kOut),
+      ModelSpec({kIn}).Linear(5).Dropout(0.6).Relu().Linear(kOut)};
+  const Tensor inputs = Normals(11, {kBatch, kIn});
+  std::vector<int64_t> labels;
+  std::vector<int32_t> rows;
+  for (int64_t r = 0; r < kBatch; ++r) {
+    labels.push_back(r % kOut);
+    rows.push_back(static_cast<int32_t>(r));
+  }
+  std::vector<std::vector<float>> results[2];
+  for (const bool parts : {false, true}) {
+    Create(specs, "cross_entropy");
+    UseSgd(configs);
+    auto data = backend_->CreateDataset(inputs.Clone(),
+                                        Tensor::FromVector(labels, {kBatch}));
+    ASSERT_TRUE(data.ok());
+    for (int step = 0; step < 5; ++step) {
+      if (!parts) {
+        ASSERT_TRUE(batch_->TrainStep(**data, {rows, {}}, *sgd_).ok());
+        continue;
+      }
+      const auto outputs = batch_->Forward(inputs);
+      ASSERT_TRUE(outputs.ok()) << outputs.status();
+      const auto loss =
+          batch_->ComputeLoss(*outputs, Tensor::FromVector(labels, {kBatch}));
+      ASSERT_TRUE(loss.ok()) << loss.status();
+      ASSERT_TRUE(batch_->Backward(*loss).ok());
+      ASSERT_TRUE(batch_->Step(*sgd_).ok());
+      ASSERT_TRUE(batch_->ZeroGrad().ok());
+    }
+    for (int i = 0; i < 2; ++i) {
+      for (const char* name : {"0.weight", "0.bias", "3.weight", "3.bias"}) {
+        results[parts].push_back(Weights(i, name));
+      }
+    }
+  }
+  for (size_t t = 0; t < results[0].size(); ++t) {
+    for (size_t e = 0; e < results[0][t].size(); ++e) {
+      EXPECT_NEAR(results[0][t][e], results[1][t][e], 2e-6);
+    }
+  }
+}
+
+// Elsewhere these two collide.
+TEST_F(PartsTest, NamesThatDifferInADotOnly) {
+  ModelSpec spec({kIn});
+  spec.AddOperator({"a.b", "linear", {-1}, {{"out_features", kIn}}});
+  spec.AddOperator({"a_b", "linear", {0}, {{"out_features", kIn}}});
+  Create({spec});
+  auto state = batch_->GetModelState(0);
+  ASSERT_TRUE(state.ok()) << state.status();
+  state->slots["param"]["a.b.bias"] = Filled({kIn}, 1);
+  state->slots["param"]["a_b.bias"] = Filled({kIn}, 2);
+  ASSERT_TRUE(batch_->LoadModelState(0, *state).ok());
+  const std::string folder = TestFolder() + "/names";
+  ASSERT_TRUE(batch_->SaveAll(folder).ok());
+  Create({spec});
+  ASSERT_TRUE(batch_->LoadAll(folder).ok());
+  EXPECT_EQ(Weights(0, "a.b.bias"), std::vector<float>(kIn, 1));
+  EXPECT_EQ(Weights(0, "a_b.bias"), std::vector<float>(kIn, 2));
 }
 
 TEST_F(PartsTest, MistakesAreNamed) {

@@ -1,0 +1,107 @@
+// ModelBatch: the models' weights as files.
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstring>
+#include <map>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "modelbatch/batch/model_batch.h"
+#include "modelbatch/batch/model_batch_internal.h"
+#include "modelbatch/io/pytorch_state_dict.h"
+#include "modelbatch/util/status_macros.h"
+
+namespace modelbatch {
+
+using batch_internal::InModel;
+
+namespace {
+
+constexpr char kParam[] = "param";
+
+std::string FileOf(const std::string& folder, int model) {
+  return absl::StrCat(folder, "/model_", model, ".pt");
+}
+
+}  // namespace
+
+absl::Status ModelBatch::SaveAll(const std::string& path) {
+  if (mkdir(path.c_str(), 0777) != 0 && errno != EEXIST) {
+    const int error = errno;
+    return absl::Status(error == ENOENT ? absl::StatusCode::kNotFound
+                                        : absl::StatusCode::kPermissionDenied,
+                        absl::StrCat("cannot make the folder ", path, ": ",
+                                     std::strerror(error)));
+  }
+  for (int i = 0; i < num_models(); ++i) {
+    if (removed(i)) continue;
+    std::vector<Tensor> values;
+    for (const Parameter& parameter : layouts_[i].parameters) {
+      MB_ASSIGN_OR_RETURN(
+          Tensor value,
+          session_->ReadState(slots_.slot(i), kParam, parameter.name));
+      values.push_back(std::move(value));
+    }
+    std::vector<NamedTensor> named;
+    for (size_t p = 0; p < values.size(); ++p) {
+      named.push_back({layouts_[i].parameters[p].name, &values[p]});
+    }
+    MB_RETURN_IF_ERROR(WritePyTorchStateDict(FileOf(path, i), named));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ModelBatch::LoadAll(const std::string& path) {
+  // All files are read and checked before anything changes.
+  std::vector<std::map<std::string, Tensor>> weights(num_models());
+  for (int i = 0; i < num_models(); ++i) {
+    if (removed(i)) continue;
+    const std::string file = FileOf(path, i);
+    const auto in_file = [&](const std::string& message) {
+      return InModel(models_[i], absl::InvalidArgumentError(
+                                     absl::StrCat(file, ": ", message)));
+    };
+    absl::StatusOr<StateDict> state = ReadPyTorchStateDict(file);
+    if (!state.ok()) return InModel(models_[i], state.status());
+    for (StateDictEntry& entry : *state) {
+      weights[i].insert({entry.name, std::move(entry.tensor)});
+    }
+    for (const Parameter& parameter : layouts_[i].parameters) {
+      const auto it = weights[i].find(parameter.name);
+      if (it == weights[i].end()) {
+        return in_file(absl::StrCat("has no ", parameter.name));
+      }
+      const Tensor& value = it->second;
+      if (value.dtype() != DType::kFloat32 ||
+          value.shape() != parameter.shape) {
+        return in_file(
+            absl::StrCat(parameter.name, " is ", DTypeName(value.dtype()), " ",
+                         ShapeToString(value.shape()), ", expected float32 ",
+                         ShapeToString(parameter.shape)));
+      }
+    }
+    if (weights[i].size() != layouts_[i].parameters.size()) {
+      for (const auto& [name, value] : weights[i]) {
+        bool known = false;
+        for (const Parameter& parameter : layouts_[i].parameters) {
+          known |= parameter.name == name;
+        }
+        if (!known) {
+          return in_file(
+              absl::StrCat("has ", name, ", which the model does not have"));
+        }
+      }
+    }
+  }
+  WeightsChanged();
+  for (int i = 0; i < num_models(); ++i) {
+    for (const auto& [name, value] : weights[i]) {
+      MB_RETURN_IF_ERROR(
+          session_->WriteState(slots_.slot(i), kParam, name, value));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace modelbatch

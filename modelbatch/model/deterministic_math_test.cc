@@ -1,0 +1,58 @@
+// Against libm in long double, which has eleven more bits.
+#include "modelbatch/model/deterministic_math.h"
+
+#include <cmath>
+#include <limits>
+
+#include "gtest/gtest.h"
+
+namespace modelbatch {
+namespace {
+
+constexpr double kTolerance = 1e-15;
+
+TEST(DeterministicMathTest, Log) {
+  const auto expect = [](double x) {
+    const long double expected = std::log(static_cast<long double>(x));
+    EXPECT_LE(std::abs(Log(x) - expected), kTolerance * std::abs(expected))
+        << x;
+  };
+  // Every draw's u, thinned out, the smallest and the largest.
+  for (uint64_t draw = 0; draw < uint64_t{1} << 32; draw += 99'991) {
+    expect((draw + 0.5) * 0x1p-32);
+  }
+  for (double x : {0x1p-33, 1 - 0x1p-33, 0.5, 0x1.6a09e667f3bccp-1, 2.0, 1e300,
+                   std::numeric_limits<double>::min()}) {
+    expect(x);
+  }
+  EXPECT_EQ(Log(1), 0);
+}
+
+TEST(DeterministicMathTest, Exp) {
+  for (int i = 0; i <= 1'000'000; ++i) {
+    const double x = -700 * (i / 1e6) * (i / 1e6);
+    const long double expected = std::exp(static_cast<long double>(x));
+    ASSERT_LE(std::abs(Exp(x) - expected), kTolerance * expected) << x;
+  }
+  EXPECT_EQ(Exp(0), 1);
+}
+
+TEST(DeterministicMathTest, CosSinOfTurn) {
+  const long double two_pi = 2 * std::acos(-1.0L);
+  for (uint64_t turn = 0; turn < uint64_t{1} << 32; turn += 99'991) {
+    const CosSin value = CosSinOfTurn(static_cast<uint32_t>(turn));
+    const long double x = two_pi * turn * 0x1p-32L;
+    EXPECT_LE(std::abs(value.cos - std::cos(x)), kTolerance) << turn;
+    EXPECT_LE(std::abs(value.sin - std::sin(x)), kTolerance) << turn;
+  }
+  const double half = std::sqrt(0.5);
+  for (int eighth = 0; eighth < 8; ++eighth) {
+    const CosSin value = CosSinOfTurn(static_cast<uint32_t>(eighth) << 29);
+    const double expected[] = {1, half, 0, -half, -1, -half, 0, half};
+    EXPECT_NEAR(value.cos, expected[eighth], kTolerance);
+    EXPECT_NEAR(value.sin, expected[(eighth + 6) % 8], kTolerance);
+  }
+}
+
+}  // namespace
+}  // namespace modelbatch
