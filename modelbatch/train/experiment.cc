@@ -104,11 +104,21 @@ absl::Status CheckProbabilities(const DataTable& table) {
   return absl::OkStatus();
 }
 
-size_t CountedRows(const DataTable& table, const std::vector<int32_t>& rows) {
-  if (!table.has_classes()) return rows.size();
-  return std::count_if(rows.begin(), rows.end(), [&table](int32_t row) {
-    return table.targets.data<int64_t>()[row] != table.ignored_class;
-  });
+// How many of the rows the loss does not ignore; at least one, if there are
+// any.
+absl::StatusOr<size_t> CountRows(const ExperimentConfig& config,
+                                 const DataTable& table, const char* part,
+                                 const std::vector<int32_t>& rows) {
+  if (!table.has_classes() || rows.empty()) return rows.size();
+  const size_t counted =
+      std::count_if(rows.begin(), rows.end(), [&table](int32_t row) {
+        return table.targets.data<int64_t>()[row] != table.ignored_class;
+      });
+  if (counted > 0) return counted;
+  return config.source.Error(
+      "loss",
+      absl::StrCat("every label of the ", part, " part is ignore_index, ",
+                   *table.ignored_class, ", expected at least one other"));
 }
 
 // What a model gives for a row must fit the row's target and the loss.
@@ -181,9 +191,12 @@ absl::StatusOr<Experiment> PrepareExperiment(ExperimentConfig config) {
   const std::vector<int64_t>& sizes = experiment.population.batch_sizes;
   experiment.steps_per_epoch =
       (train_rows - 1) / *std::min_element(sizes.begin(), sizes.end()) + 1;
-  experiment.counted_validation =
-      CountedRows(table, experiment.split.validation);
-  experiment.counted_test = CountedRows(table, experiment.split.test);
+  const Split& parts = experiment.split;
+  MB_RETURN_IF_ERROR(CountRows(config, table, "train", parts.train).status());
+  MB_ASSIGN_OR_RETURN(experiment.counted_validation,
+                      CountRows(config, table, "validation", parts.validation));
+  MB_ASSIGN_OR_RETURN(experiment.counted_test,
+                      CountRows(config, table, "test", parts.test));
   experiment.data_fingerprint = Fingerprint(table);
   Shape shape = experiment.population.models[0].spec.input_shape();
   shape.insert(shape.begin(), table.rows());

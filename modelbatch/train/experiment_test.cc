@@ -89,6 +89,14 @@ TEST(PrepareExperimentTest, IgnoredLabelsDoNotCount) {
   EXPECT_EQ(some.counted_validation, counted);
 }
 
+TEST(PrepareExperimentTest, SomeRowOfEachPartMustCount) {
+  const std::string path = WriteCsv("ignored.csv", "1,5\n2,5\n3,5\n4,5\n");
+  EXPECT_THAT(ErrorOf({"data.path=" + path, "loss={ignore_index=5}",
+                       "data.split={train=0.5, validation=0.25, test=0.25}"}),
+              HasSubstr("loss: every label of the train part is ignore_index, "
+                        "5, expected at least one other"));
+}
+
 TEST(PrepareExperimentTest, LossesMustFitDataAndModels) {
   EXPECT_EQ(ErrorOf({"loss={weight=[1, 2]}"}),
             "--set loss={weight=[1, 2]}: loss: model 0: loss cross_entropy: "

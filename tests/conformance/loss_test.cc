@@ -285,6 +285,55 @@ TEST_F(Loss, WhereNoRowCountsThereIsNoStep) {
   }
 }
 
+// Its weights, its ignored rows and its mean are its own.
+TEST_F(Loss, AModelAmongOthersStepsAsAlone) {
+  MB_REQUIRES(HasFeature("ragged_rows"));
+  ModelSpec spec({kFeatures});
+  spec.Linear(kOutputs);
+  const std::vector<int32_t> rows = {0, 3, 1, 11, 5, 7, 3, 4, 2, 9, 8};
+  const std::vector<int64_t> offsets = {0, 5, 7, 11};  // model 1: 3 and 7
+  const auto make = [&](const LossCase& loss, int first, int count) {
+    std::vector<ModelInstance> models;
+    for (int id = first; id < first + count; ++id) {
+      models.push_back({id, static_cast<uint64_t>(id), spec});
+    }
+    Population population(backend(), models, loss.kind, kMaxRows,
+                          loss.attributes);
+    population.WriteNoise();
+    return population;
+  };
+  const auto step = [&](Population& population, const LossCase& loss,
+                        const RowSet& seen) {
+    return population.Step(*Data(loss), seen, {}, {}, /*keep_gradients=*/true,
+                           /*update=*/false);
+  };
+  for (const LossCase& loss : Cases()) {
+    if (!HasLoss(loss.kind)) continue;
+    SCOPED_TRACE(loss.kind);
+    Population together = make(loss, 0, 3);
+    const StepResult all = step(together, loss, {rows, offsets});
+    for (int m = 0; m < 3; ++m) {
+      Population alone = make(loss, m, 1);
+      const std::vector<int32_t> own(rows.begin() + offsets[m],
+                                     rows.begin() + offsets[m + 1]);
+      const StepResult one = step(alone, loss, {own, {}});
+      EXPECT_EQ(all.outcomes[m], one.outcomes[0]);
+      EXPECT_EQ(all.outcomes[m],
+                loss.classes() && m == 1 ? Outcome::kEmpty : Outcome::kStepped);
+      if (one.outcomes[0] != Outcome::kStepped) continue;
+      const bool exact = HasFeature("bitwise_independence");
+      EXPECT_NEAR(all.losses[m], one.losses[0], exact ? 0 : 1e-6);
+      for (const char* name : {"0.weight", "0.bias"}) {
+        const Tensor a = together.Read(m, "grad", name);
+        const Tensor b = alone.Read(0, "grad", name);
+        for (int64_t e = 0; e < a.size(); ++e) {
+          EXPECT_NEAR(a.data<float>()[e], b.data<float>()[e], exact ? 0 : 1e-6);
+        }
+      }
+    }
+  }
+}
+
 // What each loss does with outputs far beyond what exp can take.
 TEST_F(Loss, HugeOutputsDoNotOverflow) {
   for (const LossCase& loss : Cases()) {
@@ -353,6 +402,28 @@ TEST_F(Loss, BadAttributesAreRefusedByName) {
   }
   if (HasLoss("smooth_l1")) {
     ExpectRefused(compile("smooth_l1", {{"beta", -1.0}}), "beta");
+  }
+}
+
+// An ignored label beyond all others does not hide a bad one.
+TEST_F(Loss, BadLabelsBesideIgnoredOnesAreRefused) {
+  MB_REQUIRES(HasLoss("cross_entropy"));
+  for (const int64_t ignored : {-100, 100}) {
+    const LossCase loss = {"cross_entropy", {{"ignore_index", ignored}}};
+    Population population = Make(loss);
+    const int64_t bad = ignored < 0 ? -1 : kOutputs;
+    Tensor targets = Labels(5, kRows, kOutputs);
+    for (const int64_t row : {2, 3, 9}) {
+      targets.data<int64_t>()[row] = ignored;
+    }
+    targets.data<int64_t>()[4] = bad;
+    const auto data = Get(backend().CreateDataset(
+        NoiseTensor(1, {kRows, kFeatures}), std::move(targets)));
+    const std::vector<int32_t> rows = {0, 4};
+    EvaluateResult result;
+    ExpectRefused(
+        population.session().Evaluate({data.get(), {rows, {}}, {}}, &result),
+        std::to_string(bad));
   }
 }
 
