@@ -14,6 +14,7 @@
 #include "modelbatch/backend/backend.h"            // IWYU pragma: export
 #include "modelbatch/batch/memory_usage.h"         // IWYU pragma: export
 #include "modelbatch/batch/model_batch.h"          // IWYU pragma: export
+#include "modelbatch/ensemble/ensemble.h"          // IWYU pragma: export
 #include "modelbatch/loss/compute_loss.h"          // IWYU pragma: export
 #include "modelbatch/loss/loss.h"                  // IWYU pragma: export
 #include "modelbatch/model/initialize.h"           // IWYU pragma: export

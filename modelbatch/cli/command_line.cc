@@ -29,6 +29,7 @@ constexpr char kExamples[] = R"(Examples:
   modelbatch train digits.toml --set optimizer.lr.max=0.3 --set train.epochs=5
   modelbatch train --resume runs/digits-1
   modelbatch verify runs/digits-1 --model 17
+  modelbatch predict runs/digits-1 new.csv --top 8 --output predictions.csv
   modelbatch backends
 
 Exit codes: 0 done; 1 verify found a difference, or the machine failed;
@@ -57,6 +58,21 @@ constexpr char kVerifyExamples[] = R"(Examples:
 Exit code 0: equal bit for bit; 1: the first difference is printed. A backend
 that does not promise equal bits repeats the first 20 steps, together and alone,
 and is compared within a tolerance: docs/plugin-abi.md.)";
+
+constexpr char kPredictExamples[] = R"(Examples:
+  modelbatch predict runs/digits-1 new.csv             the best model
+  modelbatch predict runs/digits-1 new.csv --model 17
+  modelbatch predict runs/digits-1 new.csv --top 8     the mean of the 8 best
+  modelbatch predict runs/digits-1 new.csv --all --output predictions.csv
+  modelbatch predict runs/digits-1 new.csv --top 8 --output predictions.csv \
+      --per-model
+
+DATA has the columns that the run was trained on, in their order, with or
+without those of the label: with them, the score is printed too. Each model has
+the weights of its best epoch. The columns of the output: docs/commands.md.
+
+Exit codes: 0 done; 2 bad input, with one message; 130 interrupted, nothing
+written.)";
 
 constexpr char kBackendsExamples[] = R"(Examples:
   modelbatch backends
@@ -116,6 +132,43 @@ void AddVerify(CLI::App* app, VerifyCommand* command) {
       ->check(CLI::Range(0, 1024));
 }
 
+void AddPredict(CLI::App* app, PredictCommand* command) {
+  CLI::App* sub = app->add_subcommand(
+      "predict", "Predict new rows with one or several models of a run.");
+  sub->footer(kPredictExamples);
+  sub->add_option("RUN", command->run, "the run's folder")->required();
+  sub->add_option("DATA", command->data, "the rows, a CSV file")->required();
+  CLI::Option* model =
+      sub->add_option("--model", command->models,
+                      "a model's number; repeatable: their mean (the best)")
+          ->type_name("ID")
+          ->expected(1)
+          ->take_all();
+  CLI::Option* top = sub->add_option("--top", command->top,
+                                     "the mean of the best K, as "
+                                     "the leaderboard ranks them")
+                         ->type_name("K")
+                         ->check(CLI::Range(1, 1000000))
+                         ->excludes(model);
+  sub->add_flag("--all", command->all, "the mean of all models")
+      ->excludes(model)
+      ->excludes(top);
+  sub->add_option("--output", command->output,
+                  "write the predictions of all rows to this CSV file")
+      ->type_name("FILE");
+  sub->add_flag("--per-model", command->per_model,
+                "with each model's own columns in it");
+  sub->add_option("--backend", command->backend,
+                  "a backend's name, the path of a plugin, or auto, instead "
+                  "of the run's own")
+      ->type_name("NAME");
+  sub->add_option("--threads", command->threads,
+                  "threads of the backend; 0: it chooses")
+      ->type_name("T")
+      ->check(CLI::Range(0, 1024));
+  sub->add_flag("--quiet,-q", command->quiet, "print errors only");
+}
+
 void AddBackends(CLI::App* app, BackendsCommand* command) {
   CLI::App* sub = app->add_subcommand(
       "backends", "List the backends, and what each has or why it cannot run.");
@@ -146,6 +199,8 @@ int Dispatch(int argc, const char* const* argv) {
   VerifyCommand verify;
   AddTrain(&app, &train);
   AddVerify(&app, &verify);
+  PredictCommand predict;
+  AddPredict(&app, &predict);
   BackendsCommand backends;
   AddBackends(&app, &backends);
   std::string probed_path;
@@ -173,6 +228,7 @@ int Dispatch(int argc, const char* const* argv) {
     return RunTrain(train);
   }
   if (app.got_subcommand("verify")) return RunVerify(verify);
+  if (app.got_subcommand("predict")) return RunPredict(predict);
   if (app.got_subcommand("backends")) return RunBackends(backends);
   return RunProbeChild(probed_path, probed_name);
 }

@@ -34,6 +34,20 @@ struct VerifyCommand {
 };
 int RunVerify(const VerifyCommand& command);
 
+struct PredictCommand {
+  std::string run;                  // its folder
+  std::string data;                 // a CSV file
+  std::vector<std::string> models;  // ids; none: the best
+  int64_t top = 0;                  // so many of the best; 0: not given
+  bool all = false;
+  std::string output;      // empty: none
+  bool per_model = false;  // further columns of it
+  std::string backend;     // empty: the run's
+  int64_t threads = -1;    // below 0: the run's
+  bool quiet = false;
+};
+int RunPredict(const PredictCommand& command);
+
 struct BackendsCommand {
   std::string probe;                // a plugin's file; empty: all found
   int64_t timeout = kProbeSeconds;  // that a plugin may take to answer

@@ -11,7 +11,7 @@ inline constexpr int kExitOk = 0;
 inline constexpr int kExitFailure = 1;
 // The command line, a file or the combination asked for is not right.
 inline constexpr int kExitBadInput = 2;
-// Ctrl-C or SIGTERM; a checkpoint was written.
+// Ctrl-C or SIGTERM; `train` has written a checkpoint.
 inline constexpr int kExitInterrupted = 130;
 
 // Prints "error: <message>" on standard error and returns the code to exit

@@ -125,6 +125,10 @@ class CsvParser {
   absl::Status ResolveLabels() {
     const int64_t columns = static_cast<int64_t>(columns_);
     is_label_.assign(columns_, false);
+    if (options_.features > 0) {
+      MB_ASSIGN_OR_RETURN(const bool labelled, HasLabels());
+      if (!labelled) return absl::OkStatus();
+    }
     for (const ColumnRef& ref : options_.label) {
       int64_t column = ref.index < 0 ? ref.index + columns : ref.index;
       if (!ref.name.empty()) {
@@ -153,6 +157,39 @@ class CsvParser {
                                 ", expected at least one beside the label"));
     }
     return absl::OkStatus();
+  }
+
+  // Where the number of features is known: whether the labels are there too.
+  // The header tells, or without names in it the number of columns.
+  absl::StatusOr<bool> HasLabels() const {
+    const int64_t columns = static_cast<int64_t>(columns_);
+    const int64_t features = options_.features;
+    const int64_t labels = static_cast<int64_t>(options_.label.size());
+    std::string found;
+    std::string missing;
+    for (const ColumnRef& ref : options_.label) {
+      if (ref.name.empty()) continue;
+      const bool there =
+          std::find(names_.begin(), names_.end(), ref.name) != names_.end();
+      (there ? found : missing) = ref.name;
+    }
+    if (!found.empty() && !missing.empty()) {
+      return Error(absl::StrCat("there is the label \"", found, "\" but not \"",
+                                missing, "\", expected all labels or none"));
+    }
+    if (columns == features + labels && missing.empty()) return true;
+    if (columns == features && found.empty()) return false;
+    std::string expected = absl::StrCat(features + labels, " with the label");
+    if (labels > 1) absl::StrAppend(&expected, "s");
+    if (found.empty()) expected = absl::StrCat(features, ", or ", expected);
+    std::string hint;
+    if (!missing.empty()) {
+      hint = absl::StrCat("; no column is named \"", missing, "\"",
+                          SuggestName(missing, names_));
+    }
+    return Error(absl::StrCat("the row has ", columns,
+                              columns == 1 ? " column" : " columns",
+                              ", expected ", expected, hint));
   }
 
   absl::StatusOr<double> Number(size_t column) const {
@@ -236,12 +273,15 @@ class CsvParser {
     const int64_t rows = static_cast<int64_t>(lines_.size());
     const int64_t labels = static_cast<int64_t>(labels_.size());
     DataTable table;
-    table.where = [file = file_, lines = std::move(lines_),
-                   column = labels_[0] + 1](int64_t row) {
-      return absl::StrCat(file, ":", lines[row], ": column ", column);
-    };
+    if (!labels_.empty()) {
+      table.where = [file = file_, lines = std::move(lines_),
+                     column = labels_[0] + 1](int64_t row) {
+        return absl::StrCat(file, ":", lines[row], ": column ", column);
+      };
+    }
     table.features = Tensor::FromVector(
         features_, {rows, static_cast<int64_t>(columns_) - labels});
+    if (labels == 0) return table;
     if (options_.classes) {
       table.ignored_class = options_.ignored_class;
       table.targets = Tensor::FromVector(classes_, {rows});

@@ -28,6 +28,9 @@ struct CsvOptions {
   // This label is taken as well, whatever it is.
   std::optional<int64_t> ignored_class = {};
   double scale = 1;  // features are multiplied by it
+  // How many features a row must have; the labels may then be missing, all of
+  // them. 0: as many as there are beside the labels.
+  int64_t features = 0;
 };
 
 // NotFound when the file can not be read; InvalidArgument for what is in it:

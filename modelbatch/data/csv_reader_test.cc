@@ -120,6 +120,75 @@ TEST(ParseCsvTest, RefusesLabelsThatAreNotThere) {
             "d.csv:1: column 2 is a label more than once");
 }
 
+// Where the number of features is known, rows may come without labels.
+TEST(ParseCsvTest, LabelsMayBeMissingWhereTheFeaturesAreKnown) {
+  CsvOptions options;
+  options.features = 2;
+  options.scale = 0.5;
+  const auto labelled = ParseCsv("2,4,1\n", "d.csv", options);
+  ASSERT_TRUE(labelled.ok()) << labelled.status();
+  EXPECT_TRUE(labelled->has_targets());
+  EXPECT_EQ(Classes(*labelled), (std::vector<int64_t>{1}));
+  EXPECT_EQ(Values(labelled->features), (std::vector<float>{1, 2}));
+  const auto rows = ParseCsv("2,4\n6,8\n", "d.csv", options);
+  ASSERT_TRUE(rows.ok()) << rows.status();
+  EXPECT_FALSE(rows->has_targets());
+  EXPECT_FALSE(rows->has_classes());
+  EXPECT_EQ(rows->targets.shape(), (Shape{0}));
+  EXPECT_EQ(rows->features.shape(), (Shape{2, 2}));
+  EXPECT_EQ(Values(rows->features), (std::vector<float>{1, 2, 3, 4}));
+
+  // A label in front.
+  options.label = {{0, ""}};
+  EXPECT_EQ(Values(ParseCsv("1,2,4\n", "d.csv", options)->features),
+            (std::vector<float>{1, 2}));
+  EXPECT_EQ(Values(ParseCsv("2,4\n", "d.csv", options)->features),
+            (std::vector<float>{1, 2}));
+
+  // A header tells by the labels' names.
+  options = Regression({{0, "y"}, {0, "z"}});
+  options.header = true;
+  options.features = 1;
+  const auto named = ParseCsv("z,x,y\n3,1,2\n", "d.csv", options);
+  ASSERT_TRUE(named.ok()) << named.status();
+  EXPECT_EQ(Values(named->targets), (std::vector<float>{2, 3}));
+  const auto bare = ParseCsv("x\n1\n", "d.csv", options);
+  ASSERT_TRUE(bare.ok()) << bare.status();
+  EXPECT_FALSE(bare->has_targets());
+}
+
+TEST(ParseCsvTest, RefusesOtherNumbersOfFeatures) {
+  const auto message = [](const char* text, const CsvOptions& options) {
+    return std::string(ParseCsv(text, "d.csv", options).status().message());
+  };
+  CsvOptions options;
+  options.features = 3;
+  EXPECT_EQ(message("1,2\n", options),
+            "d.csv:1: the row has 2 columns, expected 3, or 4 with the label");
+  EXPECT_EQ(message("1,2,3,4,5\n", options),
+            "d.csv:1: the row has 5 columns, expected 3, or 4 with the label");
+  EXPECT_EQ(message("1\n", options),
+            "d.csv:1: the row has 1 column, expected 3, or 4 with the label");
+  // The first row decides.
+  EXPECT_EQ(message("1,2,3\n1,2,3,0\n", options),
+            "d.csv:2: the row has 4 columns, expected 3 as in the first one");
+  EXPECT_EQ(message("", options), "d.csv: has no rows of data");
+  options = Regression({{0, "y"}, {0, "z"}});
+  options.header = true;
+  options.features = 1;
+  EXPECT_EQ(message("x,y\n1,2\n", options),
+            "d.csv:1: there is the label \"y\" but not \"z\", expected all "
+            "labels or none");
+  EXPECT_EQ(message("y,z\n1,2\n", options),
+            "d.csv:1: the row has 2 columns, expected 3 with the labels");
+  options.label = {{0, "digit"}};
+  EXPECT_EQ(message("x,digt\n1,2\n", options),
+            "d.csv:1: the row has 2 columns, expected 1, or 2 with the label; "
+            "no column is named \"digit\"; did you mean \"digt\"?");
+  EXPECT_EQ(message("digit\n1\n", options),
+            "d.csv:1: the row has 1 column, expected 2 with the label");
+}
+
 TEST(CheckClassesTest, NamesTheFirstLabelOutOfRange) {
   const auto table = ParseCsv("1,0\n2,3\n3,9\n", "d.csv", {});
   ASSERT_TRUE(table.ok());

@@ -20,7 +20,8 @@ inline constexpr int64_t kMaxClasses = int64_t{1} << 24;
 
 struct DataTable {
   Tensor features;  // [rows, ...] float32
-  Tensor targets;   // [rows] int64 class indices, or [rows, columns] float32
+  // [rows] int64 class indices, or [rows, columns] float32; [0]: none.
+  Tensor targets;
   // Largest class index + 1, without that of rows that do not count; 0: no
   // classes.
   int64_t num_classes = 0;
@@ -35,6 +36,7 @@ struct DataTable {
   Shape row_shape() const {
     return Shape(features.shape().begin() + 1, features.shape().end());
   }
+  bool has_targets() const { return targets.size() > 0; }
   bool has_classes() const { return targets.dtype() == DType::kInt64; }
 };
 

@@ -14,6 +14,7 @@ namespace {
 
 constexpr char kFormat[] = "modelbatch.checkpoint.1";
 constexpr char kIds[] = "run.ids";
+constexpr char kInputShape[] = "run.input_shape";
 
 // ---- Writing --------------------------------------------------------------
 
@@ -103,6 +104,8 @@ class Reader {
     Checkpoint checkpoint;
     MB_RETURN_IF_ERROR(ReadMetadata(&checkpoint));
     MB_ASSIGN_OR_RETURN(checkpoint.ids, Vector<int64_t>(kIds, -1));
+    MB_ASSIGN_OR_RETURN(checkpoint.input_shape,
+                        Vector<int64_t>(kInputShape, -1));
     models_ = static_cast<int64_t>(checkpoint.ids.size());
     for (int64_t i = 0; i < models_; ++i) {
       if (!slots_.emplace(checkpoint.ids[i], i).second) {
@@ -318,6 +321,8 @@ absl::Status WriteCheckpoint(const std::string& path, Trainer* trainer,
     ids.push_back(model.id);
   }
   writer.AddVector(kIds, ids);
+  writer.AddVector(kInputShape,
+                   experiment.population.models[0].spec.input_shape());
   AddRecords(state, &writer);
   AddCurves(state, &writer);
   for (int i = 0; i < trainer->num_models(); ++i) {

@@ -6,6 +6,7 @@
 //   best.<id>.<parameter>          weights of the best epoch
 //   run.*                          an entry a model: see TrainState
 //   run.curves.*                   [epochs, models]
+//   run.input_shape                of one row, as the models see it
 //
 // Metadata: position, who made it, fingerprints of config and data. The same
 // state gives the same bytes.
@@ -19,6 +20,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "modelbatch/batch/model_batch.h"
+#include "modelbatch/tensor/tensor.h"
 #include "modelbatch/train/run_info.h"
 #include "modelbatch/train/train_state.h"
 #include "modelbatch/train/trainer.h"
@@ -29,6 +31,7 @@ struct Checkpoint {
   TrainState state;
   std::vector<ModelState> models;
   std::vector<int64_t> ids;  // of the models
+  Shape input_shape;         // of one row, as the models see it
   RunInfo info;              // backend, build, version, machine
   uint64_t config_fingerprint = 0;
   uint64_t data_fingerprint = 0;

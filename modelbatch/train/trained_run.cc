@@ -1,0 +1,143 @@
+#include "modelbatch/train/trained_run.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "modelbatch/data/csv_reader.h"
+#include "modelbatch/loss/loss.h"
+#include "modelbatch/search/population.h"
+#include "modelbatch/train/checkpoint.h"
+#include "modelbatch/train/results.h"
+#include "modelbatch/util/status_macros.h"
+
+namespace modelbatch {
+namespace {
+
+// Of one pass of a model through the rows.
+constexpr int64_t kMaxRowsAtOnce = 256;
+
+absl::Status CheckFinite(const Tensor& outputs, int64_t id, int64_t begin) {
+  const float* x = outputs.data<float>();
+  for (int64_t i = 0; i < outputs.size(); ++i) {
+    if (std::isfinite(x[i])) continue;
+    const int64_t columns = outputs.shape()[1];
+    return absl::InvalidArgumentError(absl::StrCat(
+        "model ", id, " gives ", x[i], " as output ", i % columns, " for row ",
+        begin + i / columns,
+        " (from 0), expected a finite number: are the features as large as "
+        "those it was trained on?"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<TrainedRun> LoadTrainedRun(const RunFolder& folder,
+                                          ExperimentConfig config) {
+  const auto nothing = [&folder](const std::string& why) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        folder.path(), ": ", why, ": there are no weights to predict with"));
+  };
+  if (!folder.HasCheckpoint()) return nothing("the run has no checkpoint yet");
+  MB_ASSIGN_OR_RETURN(Checkpoint checkpoint,
+                      ReadCheckpoint(folder.checkpoint()));
+  TrainedRun run;
+  Experiment& experiment = run.experiment;
+  MB_ASSIGN_OR_RETURN(experiment.population,
+                      ExpandPopulation(config, checkpoint.input_shape));
+  experiment.config = std::move(config);
+  experiment.data_fingerprint = checkpoint.data_fingerprint;
+  MB_RETURN_IF_ERROR(CheckBelongs(checkpoint, experiment));
+  run.state = std::move(checkpoint.state);
+  for (int model : Ranking(experiment, run.state)) {
+    if (run.state.models[model].best_epoch > 0) run.usable.push_back(model);
+  }
+  if (run.usable.empty()) return nothing("no model has finished an epoch");
+  return run;
+}
+
+absl::StatusOr<DataTable> ReadNewRows(const TrainedRun& run,
+                                      const std::string& path) {
+  const DataConfig& data = run.experiment.config.data;
+  if (data.format != "csv") {
+    return absl::UnimplementedError(absl::StrCat(
+        "the run was trained on data of the format \"", data.format,
+        "\", expected \"csv\": new rows of others are not implemented yet"));
+  }
+  MB_ASSIGN_OR_RETURN(const LossSettings loss,
+                      ReadLoss(run.experiment.config.loss));
+  CsvOptions options;
+  options.header = data.header;
+  options.label = data.label;
+  options.classes = data.classification;
+  options.ignored_class = loss.ignore_index;
+  options.scale = data.scale;
+  options.features = NumElements(run.input_shape());
+  return ReadCsv(path, options);
+}
+
+absl::StatusOr<std::unique_ptr<Predictor>> Predictor::Create(
+    const TrainedRun& run, const std::vector<int>& models,
+    const DataTable& data, Backend* backend) {
+  const Experiment& experiment = run.experiment;
+  Capabilities capabilities = backend->capabilities();
+  // Nothing is trained.
+  capabilities.optimizers = {experiment.config.optimizer.kind};
+  MB_RETURN_IF_ERROR(CheckCapabilities(experiment, capabilities,
+                                       experiment.config.backend.name));
+  std::vector<ModelInstance> instances;
+  for (int model : models) {
+    const ModelInstance& instance = experiment.population.models[model];
+    const ModelRecord& record = run.state.models[model];
+    if (record.best_epoch == 0) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "model ", instance.id, " has no weights to predict with: ",
+          record.frozen() ? StatusOf(record) : "it has finished no epoch"));
+    }
+    instances.push_back(instance);
+  }
+  auto predictor = std::unique_ptr<Predictor>(new Predictor());
+  MB_ASSIGN_OR_RETURN(
+      predictor->batch_,
+      ModelBatch::Create(backend, std::move(instances), experiment.config.loss,
+                         std::clamp<int64_t>(data.rows(), 1, kMaxRowsAtOnce)));
+  for (size_t i = 0; i < models.size(); ++i) {
+    ModelState state;
+    for (const auto& [name, value] : run.state.models[models[i]].best) {
+      state.slots["param"].emplace(name, value.Borrow());
+    }
+    MB_RETURN_IF_ERROR(
+        predictor->batch_->LoadModelState(static_cast<int>(i), state));
+  }
+  Shape shape = run.input_shape();
+  shape.insert(shape.begin(), data.rows());
+  if (data.features.size() != NumElements(shape)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the rows have the shape ",
+                     ShapeToString(data.row_shape()), ", expected ",
+                     ShapeToString(run.input_shape()), ", the models' input"));
+  }
+  Tensor features = data.features.Borrow();
+  MB_ASSIGN_OR_RETURN(
+      predictor->dataset_,
+      backend->CreateDataset(Tensor::Wrap(features.owner(), features.raw(),
+                                          DType::kFloat32, std::move(shape)),
+                             Tensor()));
+  return predictor;
+}
+
+absl::Status Predictor::Predict(int64_t begin, int64_t end,
+                                std::vector<Tensor>* outputs) {
+  std::vector<int32_t> rows(end - begin);
+  std::iota(rows.begin(), rows.end(), static_cast<int32_t>(begin));
+  MB_RETURN_IF_ERROR(batch_->Predict(*dataset_, RowSet{rows, {}}, outputs));
+  for (int i = 0; i < batch_->num_models(); ++i) {
+    MB_RETURN_IF_ERROR(CheckFinite((*outputs)[i], batch_->model(i).id, begin));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace modelbatch
