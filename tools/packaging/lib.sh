@@ -30,9 +30,12 @@ add_licence() {
 
 # add_licence_of FILE FOLDER: that of the package that installed the file.
 add_licence_of() {
-  local package
-  package=$(dpkg-query -S "$(realpath "$1")" 2>/dev/null | sed 's/:.*//') ||
+  local package file
+  file=$(realpath "$1")
+  # Some packages still say /lib where the file is in /usr/lib.
+  package=$(dpkg-query -S "$file" 2>/dev/null || dpkg-query -S "${file#/usr}" 2>/dev/null) ||
     fail "no licence of $1: no Debian package installed it"
+  package=${package%%:*}
   add_licence "$package" "$2"
 }
 
@@ -57,6 +60,8 @@ write_pkg_config() {
   for module in status statusor strings str_format span function_ref time; do
     requires+="${requires:+, }absl_$module = $abseil"
   done
+  # Checkpoints of PyTorch are zip archives.
+  requires+=", libzip, zlib"
   cat <<PC
 prefix=\${pcfiledir}/../..
 
