@@ -132,6 +132,8 @@ class ModelBatch {
 
   // ---- State
 
+  // float32, the parameter's shape.
+  absl::StatusOr<Tensor> GetParameter(int model, const std::string& parameter);
   // Of one model. A state that lacks a tensor, or has one of another shape, is
   // an error that names it, and nothing is changed.
   absl::StatusOr<ModelState> GetModelState(int model);

@@ -28,6 +28,12 @@ std::vector<std::string> ModelBatch::StateSlots() const {
   return slots;
 }
 
+absl::StatusOr<Tensor> ModelBatch::GetParameter(int model,
+                                                const std::string& parameter) {
+  MB_RETURN_IF_ERROR(CheckModel(model));
+  return session_->ReadState(slots_.slot(model), kParam, parameter);
+}
+
 absl::StatusOr<ModelState> ModelBatch::GetModelState(int model) {
   MB_RETURN_IF_ERROR(CheckModel(model));
   const int at = slots_.slot(model);
