@@ -151,6 +151,8 @@ class ModelBatch {
   // Another model in its place, which may have been removed: any sizes, the
   // same operators. It starts as a new one. Compiles the batch again.
   absl::Status Replace(int model, ModelInstance instance);
+  // Several, by their numbers, compiled once.
+  absl::Status Replace(std::map<int, ModelInstance> instances);
   // `model` becomes a copy of `from` (sizes, weights, optimizer state, step
   // count) with an id and a seed of its own. Compiles the batch again.
   absl::Status Copy(int from, int model, int64_t id, uint64_t seed);
@@ -189,9 +191,9 @@ class ModelBatch {
   absl::Status WriteInitialValues(Session& session, int slot, int model) const;
   absl::StatusOr<std::unique_ptr<Session>> CompileSession(
       const std::vector<ModelInstance>& models, const SlotMap& slots) const;
-  // Compiles the models that are not removed, with `replaced` (-1: none) new,
-  // and moves the others' state over.
-  absl::Status Rebuild(int replaced, ModelInstance instance);
+  // Compiles the models that are not removed, with those in `replaced` new, and
+  // moves the others' state over.
+  absl::Status Rebuild(std::map<int, ModelInstance> replaced);
   // Outputs of a session, by model.
   absl::Status RunForward(const Dataset& dataset, const RowSet& rows,
                           bool training, std::vector<Tensor>* outputs);
