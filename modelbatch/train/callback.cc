@@ -11,6 +11,10 @@
 namespace modelbatch {
 namespace {
 
+std::string WhatHappened(int model, Trainer* trainer) {
+  return OutcomeName(trainer->batch().last_step().outcomes[model]);
+}
+
 bool IsPowerOfTwo(int64_t value) { return (value & (value - 1)) == 0; }
 
 }  // namespace
@@ -50,33 +54,44 @@ NaNCallback::NaNCallback(NanPolicy policy, int64_t max_resets)
     : policy_(policy), max_resets_(max_resets) {}
 
 absl::Status NaNCallback::OnStep(Trainer* trainer) {
+  std::vector<int> again;
   for (const int model : trainer->last_step().non_finite) {
+    const ModelRecord& record = trainer->state().models[model];
     // Another callback may have been quicker.
-    if (trainer->state().models[model].frozen()) continue;
-    MB_RETURN_IF_ERROR(Handle(model, trainer));
+    if (record.frozen()) continue;
+    std::string what = WhatHappened(model, trainer);
+    if (policy_ == NanPolicy::kWarn) {
+      MB_RETURN_IF_ERROR(Warn(model, what, trainer));
+      continue;
+    }
+    if (policy_ == NanPolicy::kReset && record.resets < max_resets_) {
+      again.push_back(model);
+      continue;
+    }
+    if (policy_ == NanPolicy::kReset) {
+      absl::StrAppend(&what, " after ", record.resets,
+                      record.resets == 1 ? " reset" : " resets");
+    }
+    MB_RETURN_IF_ERROR(trainer->Freeze(model, what));
   }
-  return absl::OkStatus();
+  return Reset(again, trainer);
 }
 
-absl::Status NaNCallback::Handle(int model, Trainer* trainer) {
-  const std::string what =
-      OutcomeName(trainer->batch().last_step().outcomes[model]);
-  if (policy_ == NanPolicy::kWarn) return Warn(model, what, trainer);
-  if (policy_ == NanPolicy::kFreeze) return trainer->Freeze(model, what);
-  const int64_t resets = trainer->state().models[model].resets;
-  if (resets >= max_resets_) {
-    return trainer->Freeze(model,
-                           absl::StrCat(what, " after ", resets,
-                                        resets == 1 ? " reset" : " resets"));
+absl::Status NaNCallback::Reset(const std::vector<int>& models,
+                                Trainer* trainer) {
+  std::vector<ResetRequest> requests;
+  for (const int model : models) {
+    const ModelInstance& instance =
+        trainer->experiment().population.models[model];
+    const int64_t reset = trainer->state().models[model].resets + 1;
+    requests.push_back({model,
+                        DeriveSeed(instance.seed, static_cast<uint64_t>(reset)),
+                        WhatHappened(model, trainer)});
+    LogLimited(absl::StrCat("model ", instance.id, ": ", requests.back().reason,
+                            " in step ", trainer->state().step, "; reset ",
+                            reset, " of ", max_resets_));
   }
-  const ModelInstance& instance =
-      trainer->experiment().population.models[model];
-  LogLimited(absl::StrCat("model ", instance.id, ": ", what, " in step ",
-                          trainer->state().step, "; reset ", resets + 1, " of ",
-                          max_resets_));
-  return trainer->Reset(
-      model, DeriveSeed(instance.seed, static_cast<uint64_t>(resets) + 1),
-      what);
+  return trainer->Reset(requests);
 }
 
 absl::Status NaNCallback::Warn(int model, const std::string& what,

@@ -13,6 +13,7 @@
 #define MODELBATCH_TRAIN_CALLBACK_H_
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -81,7 +82,7 @@ class NaNCallback : public Callback {
   absl::Status OnStep(Trainer* trainer) override;
 
  private:
-  absl::Status Handle(int model, Trainer* trainer);
+  absl::Status Reset(const std::vector<int>& models, Trainer* trainer);
   absl::Status Warn(int model, const std::string& what, Trainer* trainer);
   void LogLimited(const std::string& message);
 

@@ -22,6 +22,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "modelbatch/backend/backend.h"
 #include "modelbatch/batch/model_batch.h"
 #include "modelbatch/optim/optimizer.h"
@@ -45,6 +46,12 @@ struct StepReport {
   // Over the models that stepped; NaN when none did.
   float min_loss = 0;
   float max_loss = 0;
+};
+
+struct ResetRequest {
+  int model = 0;
+  uint64_t seed = 0;
+  std::string reason;
 };
 
 class Trainer {
@@ -91,6 +98,8 @@ class Trainer {
   // It starts again from the initial values of `seed`, without moments, and is
   // not frozen.
   absl::Status Reset(int model, uint64_t seed, const std::string& reason);
+  // Several at once, each at most once: the batch is compiled again only once.
+  absl::Status Reset(absl::Span<const ResetRequest> requests);
   // Its memory is given back at the end of the epoch.
   absl::Status Remove(int model, const std::string& reason);
   // A copy of `from`, which may be the same model, takes the place of `model`,
@@ -136,6 +145,8 @@ class Trainer {
   // Does what the event says and records it.
   absl::Status Apply(Event event, int model, int from);
   absl::Status ChangeBatch(const Event& event, int model, int from);
+  // What is left to do once the batch has changed.
+  absl::Status Record(Event event, int model, int from);
   absl::Status ResetModel(const Event& event, int model);
   absl::Status CopyModel(const Event& event, int model, int from);
   // Of the model as it is, after what has the fingerprint `before`.

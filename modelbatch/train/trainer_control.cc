@@ -1,8 +1,10 @@
 // Trainer: what is done to single models.
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "modelbatch/train/population_events.h"
@@ -106,6 +108,31 @@ absl::Status Trainer::Reset(int model, uint64_t seed,
   return Apply(std::move(event), model, model);
 }
 
+absl::Status Trainer::Reset(absl::Span<const ResetRequest> requests) {
+  std::vector<Event> events;
+  std::map<int, ModelInstance> instances;
+  for (const ResetRequest& request : requests) {
+    MB_RETURN_IF_ERROR(CheckModel(request.model));
+    Event event = NewEvent(EventKind::kReset, request.model, request.reason);
+    event.seed = request.seed;
+    MB_ASSIGN_OR_RETURN(event.fingerprint, Fingerprint(request.model, 0));
+    ModelInstance instance = batch_->model(request.model);
+    instance.seed = request.seed;
+    if (!instances.emplace(request.model, std::move(instance)).second) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("model ", event.model, " is to be reset twice"));
+    }
+    events.push_back(std::move(event));
+  }
+  if (events.empty()) return absl::OkStatus();
+  MB_RETURN_IF_ERROR(batch_->Replace(std::move(instances)));
+  for (size_t i = 0; i < events.size(); ++i) {
+    const int model = requests[i].model;
+    MB_RETURN_IF_ERROR(Record(std::move(events[i]), model, model));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Trainer::Remove(int model, const std::string& reason) {
   MB_RETURN_IF_ERROR(CheckModel(model));
   return Apply(NewEvent(EventKind::kRemove, model, reason), model, model);
@@ -168,12 +195,14 @@ absl::Status Trainer::Replay(const Event& event) {
 }
 
 absl::Status Trainer::Apply(Event event, int model, int from) {
-  const bool replace = event.kind == EventKind::kReplace;
-  const bool begins = replace || event.kind == EventKind::kReset;
-  if (!replace) {
+  if (event.kind != EventKind::kReplace) {
     MB_ASSIGN_OR_RETURN(event.fingerprint, Fingerprint(model, 0));
   }
   MB_RETURN_IF_ERROR(ChangeBatch(event, model, from));
+  return Record(std::move(event), model, from);
+}
+
+absl::Status Trainer::Record(Event event, int model, int from) {
   ChangePopulation(event, model, from, &experiment_.population);
   RecordEvent(event, &state_.models[model]);
   if (event.kind == EventKind::kFreeze || event.kind == EventKind::kRemove ||
@@ -181,7 +210,7 @@ absl::Status Trainer::Apply(Event event, int model, int from) {
     report_.frozen.push_back(model);
   }
   next_id_ = std::max(next_id_, event.copy + 1);
-  if (begins) {
+  if (event.kind == EventKind::kReset || event.kind == EventKind::kReplace) {
     state_.epoch_loss[model] = 0;
     state_.epoch_rows[model] = 0;
     MB_ASSIGN_OR_RETURN(event.fingerprint,

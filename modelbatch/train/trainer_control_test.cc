@@ -200,6 +200,10 @@ TEST(TrainerControlTest, ErrorsAreNamedAndChangeNothing) {
   expect(trainer->Replace(3, 0, 1, {{"lr", -1}}, "").status(),
          StatusCode::kInvalidArgument,
          "copy of model 0 in the place of model 3");
+  expect(trainer->Reset({{3, 1, ""}, {3, 2, ""}}), StatusCode::kInvalidArgument,
+         "model 3 is to be reset twice");
+  expect(trainer->Reset({{3, 1, ""}, {2, 2, ""}}),
+         StatusCode::kFailedPrecondition, "model 2 was removed");
   EXPECT_EQ(trainer->experiment().population.models[3].id, 3);
   // A removed model's place can be taken.
   EXPECT_TRUE(trainer->Replace(2, 1, 1, {}, "").ok());
