@@ -161,6 +161,8 @@ class ModelBatch {
 
   // ---- State
 
+  // float32, the parameter's shape.
+  absl::StatusOr<Tensor> GetParameter(int model, const std::string& parameter);
   // Of one model. A state that lacks a tensor, or has one of another shape, is
   // an error that names it, and nothing is changed.
   absl::StatusOr<ModelState> GetModelState(int model);
@@ -186,6 +188,8 @@ class ModelBatch {
   // Another model in its place, which may have been removed: any sizes, the
   // same operators. It starts as a new one. Compiles the batch again.
   absl::Status Replace(int model, ModelInstance instance);
+  // Several, by their numbers, compiled once.
+  absl::Status Replace(std::map<int, ModelInstance> instances);
   // `model` becomes a copy of `from` (sizes, weights, optimizer state, step
   // count) with an id and a seed of its own. Compiles the batch again.
   absl::Status Copy(int from, int model, int64_t id, uint64_t seed);
@@ -227,9 +231,9 @@ class ModelBatch {
   absl::Status WriteInitialValues(Session& session, int slot, int model) const;
   absl::StatusOr<std::unique_ptr<Session>> CompileSession(
       const std::vector<ModelInstance>& models, const SlotMap& slots) const;
-  // Compiles the models that are not removed, with `replaced` (-1: none) new,
-  // and moves the others' state over.
-  absl::Status Rebuild(int replaced, ModelInstance instance);
+  // Compiles the models that are not removed, with those in `replaced` new, and
+  // moves the others' state over.
+  absl::Status Rebuild(std::map<int, ModelInstance> replaced);
   // Outputs of a session, by model.
   absl::Status RunForward(const Dataset& dataset, const RowSet& rows,
                           bool training, std::vector<Tensor>* outputs);

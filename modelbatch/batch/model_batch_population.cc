@@ -28,6 +28,12 @@ std::vector<std::string> ModelBatch::StateSlots() const {
   return slots;
 }
 
+absl::StatusOr<Tensor> ModelBatch::GetParameter(int model,
+                                                const std::string& parameter) {
+  MB_RETURN_IF_ERROR(CheckModel(model));
+  return session_->ReadState(slots_.slot(model), kParam, parameter);
+}
+
 absl::StatusOr<ModelState> ModelBatch::GetModelState(int model) {
   MB_RETURN_IF_ERROR(CheckModel(model));
   const int at = slots_.slot(model);
@@ -162,11 +168,17 @@ absl::Status ModelBatch::Reset(int model) {
 }
 
 absl::Status ModelBatch::Replace(int model, ModelInstance instance) {
-  MB_RETURN_IF_ERROR(CheckNumber(model));
+  return Replace({{model, std::move(instance)}});
+}
+
+absl::Status ModelBatch::Replace(std::map<int, ModelInstance> instances) {
   MB_RETURN_IF_ERROR(CheckNoGradients("Replace"));
-  MB_RETURN_IF_ERROR(CheckSameGraph(models_[0].spec, ModelName(models_[0]),
-                                    instance.spec, ModelName(instance)));
-  return Rebuild(model, std::move(instance));
+  for (const auto& [model, instance] : instances) {
+    MB_RETURN_IF_ERROR(CheckNumber(model));
+    MB_RETURN_IF_ERROR(CheckSameGraph(models_[0].spec, ModelName(models_[0]),
+                                      instance.spec, ModelName(instance)));
+  }
+  return Rebuild(std::move(instances));
 }
 
 absl::Status ModelBatch::Copy(int from, int model, int64_t id, uint64_t seed) {
@@ -174,7 +186,7 @@ absl::Status ModelBatch::Copy(int from, int model, int64_t id, uint64_t seed) {
   MB_RETURN_IF_ERROR(CheckNumber(model));
   MB_RETURN_IF_ERROR(CheckNoGradients("Copy"));
   MB_ASSIGN_OR_RETURN(const ModelState state, GetModelState(from));
-  MB_RETURN_IF_ERROR(Rebuild(model, {id, seed, models_[from].spec}));
+  MB_RETURN_IF_ERROR(Rebuild({{model, {id, seed, models_[from].spec}}}));
   return LoadModelState(model, state);
 }
 
@@ -191,21 +203,21 @@ absl::Status ModelBatch::Compact() {
   // A session has at least one model.
   if (left == slots_.num_slots() || left == 0) return absl::OkStatus();
   MB_RETURN_IF_ERROR(CheckNoGradients("Compact"));
-  return Rebuild(-1, models_[0]);
+  return Rebuild({});
 }
 
-absl::Status ModelBatch::Rebuild(int replaced, ModelInstance instance) {
+absl::Status ModelBatch::Rebuild(std::map<int, ModelInstance> replaced) {
   std::vector<ModelInstance> models = models_;
   std::vector<Layout> layouts = layouts_;
-  if (replaced >= 0) {
+  for (auto& [model, instance] : replaced) {
     absl::StatusOr<Layout> layout = InferLayout(instance.spec);
     if (!layout.ok()) return InModel(instance, layout.status());
-    layouts[replaced] = *std::move(layout);
-    models[replaced] = std::move(instance);
+    layouts[model] = *std::move(layout);
+    models[model] = std::move(instance);
   }
   std::vector<int> left;
   for (int i = 0; i < num_models(); ++i) {
-    if (!removed(i) || i == replaced) left.push_back(i);
+    if (!removed(i) || replaced.count(i) > 0) left.push_back(i);
   }
   SlotMap slots(num_models(), std::move(left));
   MB_ASSIGN_OR_RETURN(std::unique_ptr<Session> session,
@@ -215,20 +227,23 @@ absl::Status ModelBatch::Rebuild(int replaced, ModelInstance instance) {
   }
   for (int slot = 0; slot < slots.num_slots(); ++slot) {
     const int model = slots.models()[slot];
-    if (model == replaced) continue;
+    if (replaced.count(model) > 0) continue;
     MB_ASSIGN_OR_RETURN(const ModelState state, GetModelState(model));
     MB_RETURN_IF_ERROR(WriteModelState(*session, slot, model, state));
   }
-  // From here on nothing fails but the new model's first values.
+  // From here on nothing fails but the new models' first values.
   models_ = std::move(models);
   layouts_ = std::move(layouts);
   slots_ = std::move(slots);
   session_ = std::move(session);
   WeightsChanged();
-  if (replaced < 0) return absl::OkStatus();
-  active_[replaced] = 1;
-  removed_[replaced] = 0;
-  return WriteInitialValues(*session_, slots_.slot(replaced), replaced);
+  for (const auto& [model, unused] : replaced) {
+    active_[model] = 1;
+    removed_[model] = 0;
+    MB_RETURN_IF_ERROR(
+        WriteInitialValues(*session_, slots_.slot(model), model));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace modelbatch

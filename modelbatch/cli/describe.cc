@@ -116,12 +116,20 @@ std::string Leaderboard(const Experiment& experiment, const TrainState& state) {
   }
   std::string frozen;
   for (size_t i = 0; i < state.models.size(); ++i) {
-    if (!state.models[i].frozen()) continue;
+    // Early stops and removals are as planned: they are counted only.
+    if (!state.models[i].frozen() ||
+        state.models[i].frozen_by != EventKind::kFreeze) {
+      continue;
+    }
     absl::StrAppend(&frozen, "  ",
                     DescribeModel(experiment, static_cast<int>(i)), ": ",
                     StatusOf(state.models[i]), "\n");
   }
   if (!frozen.empty()) absl::StrAppend(&out, "\nFrozen:\n", frozen);
+  const std::string events = CountEvents(state.events);
+  if (!events.empty()) {
+    absl::StrAppend(&out, "\nEvents: ", events, " (events.jsonl)\n");
+  }
   return out;
 }
 

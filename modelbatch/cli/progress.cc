@@ -151,6 +151,8 @@ std::string Progress::Best(const Trainer& trainer) const {
 
 void Progress::ShowFrozen(const Trainer& trainer) {
   for (int model : trainer.last_step().frozen) {
+    const ModelRecord& record = trainer.state().models[model];
+    if (!record.frozen() || record.frozen_by != EventKind::kFreeze) continue;
     if (frozen_shown_ > kMaxFrozenLines) return;
     const std::string clear = line_open_ ? "\r\x1b[K" : "";
     if (frozen_shown_++ == kMaxFrozenLines) {
@@ -160,7 +162,7 @@ void Progress::ShowFrozen(const Trainer& trainer) {
     write_(absl::StrCat(
         clear,
         Styled(absl::StrCat(DescribeModel(trainer.experiment(), model), ": ",
-                            StatusOf(trainer.state().models[model])),
+                            StatusOf(record)),
                "33", terminal_.colors),
         "\n"));
   }

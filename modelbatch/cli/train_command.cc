@@ -85,7 +85,7 @@ class TrainRun {
     if (!opened.choice.empty()) {
       const std::string chosen =
           absl::StrCat("backend chosen: ", opened.choice);
-      MB_RETURN_IF_ERROR(folder_->AddEvent(0, 1, -1, chosen));
+      MB_RETURN_IF_ERROR(folder_->AddEvent(0, 1, chosen));
       if (!command_.quiet) std::cerr << chosen << "\n";
     }
     if (!command_.quiet) {
@@ -97,6 +97,7 @@ class TrainRun {
                     command_.quiet ? nullptr : &progress);
     progress.Finish();
     if (!result.ok()) return result.status();
+    experiment_.population = result->population;
     return Report(*result);
   }
 

@@ -19,6 +19,7 @@
 #include "modelbatch/plugin/choose_backend.h"
 #include "modelbatch/train/checkpoint.h"
 #include "modelbatch/train/experiment.h"
+#include "modelbatch/train/population_events.h"
 #include "modelbatch/train/results.h"
 #include "modelbatch/train/run_folder.h"
 #include "modelbatch/train/trainer.h"
@@ -72,8 +73,12 @@ absl::StatusOr<int> Verify(const VerifyCommand& command) {
   MB_ASSIGN_OR_RETURN(const Checkpoint checkpoint,
                       ReadCheckpoint(folder.checkpoint()));
   MB_RETURN_IF_ERROR(CheckBelongs(checkpoint, experiment));
+  // To name the models; each is trained from `experiment`.
+  Experiment now = experiment;
+  MB_ASSIGN_OR_RETURN(now.population, PopulationAfter(checkpoint.state.events,
+                                                      experiment.population));
   MB_ASSIGN_OR_RETURN(const std::vector<int64_t> models,
-                      ChosenModels(command, experiment, checkpoint));
+                      ChosenModels(command, now, checkpoint));
   MB_ASSIGN_OR_RETURN(const OpenedBackend opened, OpenBackend(experiment));
   for (const std::string& difference :
        Differences(checkpoint.info, opened.info)) {
@@ -92,6 +97,13 @@ absl::StatusOr<int> Verify(const VerifyCommand& command) {
   const bool colors = Terminal::Of(1).colors;
   int differing = 0;
   for (const int64_t id : models) {
+    MB_RETURN_IF_ERROR(IndexOfModel(now, id).status());
+    if (batch != nullptr && !IndexOfModel(experiment, id).ok()) {
+      return absl::UnimplementedError(
+          absl::StrCat("model ", id,
+                       " is a copy of another: within a tolerance only models "
+                       "that were there from the beginning are compared"));
+    }
     MB_ASSIGN_OR_RETURN(
         const VerifyReport report,
         batch == nullptr
@@ -99,7 +111,7 @@ absl::StatusOr<int> Verify(const VerifyCommand& command) {
             : VerifyWithinTolerance(experiment, id, batch.get(),
                                     opened.backend.get()));
     if (!report.passed) ++differing;
-    std::cout << DescribeModel(experiment, report.index) << ", trained alone: "
+    std::cout << DescribeModel(now, report.index) << ", trained alone: "
               << Styled(report.text, report.passed ? "32" : "1;31", colors)
               << std::endl;
   }

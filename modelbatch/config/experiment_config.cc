@@ -221,6 +221,40 @@ Selection ReadSelection(TableReader* train, const DataConfig& data) {
   return Selection::kLast;
 }
 
+void ReadOnNan(TableReader* table, TrainConfig* train) {
+  const std::string name = table->OneOf("on_nan", {"freeze", "reset", "warn"});
+  train->on_nan = name == "reset"  ? NanPolicy::kReset
+                  : name == "warn" ? NanPolicy::kWarn
+                                   : NanPolicy::kFreeze;
+  if (table->Find("max_resets") != nullptr &&
+      train->on_nan != NanPolicy::kReset) {
+    table->Fail("max_resets",
+                absl::StrCat("is for train.on_nan = \"reset\" only, it is \"",
+                             name, "\""));
+  }
+  train->max_resets = table->Int("max_resets", kDefaultMaxResets, 0, kMaxCount);
+}
+
+std::optional<EarlyStoppingConfig> ReadEarlyStopping(TableReader* train,
+                                                     const DataConfig& data) {
+  if (train->Find("early_stopping") == nullptr) return std::nullopt;
+  TableReader table = train->Table("early_stopping");
+  EarlyStoppingConfig config;
+  std::vector<std::string> metrics = {"validation_loss"};
+  if (data.classification) metrics.push_back("validation_accuracy");
+  if (table.OneOf("metric", metrics) == "validation_accuracy") {
+    config.metric = StoppingMetric::kValidationAccuracy;
+  }
+  config.patience = table.Int("patience", config.patience, 1, kMaxCount);
+  config.min_delta = table.Number("min_delta", config.min_delta, 0, kMaxDouble);
+  table.Finish();
+  if (data.split.validation == 0) {
+    train->Fail("early_stopping",
+                "needs validation rows, data.split.validation is 0");
+  }
+  return config;
+}
+
 TrainConfig ReadTrain(TableReader* root, const DataConfig& data, bool grid) {
   TableReader table = root->Table("train");
   TrainConfig train;
@@ -237,16 +271,8 @@ TrainConfig ReadTrain(TableReader* root, const DataConfig& data, bool grid) {
   train.checkpoint_every =
       table.Int("checkpoint_every", train.checkpoint_every, 0, kMaxCount);
   train.output = table.String("output", "");
-  // The one policy there is yet; the key is there so that a run says it.
-  const std::string on_nan = table.String("on_nan", "freeze");
-  if (on_nan == "reset" || on_nan == "warn") {
-    table.Fail("on_nan", absl::StrCat("\"", on_nan,
-                                      "\" is not implemented yet; expected "
-                                      "\"freeze\""));
-  } else if (on_nan != "freeze") {
-    table.Fail("on_nan",
-               absl::StrCat("found \"", on_nan, "\", expected \"freeze\""));
-  }
+  ReadOnNan(&table, &train);
+  train.early_stopping = ReadEarlyStopping(&table, data);
   table.Finish();
   return train;
 }
@@ -261,6 +287,28 @@ const char* SelectionName(Selection selection) {
       return "validation_loss";
     case Selection::kLast:
       return "last";
+  }
+  return "";
+}
+
+const char* NanPolicyName(NanPolicy policy) {
+  switch (policy) {
+    case NanPolicy::kFreeze:
+      return "freeze";
+    case NanPolicy::kReset:
+      return "reset";
+    case NanPolicy::kWarn:
+      return "warn";
+  }
+  return "";
+}
+
+const char* StoppingMetricName(StoppingMetric metric) {
+  switch (metric) {
+    case StoppingMetric::kValidationLoss:
+      return "validation_loss";
+    case StoppingMetric::kValidationAccuracy:
+      return "validation_accuracy";
   }
   return "";
 }

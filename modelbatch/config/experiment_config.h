@@ -92,12 +92,28 @@ struct OptimizerSection {
 
 enum class Selection { kValidationAccuracy, kValidationLoss, kLast };
 
+// What becomes of a model whose loss or gradient is not finite.
+enum class NanPolicy { kFreeze, kReset, kWarn };
+
+inline constexpr int64_t kDefaultMaxResets = 3;
+
+enum class StoppingMetric { kValidationLoss, kValidationAccuracy };
+
+struct EarlyStoppingConfig {
+  StoppingMetric metric = StoppingMetric::kValidationLoss;
+  int64_t patience = 3;  // epochs without improvement, at least 1
+  double min_delta = 0;  // what more than counts as an improvement
+};
+
 struct TrainConfig {
   int64_t epochs = 1;
   Sweep batch_size = Sweep::Fixed(32, /*integer=*/true);
   Selection select = Selection::kValidationAccuracy;
   int64_t checkpoint_every = 10;  // epochs; 0: at the end only
   std::string output;             // empty: runs/<name>-<first free number>
+  NanPolicy on_nan = NanPolicy::kFreeze;
+  int64_t max_resets = kDefaultMaxResets;  // of one model; for kReset
+  std::optional<EarlyStoppingConfig> early_stopping;  // none: no early stopping
 };
 
 struct ExperimentConfig {
@@ -140,6 +156,12 @@ std::vector<std::pair<std::string, std::string>> DataPaths(
 
 // "validation_accuracy", ...: what `train.select` says.
 const char* SelectionName(Selection selection);
+
+// "freeze", ...: what `train.on_nan` says.
+const char* NanPolicyName(NanPolicy policy);
+
+// "validation_loss", ...: what `train.early_stopping.metric` says.
+const char* StoppingMetricName(StoppingMetric metric);
 
 }  // namespace modelbatch
 

@@ -220,6 +220,41 @@ TEST(ParseExperimentTest, GradientsAreScaledAndClippedOnDemand) {
             std::vector<double>{0.5});
 }
 
+TEST(ParseExperimentTest, PoliciesForSingleModels) {
+  const auto none = ParseExperiment(kValid, "t.toml");
+  ASSERT_TRUE(none.ok()) << none.status();
+  EXPECT_EQ(none->train.on_nan, NanPolicy::kFreeze);
+  EXPECT_FALSE(none->train.early_stopping.has_value());
+  const auto defaults = ParseExperiment(
+      kValid, "t.toml", {"train.on_nan=reset", "train.early_stopping={}"});
+  ASSERT_TRUE(defaults.ok()) << defaults.status();
+  EXPECT_EQ(defaults->train.on_nan, NanPolicy::kReset);
+  EXPECT_EQ(defaults->train.max_resets, 3);
+  EXPECT_EQ(defaults->train.early_stopping->metric,
+            StoppingMetric::kValidationLoss);
+  EXPECT_EQ(defaults->train.early_stopping->patience, 3);
+  EXPECT_EQ(defaults->train.early_stopping->min_delta, 0);
+  const auto parsed = ParseExperiment(
+      kValid, "/dir/t.toml",
+      {"train.on_nan=reset", "train.max_resets=0",
+       "train.early_stopping={metric=\"validation_accuracy\", patience=7, "
+       "min_delta=0.01}"});
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  const std::string toml = ExperimentToToml(*parsed);
+  const auto again = ParseExperiment(toml, "t.toml");
+  ASSERT_TRUE(again.ok()) << again.status() << "\n" << toml;
+  EXPECT_EQ(ExperimentToToml(*again), toml);
+  EXPECT_EQ(again->train.max_resets, 0);
+  EXPECT_EQ(again->train.early_stopping->metric,
+            StoppingMetric::kValidationAccuracy);
+  EXPECT_EQ(again->train.early_stopping->patience, 7);
+  EXPECT_EQ(again->train.early_stopping->min_delta, 0.01);
+  EXPECT_THAT(ErrorOf(kValid, {"data.split={train=0.5, validation=0, test=0.5}",
+                               "train.select=last", "train.early_stopping={}"}),
+              HasSubstr("train.early_stopping: needs validation rows, "
+                        "data.split.validation is 0"));
+}
+
 TEST(ParseExperimentTest, OverridesReplaceOneValue) {
   const auto parsed = ParseExperiment(
       kValid, "t.toml",
@@ -439,9 +474,35 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{"LabelNameWithoutHeader", "scale = 0.0625", "label = \"y\"",
                 "dir/t.toml:7:1: data.label: found a name, \"y\", but "
                 "data.header is false"},
-        BadCase{"PlannedPolicy", "epochs = 3", "epochs = 3\non_nan = \"warn\"",
-                "dir/t.toml:26:1: train.on_nan: \"warn\" is not implemented "
-                "yet"},
+        BadCase{"ResetsWithoutReset", "epochs = 3",
+                "epochs = 3\nmax_resets = 2",
+                "dir/t.toml:26:1: train.max_resets: is for train.on_nan = "
+                "\"reset\" only, it is \"freeze\""},
+        BadCase{"NegativeResets", "epochs = 3",
+                "epochs = 3\non_nan = \"reset\"\nmax_resets = -1",
+                "dir/t.toml:27:1: train.max_resets: expected an integer from 0 "
+                "to 1000000000, found an integer -1"},
+        BadCase{"UnknownMetric", "epochs = 3",
+                "epochs = 3\nearly_stopping = { metric = \"loss\" }",
+                "train.early_stopping.metric: found \"loss\""},
+        BadCase{"NoPatience", "epochs = 3",
+                "epochs = 3\nearly_stopping = { patience = 0 }",
+                "train.early_stopping.patience: expected an integer from 1 to "
+                "1000000000, found an integer 0"},
+        BadCase{"NegativeDelta", "epochs = 3",
+                "epochs = 3\nearly_stopping = { min_delta = -0.1 }",
+                "train.early_stopping.min_delta: expected a finite number of "
+                "at least 0, found a number -0.1"},
+        BadCase{"UnknownStoppingKey", "epochs = 3",
+                "epochs = 3\nearly_stopping = { patiense = 3 }",
+                "train.early_stopping.patiense: unknown key; did you mean "
+                "\"patience\"?"},
+        BadCase{"StoppingIsNoTable", "epochs = 3",
+                "epochs = 3\nearly_stopping = true",
+                "train.early_stopping: expected a table, found "},
+        BadCase{"UnknownPolicy", "epochs = 3", "epochs = 3\non_nan = \"stop\"",
+                "dir/t.toml:26:1: train.on_nan: found \"stop\"; expected one "
+                "of: freeze, reset, warn"},
         BadCase{"RandomWithoutModels", "models = 16", "search = \"random\"",
                 "dir/t.toml:17:2: population.models: missing"},
         BadCase{"NegativeSeed", "seed = 7", "seed = -1",

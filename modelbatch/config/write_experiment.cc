@@ -208,7 +208,17 @@ std::string ExperimentToToml(const ExperimentConfig& config) {
   line("batch_size = ", SweepToToml(config.train.batch_size));
   line("select = ", Quote(SelectionName(config.train.select)));
   line("checkpoint_every = ", config.train.checkpoint_every);
-  line("on_nan = \"freeze\"");
+  line("on_nan = ", Quote(NanPolicyName(config.train.on_nan)));
+  if (config.train.on_nan == NanPolicy::kReset) {
+    line("max_resets = ", config.train.max_resets);
+  }
+  if (config.train.early_stopping.has_value()) {
+    const EarlyStoppingConfig& stopping = *config.train.early_stopping;
+    line("\n[train.early_stopping]");
+    line("metric = ", Quote(StoppingMetricName(stopping.metric)));
+    line("patience = ", stopping.patience);
+    line("min_delta = ", Float(stopping.min_delta));
+  }
   return out;
 }
 

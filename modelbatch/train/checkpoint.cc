@@ -1,5 +1,6 @@
 #include "modelbatch/train/checkpoint.h"
 
+#include <algorithm>
 #include <map>
 #include <utility>
 
@@ -7,12 +8,15 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "modelbatch/io/safetensors.h"
+#include "modelbatch/search/population.h"
+#include "modelbatch/train/event.h"
+#include "modelbatch/train/population_events.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch {
 namespace {
 
-constexpr char kFormat[] = "modelbatch.checkpoint.1";
+constexpr char kFormat[] = "modelbatch.checkpoint.2";
 constexpr char kIds[] = "run.ids";
 constexpr char kInputShape[] = "run.input_shape";
 
@@ -51,20 +55,17 @@ class Writer {
 };
 
 void AddRecords(const TrainState& state, Writer* writer) {
-  std::vector<int64_t> frozen_step, best_epoch, validation_hits, test_hits;
-  std::vector<uint8_t> frozen_outcome;
+  std::vector<int64_t> skipped, best_epoch, validation_hits, test_hits;
   std::vector<double> validation_loss, test_loss;
   for (const ModelRecord& record : state.models) {
-    frozen_step.push_back(record.frozen_step);
-    frozen_outcome.push_back(static_cast<uint8_t>(record.frozen_outcome));
+    skipped.push_back(record.skipped_updates);
     best_epoch.push_back(record.best_epoch);
     validation_loss.push_back(record.best_validation.loss);
     validation_hits.push_back(record.best_validation.correct);
     test_loss.push_back(record.best_test.loss);
     test_hits.push_back(record.best_test.correct);
   }
-  writer->AddVector("run.frozen_step", frozen_step);
-  writer->AddVector("run.frozen_outcome", frozen_outcome);
+  writer->AddVector("run.skipped_updates", skipped);
   writer->AddVector("run.best_epoch", best_epoch);
   writer->AddVector("run.best_validation_loss", validation_loss);
   writer->AddVector("run.best_validation_correct", validation_hits);
@@ -93,6 +94,17 @@ void AddCurves(const TrainState& state, Writer* writer) {
               Tensor::FromVector(correct, shape));
 }
 
+void AddModel(const std::string& prefix, ModelState model, Writer* writer) {
+  for (auto& [slot, tensors] : model.slots) {
+    for (auto& [parameter, tensor] : tensors) {
+      writer->Add(absl::StrCat(prefix, slot, ".", parameter),
+                  std::move(tensor));
+    }
+  }
+  writer->Add(prefix + "step",
+              Tensor::FromVector(std::vector<int64_t>{model.step}, {}));
+}
+
 // ---- Reading --------------------------------------------------------------
 
 class Reader {
@@ -112,6 +124,7 @@ class Reader {
         return Error("a model's id appears more than once");
       }
     }
+    MB_RETURN_IF_ERROR(ReadEvents(checkpoint.ids, &checkpoint.state));
     MB_RETURN_IF_ERROR(ReadRecords(&checkpoint.state));
     MB_RETURN_IF_ERROR(ReadCurves(&checkpoint.state));
     checkpoint.models.resize(models_);
@@ -195,6 +208,32 @@ class Reader {
     return std::vector<T>(data, data + tensor->size());
   }
 
+  // Also what the events have made of the models' records.
+  absl::Status ReadEvents(const std::vector<int64_t>& ids,
+                          TrainState* state) const {
+    MB_ASSIGN_OR_RETURN(const std::string json, Text("events"));
+    absl::StatusOr<std::vector<Event>> events = EventsFromJson(json);
+    if (!events.ok()) {
+      return Error(
+          absl::StrCat("metadata \"events\": ", events.status().message()));
+    }
+    absl::StatusOr<std::vector<int64_t>> at = IdsBefore(*events, ids);
+    if (!at.ok()) return Error(std::string(at.status().message()));
+    state->models.resize(models_);
+    for (size_t i = 0; i < events->size(); ++i) {
+      const Event& event = (*events)[i];
+      const auto model = std::find(at->begin(), at->end(), event.model);
+      if (model == at->end()) {
+        return Error(absl::StrCat("event ", i + 1, ", ", DescribeEvent(event),
+                                  ": there is no model ", event.model));
+      }
+      RecordEvent(event, &state->models[model - at->begin()]);
+      if (event.kind == EventKind::kReplace) *model = event.copy;
+    }
+    state->events = *std::move(events);
+    return absl::OkStatus();
+  }
+
   absl::Status ReadRecords(TrainState* state) const {
     const auto ints = [this](const char* name) {
       return Vector<int64_t>(name, models_);
@@ -202,9 +241,7 @@ class Reader {
     const auto doubles = [this](const char* name) {
       return Vector<double>(name, models_);
     };
-    MB_ASSIGN_OR_RETURN(const auto frozen_step, ints("run.frozen_step"));
-    MB_ASSIGN_OR_RETURN(const auto frozen_outcome,
-                        Vector<uint8_t>("run.frozen_outcome", models_));
+    MB_ASSIGN_OR_RETURN(const auto skipped, ints("run.skipped_updates"));
     MB_ASSIGN_OR_RETURN(const auto best_epoch, ints("run.best_epoch"));
     MB_ASSIGN_OR_RETURN(const auto validation_loss,
                         doubles("run.best_validation_loss"));
@@ -214,15 +251,9 @@ class Reader {
     MB_ASSIGN_OR_RETURN(const auto test_hits, ints("run.best_test_correct"));
     MB_ASSIGN_OR_RETURN(state->epoch_loss, doubles("run.epoch_loss"));
     MB_ASSIGN_OR_RETURN(state->epoch_rows, ints("run.epoch_rows"));
-    state->models.resize(models_);
     for (int64_t i = 0; i < models_; ++i) {
       ModelRecord& record = state->models[i];
-      if (frozen_outcome[i] >
-          static_cast<uint8_t>(Outcome::kNonFiniteGradient)) {
-        return Error("run.frozen_outcome has an unknown value");
-      }
-      record.frozen_step = frozen_step[i];
-      record.frozen_outcome = static_cast<Outcome>(frozen_outcome[i]);
+      record.skipped_updates = skipped[i];
       record.best_epoch = best_epoch[i];
       record.best_validation.loss = validation_loss[i];
       record.best_validation.correct = validation_hits[i];
@@ -303,11 +334,16 @@ absl::Status WriteCheckpoint(const std::string& path, Trainer* trainer,
                              const RunInfo& info) {
   const TrainState& state = trainer->state();
   const Experiment& experiment = trainer->experiment();
+  if (state.step_in_epoch >= trainer->steps_per_epoch()) {
+    return absl::FailedPreconditionError(
+        "no checkpoint before the epoch's evaluation: write it in OnEpoch");
+  }
   Writer writer;
   writer.SetText("format", kFormat);
   writer.SetInt("epoch", state.epoch);
   writer.SetInt("step_in_epoch", state.step_in_epoch);
   writer.SetInt("step", state.step);
+  writer.SetText("events", EventsToJson(state.events));
   writer.SetText("config_fingerprint",
                  absl::StrCat(ConfigFingerprint(experiment.config)));
   writer.SetText("data_fingerprint", absl::StrCat(experiment.data_fingerprint));
@@ -326,16 +362,10 @@ absl::Status WriteCheckpoint(const std::string& path, Trainer* trainer,
   AddRecords(state, &writer);
   AddCurves(state, &writer);
   for (int i = 0; i < trainer->num_models(); ++i) {
-    MB_ASSIGN_OR_RETURN(ModelState model, trainer->batch().GetModelState(i));
-    const std::string prefix = absl::StrCat("model.", ids[i], ".");
-    for (auto& [slot, tensors] : model.slots) {
-      for (auto& [parameter, tensor] : tensors) {
-        writer.Add(absl::StrCat(prefix, slot, ".", parameter),
-                   std::move(tensor));
-      }
+    if (!state.models[i].removed()) {
+      MB_ASSIGN_OR_RETURN(ModelState model, trainer->batch().GetModelState(i));
+      AddModel(absl::StrCat("model.", ids[i], "."), std::move(model), &writer);
     }
-    writer.Add(prefix + "step",
-               Tensor::FromVector(std::vector<int64_t>{model.step}, {}));
     for (const auto& [parameter, tensor] : state.models[i].best) {
       writer.Add(absl::StrCat("best.", ids[i], ".", parameter),
                  tensor.Borrow());
@@ -359,8 +389,13 @@ absl::Status CheckBelongs(const Checkpoint& checkpoint,
   bool same =
       checkpoint.ids.size() == experiment.population.models.size() &&
       checkpoint.config_fingerprint == ConfigFingerprint(experiment.config);
-  for (size_t i = 0; same && i < checkpoint.ids.size(); ++i) {
-    same = checkpoint.ids[i] == experiment.population.models[i].id;
+  if (same) {
+    MB_ASSIGN_OR_RETURN(
+        const Population population,
+        PopulationAfter(checkpoint.state.events, experiment.population));
+    for (size_t i = 0; same && i < checkpoint.ids.size(); ++i) {
+      same = checkpoint.ids[i] == population.models[i].id;
+    }
   }
   if (!same) {
     return absl::FailedPreconditionError(

@@ -8,8 +8,9 @@
 //   run.curves.*                   [epochs, models]
 //   run.input_shape                of one row, as the models see it
 //
-// Metadata: position, who made it, fingerprints of config and data. The same
-// state gives the same bytes.
+// Metadata: position, events (a JSON array), who made it, fingerprints of
+// config and data. The same state gives the same bytes. Of a model that was
+// removed only the record and the best epoch's weights are left.
 #ifndef MODELBATCH_TRAIN_CHECKPOINT_H_
 #define MODELBATCH_TRAIN_CHECKPOINT_H_
 
@@ -37,7 +38,8 @@ struct Checkpoint {
   uint64_t data_fingerprint = 0;
 };
 
-// Atomic.
+// Atomic. FailedPrecondition in a callback's OnStep at the end of an epoch,
+// which is not evaluated yet.
 absl::Status WriteCheckpoint(const std::string& path, Trainer* trainer,
                              const RunInfo& info);
 
@@ -45,8 +47,9 @@ absl::Status WriteCheckpoint(const std::string& path, Trainer* trainer,
 // is checked when they are loaded.
 absl::StatusOr<Checkpoint> ReadCheckpoint(const std::string& path);
 
-// FailedPrecondition unless the checkpoint belongs to this experiment: says
-// whether models, config or data differ.
+// FailedPrecondition unless the checkpoint belongs to this experiment (as it
+// was before all events): says whether models, config or data differ.
+// InvalidArgument names an event that cannot have happened.
 absl::Status CheckBelongs(const Checkpoint& checkpoint,
                           const Experiment& experiment);
 

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <filesystem>
 #include <limits>
 #include <numeric>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -18,7 +20,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// Fields of a path have no comma or quote, but a custom layer's name may.
+// Most fields have no comma or quote, but a layer's name or a reason may.
 std::string CsvField(const std::string& text) {
   if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
   std::string out = "\"";
@@ -64,6 +66,31 @@ Json ModelJson(const Experiment& experiment, const TrainState& state,
   return json;
 }
 
+// Of each epoch, the ids of the models that its curve is of.
+std::vector<std::vector<int64_t>> IdsOfEpochs(const Experiment& experiment,
+                                              const TrainState& state) {
+  std::vector<int64_t> ids;
+  for (const ModelInstance& model : experiment.population.models) {
+    ids.push_back(model.id);
+  }
+  std::vector<std::vector<int64_t>> result(state.curves.size());
+  size_t left = state.events.size();  // events that are not undone
+  for (size_t epoch = result.size(); epoch-- > 0;) {
+    for (; left > 0; --left) {
+      const Event& event = state.events[left - 1];
+      if (event.epochs_finished() <= static_cast<int64_t>(epoch)) break;
+      if (event.kind != EventKind::kReplace) continue;
+      std::replace(ids.begin(), ids.end(), event.copy, event.model);
+    }
+    result[epoch] = ids;
+  }
+  return result;
+}
+
+std::string ModelPath(const std::string& folder, int64_t id) {
+  return absl::StrCat(folder, "/models/model_", id, ".safetensors");
+}
+
 }  // namespace
 
 std::vector<int> Ranking(const Experiment& experiment,
@@ -93,8 +120,14 @@ std::vector<int> Ranking(const Experiment& experiment,
 
 std::string StatusOf(const ModelRecord& record) {
   if (!record.frozen()) return "ok";
-  return absl::StrCat("frozen at step ", record.frozen_step, ": ",
-                      OutcomeName(record.frozen_outcome));
+  const char* const what = record.frozen_by == EventKind::kEarlyStop ? "stopped"
+                           : record.frozen_by == EventKind::kRemove  ? "removed"
+                                                                     : "frozen";
+  std::string text = absl::StrCat(what, " at step ", record.frozen_step);
+  if (!record.frozen_reason.empty()) {
+    absl::StrAppend(&text, ": ", record.frozen_reason);
+  }
+  return text;
 }
 
 double Accuracy(const Score& score, size_t rows) {
@@ -133,7 +166,7 @@ std::string ResultsCsv(const Experiment& experiment, const TrainState& state) {
       fields.push_back(NumberText(field.values[i]));
     }
     fields.push_back(absl::StrCat(rank[i]));
-    fields.push_back(StatusOf(record));
+    fields.push_back(CsvField(StatusOf(record)));
     fields.push_back(EpochText(record.best_epoch));
     fields.push_back(NumberText(record.best_validation.loss));
     fields.push_back(NumberText(
@@ -150,11 +183,12 @@ std::string CurvesCsv(const Experiment& experiment, const TrainState& state) {
   std::string out =
       "epoch,model,train_loss,validation_loss,validation_accuracy\n";
   const size_t rows = experiment.counted_validation;
+  const std::vector<std::vector<int64_t>> ids = IdsOfEpochs(experiment, state);
   for (size_t epoch = 0; epoch < state.curves.size(); ++epoch) {
     const EpochCurve& curve = state.curves[epoch];
     for (int i = 0; i < experiment.population.size(); ++i) {
-      absl::StrAppend(&out, epoch + 1, ",", experiment.population.models[i].id,
-                      ",", NumberText(curve.train_loss[i]), ",");
+      absl::StrAppend(&out, epoch + 1, ",", ids[epoch][i], ",",
+                      NumberText(curve.train_loss[i]), ",");
       absl::StrAppend(&out, NumberText(curve.validation[i].loss), ",",
                       NumberText(Accuracy(curve.validation[i], rows)), "\n");
     }
@@ -188,10 +222,12 @@ std::string SummaryJson(const Experiment& experiment, const TrainState& state,
     if (!record.frozen()) continue;
     frozen.push_back({{"model", experiment.population.models[i].id},
                       {"step", record.frozen_step},
-                      {"reason", OutcomeName(record.frozen_outcome)},
+                      {"by", EventKindName(record.frozen_by)},
+                      {"reason", record.frozen_reason},
                       {"values", SweptValues(experiment, i)}});
   }
   json["frozen"] = std::move(frozen);
+  json["events"] = CountEvents(state.events);
   json["backend"] = {{"name", info.backend},
                      {"version", info.backend_version},
                      {"build_id", info.backend_build_id},
@@ -218,6 +254,11 @@ std::string SummaryJson(const Experiment& experiment, const TrainState& state,
 
 absl::Status WriteModels(const Experiment& experiment, const TrainState& state,
                          const std::string& folder) {
+  for (const Event& event : state.events) {
+    if (event.kind != EventKind::kReplace) continue;
+    std::error_code ignored;  // it need not be there
+    std::filesystem::remove(ModelPath(folder, event.model), ignored);
+  }
   for (int i = 0; i < experiment.population.size(); ++i) {
     const ModelRecord& record = state.models[i];
     if (record.best_epoch == 0) continue;
@@ -227,10 +268,12 @@ absl::Status WriteModels(const Experiment& experiment, const TrainState& state,
       tensors.push_back({name, &tensor});
     }
     MB_RETURN_IF_ERROR(WriteSafetensors(
-        absl::StrCat(folder, "/models/model_", id, ".safetensors"), tensors,
+        ModelPath(folder, id), tensors,
         {{"format", "pt"},
          {"model", absl::StrCat(id)},
-         {"epoch", absl::StrCat(record.best_epoch)}}));
+         {"epoch", absl::StrCat(record.best_epoch)},
+         {"selected_by", SelectionName(experiment.config.train.select)},
+         {"status", StatusOf(record)}}));
   }
   return absl::OkStatus();
 }

@@ -17,7 +17,8 @@ namespace modelbatch {
 // without a best epoch come last.
 std::vector<int> Ranking(const Experiment& experiment, const TrainState& state);
 
-// "ok" or "frozen at step 17: non-finite loss".
+// "ok", "frozen at step 17: non-finite loss", "stopped at step 300: ..."
+// (early) or "removed at step 40: ...".
 std::string StatusOf(const ModelRecord& record);
 
 // correct / rows, NaN when there is none.
@@ -30,8 +31,8 @@ std::string NumberText(double value);
 // validation_loss,validation_accuracy,test_loss,test_accuracy.
 std::string ResultsCsv(const Experiment& experiment, const TrainState& state);
 
-// One line an epoch and model: epoch,model,train_loss,validation_loss,
-// validation_accuracy.
+// One line an epoch and model that was there then: epoch,model,train_loss,
+// validation_loss,validation_accuracy.
 std::string CurvesCsv(const Experiment& experiment, const TrainState& state);
 
 // How a run went, for summary.json.
@@ -48,7 +49,9 @@ std::string SummaryJson(const Experiment& experiment, const TrainState& state,
                         const RunTimes& times);
 
 // models/model_<id>.safetensors in `folder`: the weights of each model's best
-// epoch, named as in PyTorch's state_dict.
+// epoch, named as in PyTorch's state_dict; the metadata says what selected them
+// and how the model ended. Those of models that were replaced
+// since are removed.
 absl::Status WriteModels(const Experiment& experiment, const TrainState& state,
                          const std::string& folder);
 

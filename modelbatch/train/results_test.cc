@@ -35,10 +35,10 @@ TrainState MakeState() {
     state.models[i].best_test = MakeScore(loss[i] * 2, correct[i] / 2);
   }
   state.models[5].frozen_step = 12;
-  state.models[5].frozen_outcome = Outcome::kNonFiniteLoss;
+  state.models[5].frozen_reason = "non-finite loss";
   for (int i : {6, 7}) {
     state.models[i].frozen_step = 1;
-    state.models[i].frozen_outcome = Outcome::kNonFiniteGradient;
+    state.models[i].frozen_reason = "non-finite gradient";
   }
   EpochCurve curve;
   curve.train_loss.assign(8, 0.5);
@@ -81,6 +81,25 @@ TEST(ResultsCsvTest, OneLineAModel) {
   EXPECT_THAT(csv, HasSubstr(line(7,
                                   "0.03,8,0.3,8,frozen at step 1: "
                                   "non-finite gradient,,,,,")));
+}
+
+TEST(StatusOfTest, SaysWhatEndedIt) {
+  ModelRecord record;
+  EXPECT_EQ(StatusOf(record), "ok");
+  record.frozen_step = 7;
+  record.frozen_by = EventKind::kEarlyStop;
+  record.frozen_reason = "no improvement";
+  EXPECT_EQ(StatusOf(record), "stopped at step 7: no improvement");
+  record.frozen_by = EventKind::kRemove;
+  record.frozen_reason = "";
+  EXPECT_EQ(StatusOf(record), "removed at step 7");
+}
+
+TEST(ResultsCsvTest, QuotesAReason) {
+  TrainState state = MakeState();
+  state.models[5].frozen_reason = "worse, by \"far\"";
+  EXPECT_THAT(ResultsCsv(TestExperiment(), state),
+              HasSubstr(",\"frozen at step 12: worse, by \"\"far\"\"\",2,"));
 }
 
 TEST(CurvesCsvTest, EmptyWhereThereIsNothing) {

@@ -84,16 +84,22 @@ absl::Status RunFolder::WriteConfig(const ExperimentConfig& config) const {
   return WriteFileAtomically(this->config(), ExperimentToToml(config));
 }
 
-absl::Status RunFolder::AddEvent(int64_t step, int64_t epoch, int64_t model,
+absl::Status RunFolder::AddEvent(int64_t step, int64_t epoch,
                                  const std::string& event) const {
   Json json;
   json["step"] = step;
   json["epoch"] = epoch;
-  if (model >= 0) json["model"] = model;
   json["event"] = event;
+  return AddLine(json.dump(-1, ' ', false, Json::error_handler_t::replace));
+}
+
+absl::Status RunFolder::AddEvent(const Event& event) const {
+  return AddLine(EventToJson(event));
+}
+
+absl::Status RunFolder::AddLine(const std::string& json) const {
   std::ofstream out(events(), std::ios::app);
-  out << json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)
-      << "\n";
+  out << json << "\n";
   out.close();
   if (out) return absl::OkStatus();
   return absl::UnavailableError(absl::StrCat("cannot write ", events()));
@@ -111,23 +117,37 @@ void RunFolder::RemoveTemporaries() const {
   }
 }
 
-absl::Status RunFolder::ForgetEventsAfter(int64_t step) const {
+absl::Status RunFolder::RestoreEvents(int64_t step,
+                                      const std::vector<Event>& events) const {
   std::error_code error;
-  if (!fs::exists(events(), error)) return absl::OkStatus();
-  MB_ASSIGN_OR_RETURN(const std::string text, ReadFile(events()));
+  std::string text;
+  if (fs::exists(this->events(), error)) {
+    MB_ASSIGN_OR_RETURN(text, ReadFile(this->events()));
+  }
   std::istringstream lines(text);
   std::string line;
   std::string kept;
+  auto next = events.begin();
+  const auto add_until = [&](int64_t last) {
+    for (; next != events.end() && next->step <= last; ++next) {
+      absl::StrAppend(&kept, EventToJson(*next), "\n");
+    }
+  };
   while (std::getline(lines, line)) {
     const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
     // A line cut by a crash is none.
     if (!json.is_object() || !json.contains("step") ||
-        !json["step"].is_number_integer()) {
+        !json["step"].is_number_integer() || json.contains("model")) {
       continue;
     }
-    if (json["step"].get<int64_t>() <= step) absl::StrAppend(&kept, line, "\n");
+    const int64_t at = json["step"].get<int64_t>();
+    if (at > step) continue;
+    add_until(at);
+    absl::StrAppend(&kept, line, "\n");
   }
-  return WriteFileAtomically(events(), kept);
+  add_until(step);
+  if (kept.empty() && text.empty()) return absl::OkStatus();
+  return WriteFileAtomically(this->events(), kept);
 }
 
 }  // namespace modelbatch

@@ -14,10 +14,12 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "modelbatch/config/experiment_config.h"
+#include "modelbatch/train/event.h"
 
 namespace modelbatch {
 
@@ -40,16 +42,21 @@ class RunFolder {
   bool HasCheckpoint() const;
   absl::Status WriteConfig(const ExperimentConfig& config) const;
 
-  // Adds a line to events.jsonl: step, epoch (the one it happened in, from 1),
-  // model (-1: none) and what happened.
-  absl::Status AddEvent(int64_t step, int64_t epoch, int64_t model,
+  // Adds a line to events.jsonl: step, epoch (the one it happened in, from 1)
+  // and what happened to the run as a whole; or what was done to a model.
+  absl::Status AddEvent(int64_t step, int64_t epoch,
                         const std::string& event) const;
+  absl::Status AddEvent(const Event& event) const;
   // Removes files that a killed process left half-written.
   void RemoveTemporaries() const;
-  // Forgets what happened after `step`: a resumed run does it again.
-  absl::Status ForgetEventsAfter(int64_t step) const;
+  // Forgets what happened after `step`: a resumed run does it again. The
+  // models' events are then `events`, whatever the file had.
+  absl::Status RestoreEvents(int64_t step,
+                             const std::vector<Event>& events) const;
 
  private:
+  absl::Status AddLine(const std::string& json) const;
+
   explicit RunFolder(std::string path) : path_(std::move(path)) {}
 
   std::string path_;

@@ -33,6 +33,7 @@ class Run {
   absl::StatusOr<RunResult> Go(Backend* backend) {
     result_.times.started = Now();
     MB_ASSIGN_OR_RETURN(trainer_, Trainer::Create(&experiment_, backend));
+    if (options_.callback != nullptr) trainer_->AddCallback(options_.callback);
     if (options_.resume) MB_RETURN_IF_ERROR(Resume());
     if (observer_ != nullptr) observer_->OnStart(*trainer_);
     const absl::Time start = absl::Now();
@@ -41,6 +42,7 @@ class Run {
     result_.times.finished = Now();
     MB_RETURN_IF_ERROR(WriteResults());
     result_.state = TakeState();
+    result_.population = trainer_->experiment().population;
     return std::move(result_);
   }
 
@@ -48,7 +50,7 @@ class Run {
   absl::Status Resume() {
     result_.times.resumed = true;
     folder_.RemoveTemporaries();
-    if (!folder_.HasCheckpoint()) return folder_.ForgetEventsAfter(-1);
+    if (!folder_.HasCheckpoint()) return folder_.RestoreEvents(-1, {});
     MB_ASSIGN_OR_RETURN(Checkpoint checkpoint,
                         ReadCheckpoint(folder_.checkpoint()));
     MB_RETURN_IF_ERROR(CheckBelongs(checkpoint, experiment_));
@@ -70,12 +72,13 @@ class Run {
         trainer_->Restore(std::move(checkpoint.state), checkpoint.models));
     // Not before the run is known to continue: a refusal changes nothing.
     MB_RETURN_IF_ERROR(folder_.WriteConfig(experiment_.config));
-    MB_RETURN_IF_ERROR(folder_.ForgetEventsAfter(step));
+    MB_RETURN_IF_ERROR(folder_.RestoreEvents(step, trainer_->state().events));
+    events_written_ = trainer_->state().events.size();
     std::string event = "resumed";
     if (!differences.empty()) {
       absl::StrAppend(&event, ", forced: ", absl::StrJoin(differences, "; "));
     }
-    return folder_.AddEvent(step, epoch + 1, -1, event);
+    return folder_.AddEvent(step, epoch + 1, event);
   }
 
   bool Stopping() const {
@@ -95,13 +98,7 @@ class Run {
       const StepReport& report = trainer_->last_step();
       const TrainState& state = trainer_->state();
       result_.times.model_rows += report.model_rows;
-      for (int model : report.frozen) {
-        MB_RETURN_IF_ERROR(folder_.AddEvent(
-            state.step, state.epoch + (report.epoch_finished ? 0 : 1),
-            experiment_.population.models[model].id,
-            absl::StrCat("frozen: ",
-                         OutcomeName(state.models[model].frozen_outcome))));
-      }
+      MB_RETURN_IF_ERROR(WriteNewEvents());
       if (observer_ != nullptr) observer_->OnStep(*trainer_);
       if (every > 0 && report.epoch_finished && state.epoch % every == 0) {
         MB_RETURN_IF_ERROR(Save());
@@ -111,7 +108,15 @@ class Run {
     const TrainState& state = trainer_->state();
     if (saved_step != state.step) MB_RETURN_IF_ERROR(Save());
     if (!result_.interrupted) return absl::OkStatus();
-    return folder_.AddEvent(state.step, state.epoch + 1, -1, "interrupted");
+    return folder_.AddEvent(state.step, state.epoch + 1, "interrupted");
+  }
+
+  absl::Status WriteNewEvents() {
+    const std::vector<Event>& events = trainer_->state().events;
+    for (; events_written_ < events.size(); ++events_written_) {
+      MB_RETURN_IF_ERROR(folder_.AddEvent(events[events_written_]));
+    }
+    return absl::OkStatus();
   }
 
   absl::Status Save() {
@@ -125,16 +130,17 @@ class Run {
 
   absl::Status WriteResults() {
     const TrainState& state = trainer_->state();
+    const Experiment& experiment = trainer_->experiment();
     // A backend need not tell.
     absl::StatusOr<SessionStats> stats = trainer_->batch().session().Stats();
     if (stats.ok()) result_.stats = *std::move(stats);
     MB_RETURN_IF_ERROR(
-        WriteFileAtomically(folder_.results(), ResultsCsv(experiment_, state)));
+        WriteFileAtomically(folder_.results(), ResultsCsv(experiment, state)));
     MB_RETURN_IF_ERROR(
-        WriteFileAtomically(folder_.curves(), CurvesCsv(experiment_, state)));
-    MB_RETURN_IF_ERROR(WriteModels(experiment_, state, folder_.path()));
+        WriteFileAtomically(folder_.curves(), CurvesCsv(experiment, state)));
+    MB_RETURN_IF_ERROR(WriteModels(experiment, state, folder_.path()));
     return WriteFileAtomically(folder_.summary(),
-                               SummaryJson(experiment_, state, options_.info,
+                               SummaryJson(experiment, state, options_.info,
                                            result_.stats, result_.times));
   }
 
@@ -146,10 +152,15 @@ class Run {
     out.step_in_epoch = state.step_in_epoch;
     out.step = state.step;
     out.curves = state.curves;
+    out.events = state.events;
     for (const ModelRecord& record : state.models) {
       ModelRecord copy;
       copy.frozen_step = record.frozen_step;
-      copy.frozen_outcome = record.frozen_outcome;
+      copy.frozen_by = record.frozen_by;
+      copy.frozen_reason = record.frozen_reason;
+      copy.resets = record.resets;
+      copy.since_epoch = record.since_epoch;
+      copy.skipped_updates = record.skipped_updates;
       copy.best_epoch = record.best_epoch;
       copy.best_validation = record.best_validation;
       copy.best_test = record.best_test;
@@ -163,6 +174,7 @@ class Run {
   const RunOptions& options_;
   TrainObserver* observer_;
   std::unique_ptr<Trainer> trainer_;
+  size_t events_written_ = 0;  // to events.jsonl
   RunResult result_;
 };
 

@@ -9,9 +9,12 @@
 #define MODELBATCH_TRAIN_RUN_TRAINING_H_
 
 #include <atomic>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "modelbatch/backend/backend.h"
+#include "modelbatch/search/population.h"
+#include "modelbatch/train/callback.h"
 #include "modelbatch/train/experiment.h"
 #include "modelbatch/train/results.h"
 #include "modelbatch/train/run_folder.h"
@@ -41,11 +44,14 @@ struct RunOptions {
   bool force = false;
   // Set by a signal handler: finish the step, write a checkpoint and return.
   const std::atomic<bool>* stop = nullptr;
+  // The program's own (callback.h); must outlive the call. Null: none.
+  Callback* callback = nullptr;
 };
 
 struct RunResult {
   bool interrupted = false;
   TrainState state;
+  Population population;  // as events have changed it
   SessionStats stats;
   RunTimes times;
 };

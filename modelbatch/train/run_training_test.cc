@@ -1,9 +1,11 @@
 #include "modelbatch/train/run_training.h"
 
+#include <algorithm>
 #include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -12,6 +14,7 @@
 #include "modelbatch/io/atomic_file.h"
 #include "modelbatch/io/safetensors.h"
 #include "modelbatch/train/checkpoint.h"
+#include "modelbatch/train/scripted_callback.h"
 #include "modelbatch/train/test_experiment.h"
 #include "modelbatch/util/test_folder.h"
 
@@ -62,13 +65,15 @@ class RunTrainingTest : public ::testing::Test {
   absl::StatusOr<RunResult> Run(const Experiment& experiment,
                                 const RunFolder& folder, bool resume = false,
                                 int stop_after = 0, RunInfo info = Info(),
-                                bool force = false) {
+                                bool force = false,
+                                Callback* callback = nullptr) {
     StopAfter observer(stop_after);
     RunOptions options;
     options.info = std::move(info);
     options.resume = resume;
     options.force = force;
     options.stop = observer.flag();
+    options.callback = callback;
     return RunTraining(experiment, backend_.get(), folder, options, &observer);
   }
 
@@ -80,7 +85,7 @@ void ExpectSameFiles(const RunFolder& a, const RunFolder& b) {
   EXPECT_EQ(*ReadFile(a.checkpoint()), *ReadFile(b.checkpoint()));
   EXPECT_EQ(*ReadFile(a.results()), *ReadFile(b.results()));
   EXPECT_EQ(*ReadFile(a.curves()), *ReadFile(b.curves()));
-  for (int i = 0; i < 8; ++i) {
+  for (int i = 0; i < 12; ++i) {
     const std::string name =
         "/models/model_" + std::to_string(i) + ".safetensors";
     if (!fs::exists(a.path() + name)) {
@@ -115,6 +120,101 @@ TEST_F(RunTrainingTest, ResumesToTheSameBits) {
       ExpectSameFiles(whole, folder);
     }
   }
+}
+
+// The lines of events.jsonl that are about models.
+std::string ModelEvents(const RunFolder& folder) {
+  std::istringstream lines(*ReadFile(folder.events()));
+  std::string line;
+  std::string kept;
+  while (std::getline(lines, line)) {
+    if (line.find("\"model\":") != std::string::npos) kept += line + "\n";
+  }
+  return kept;
+}
+
+// Around a removal, a reset, a copy, a freeze ... and a compaction as well,
+// interrupted or killed.
+TEST_F(RunTrainingTest, ResumesToTheSameBitsAroundEvents) {
+  const Experiment experiment = TestExperiment();
+  const RunFolder whole = NewFolder("whole", experiment);
+  ScriptedCallback script = EventfulScript();
+  const auto run = [&](const RunFolder& folder, bool resume, int stop) {
+    const auto result =
+        Run(experiment, folder, resume, stop, Info(), false, &script);
+    EXPECT_TRUE(result.ok()) << result.status();
+    return result.ok() && result->interrupted;
+  };
+  EXPECT_FALSE(run(whole, false, 0));
+  const std::string events = ModelEvents(whole);
+  EXPECT_EQ(std::count(events.begin(), events.end(), '\n'), 12);
+  EXPECT_THAT(events, HasSubstr("{\"step\":5,\"epoch\":1,\"epoch_end\":true,"
+                                "\"model\":1,\"event\":\"replace\","
+                                "\"reason\":\"exploit\",\"by\":\"program\","
+                                "\"source\":8,\"copy\":9,"));
+  for (int stop : {1, 2, 3, 4, 5, 7, 8, 10, 11, 12, 14}) {
+    const RunFolder folder = NewFolder(std::to_string(stop), experiment);
+    EXPECT_TRUE(run(folder, false, stop));
+    const std::string kept = *ReadFile(folder.checkpoint());
+    EXPECT_FALSE(run(folder, true, 0));
+    ExpectSameFiles(whole, folder);
+    EXPECT_EQ(ModelEvents(folder), events);
+    // As if killed later, with an older checkpoint.
+    ASSERT_TRUE(WriteFileAtomically(folder.checkpoint(), kept).ok());
+    EXPECT_FALSE(run(folder, true, 0));
+    ExpectSameFiles(whole, folder);
+    EXPECT_EQ(ModelEvents(folder), events);
+  }
+}
+
+// The config's own policies count on where they stopped.
+TEST_F(RunTrainingTest, ResumesToTheSameBitsAroundResetsAndEarlyStops) {
+  for (const char* on_nan : {"reset", "warn"}) {
+    std::vector<std::string> overrides = ExplodingOverrides();
+    overrides.insert(overrides.end(),
+                     {std::string("train.on_nan=") + on_nan, "train.epochs=8",
+                      "train.early_stopping={patience=2, min_delta=0.1}"});
+    const Experiment experiment = TestExperiment(overrides);
+    const RunFolder whole = NewFolder(on_nan, experiment);
+    const auto result = Run(experiment, whole);
+    ASSERT_TRUE(result.ok()) << result.status();
+    const std::string events = ModelEvents(whole);
+    EXPECT_THAT(events, HasSubstr("\"event\":\"early_stop\""));
+    for (int stop : {1, 2, 3, 4, 6, 8, 9, 10, 13, 15, 22}) {
+      const RunFolder folder =
+          NewFolder(on_nan + std::to_string(stop), experiment);
+      ASSERT_TRUE(Run(experiment, folder, false, stop).ok());
+      ASSERT_TRUE(Run(experiment, folder, true).ok());
+      ExpectSameFiles(whole, folder);
+      EXPECT_EQ(ModelEvents(folder), events);
+    }
+  }
+}
+
+TEST_F(RunTrainingTest, FilesNameTheModelsThatAreThere) {
+  const Experiment experiment = TestExperiment();
+  const RunFolder folder = NewFolder("run", experiment);
+  ScriptedCallback script = EventfulScript();
+  const auto result = Run(experiment, folder, false, 0, Info(), false, &script);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->population.models[1].id, 9);
+  const std::string results = *ReadFile(folder.results());
+  // The copy has the learning rate it was given.
+  EXPECT_THAT(results, HasSubstr("\n10,111,0.05,8,0,"));
+  EXPECT_THAT(results, HasSubstr("removed at step 11: the worst"));
+  EXPECT_THAT(results, HasSubstr("frozen at step 13: paused"));
+  // Index 1: model 1 until it was replaced after epoch 1, then model 9.
+  const std::string curves = *ReadFile(folder.curves());
+  EXPECT_THAT(curves, HasSubstr("\n1,1,"));
+  EXPECT_THAT(curves, HasSubstr("\n2,9,"));
+  EXPECT_EQ(curves.find("\n2,1,"), std::string::npos);
+  EXPECT_THAT(curves, HasSubstr("\n1,8,"));  // copied within epoch 1
+  EXPECT_EQ(curves.find("\n1,3,"), std::string::npos);
+  EXPECT_THAT(*ReadFile(folder.summary()),
+              HasSubstr("\"events\": \"2 freezes, 1 unfreeze, 2 resets, 3 "
+                        "removals, 4 replacements\""));
+  EXPECT_FALSE(fs::exists(folder.path() + "/models/model_6.safetensors"));
+  EXPECT_TRUE(fs::exists(folder.path() + "/models/model_10.safetensors"));
 }
 
 // Stopped after every single step.
@@ -211,7 +311,7 @@ TEST_F(RunTrainingTest, RefusesADamagedCheckpoint) {
   ASSERT_TRUE(WriteFileAtomically(folder.checkpoint(), bytes).ok());
   auto file = ReadSafetensors(folder.checkpoint());
   ASSERT_TRUE(file.ok());
-  for (const char* name : {"run.frozen_step", "model.2.exp_avg.0.weight"}) {
+  for (const char* name : {"run.best_epoch", "model.2.exp_avg.0.weight"}) {
     std::vector<NamedTensor> tensors;
     for (const auto& [key, tensor] : file->tensors) {
       if (key != name) tensors.push_back({key, &tensor});
@@ -224,6 +324,43 @@ TEST_F(RunTrainingTest, RefusesADamagedCheckpoint) {
         std::string(name).substr(std::string(name).rfind('.') + 1);
     EXPECT_THAT(std::string(result.status().message()), HasSubstr(last));
   }
+}
+
+// So is one whose events cannot have happened.
+TEST_F(RunTrainingTest, RefusesDamagedEvents) {
+  const Experiment experiment = TestExperiment();
+  const RunFolder folder = NewFolder("run", experiment);
+  ScriptedCallback script = EventfulScript();
+  ASSERT_TRUE(Run(experiment, folder, false, 9, Info(), false, &script).ok());
+  const auto file = ReadSafetensors(folder.checkpoint());
+  ASSERT_TRUE(file.ok()) << file.status();
+  std::vector<NamedTensor> tensors;
+  for (const auto& [key, tensor] : file->tensors) {
+    tensors.push_back({key, &tensor});
+  }
+  const auto message = [&](const std::string& from, const std::string& to) {
+    auto metadata = file->metadata;
+    std::string& events = metadata["events"];
+    const size_t at = events.find(from);
+    EXPECT_NE(at, std::string::npos) << from;
+    events.replace(at, from.size(), to);
+    EXPECT_TRUE(WriteSafetensors(folder.checkpoint(), tensors, metadata).ok());
+    const auto result = Run(experiment, folder, true);
+    EXPECT_FALSE(result.ok());
+    return std::string(result.status().message());
+  };
+  EXPECT_THAT(message("[", ""), HasSubstr("metadata \"events\": expected a "
+                                          "JSON array of events"));
+  EXPECT_THAT(message("\"step\":2,", ""),
+              HasSubstr("event 1: \"step\" is missing"));
+  EXPECT_THAT(message("\"model\":1,", "\"model\":70,"),
+              HasSubstr("event 1, removal of model 70 at step 2: the worst: "
+                        "there is no model 70"));
+  EXPECT_THAT(message("\"copy\":9", "\"copy\":90"),
+              HasSubstr("a copy of model 8, at step 5: exploit: there is no "
+                        "model 90"));
+  EXPECT_THAT(message("\"source\":8", "\"source\":1"),
+              HasSubstr("model 1 was removed before"));
 }
 
 TEST_F(RunTrainingTest, FolderOfARunIsNotOverwritten) {

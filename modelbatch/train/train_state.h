@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "modelbatch/backend/backend.h"
 #include "modelbatch/tensor/tensor.h"
+#include "modelbatch/train/event.h"
 
 namespace modelbatch {
 
@@ -23,18 +23,35 @@ struct Score {
 
 // One model's record.
 struct ModelRecord {
-  // The step, counted from 1, in which it was frozen; 0: never.
-  int64_t frozen_step = 0;
-  Outcome frozen_outcome = Outcome::kStepped;  // why
+  // ---- What the events have made of it (RecordEvent)
+
+  // Steps done when it was frozen, stopped or removed; -1: it trains.
+  int64_t frozen_step = -1;
+  EventKind frozen_by = EventKind::kFreeze;  // or kEarlyStop, kRemove
+  std::string frozen_reason;
+  int64_t resets = 0;
+  // Epochs finished when it began, was reset or was unfrozen.
+  int64_t since_epoch = 0;
+
+  // ---- What training has made of it
+
+  // Steps without an update, as loss or gradient was not finite.
+  int64_t skipped_updates = 0;
   // The epoch, counted from 1, whose weights `best` has; 0: none yet. The test
-  // score belongs to the same weights; nothing is selected by it.
+  // score belongs to the same weights; nothing is selected by it. A reset
+  // leaves it as it is: a model ends with the best it has been.
   int64_t best_epoch = 0;
   Score best_validation;
   Score best_test;
   std::map<std::string, Tensor> best;  // parameter -> weights
 
-  bool frozen() const { return frozen_step != 0; }
+  // Takes no part: frozen, stopped early or removed.
+  bool frozen() const { return frozen_step >= 0; }
+  bool removed() const { return frozen() && frozen_by == EventKind::kRemove; }
 };
+
+// What the event makes of the record of its model; a replaced one's is new.
+void RecordEvent(const Event& event, ModelRecord* record);
 
 // One epoch, an entry a model; NaN and -1 for a frozen one.
 struct EpochCurve {
@@ -51,6 +68,7 @@ struct TrainState {
   std::vector<int64_t> epoch_rows;
   std::vector<ModelRecord> models;
   std::vector<EpochCurve> curves;
+  std::vector<Event> events;  // in the order in which they happened
 };
 
 }  // namespace modelbatch

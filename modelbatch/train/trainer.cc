@@ -6,59 +6,87 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "modelbatch/train/population_events.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch {
 namespace {
 
-constexpr char kParam[] = "param";
-
 RowSet AllModels(absl::Span<const int32_t> rows) { return RowSet{rows, {}}; }
 
 }  // namespace
 
-Trainer::Trainer(const Experiment* experiment, PerModelBatches batches)
-    : experiment_(experiment), batches_(std::move(batches)) {
-  const int models = experiment->population.size();
+Trainer::Trainer(const Experiment& experiment, Backend* backend,
+                 PerModelBatches batches)
+    : experiment_(experiment), backend_(backend), batches_(std::move(batches)) {
+  const int models = experiment.population.size();
   state_.epoch_loss.assign(models, 0);
   state_.epoch_rows.assign(models, 0);
   state_.models.resize(models);
+  for (const ModelInstance& model : experiment.population.models) {
+    next_id_ = std::max(next_id_, model.id + 1);
+  }
+  MakeBuiltInCallbacks();
+}
+
+void Trainer::MakeBuiltInCallbacks() {
+  const TrainConfig& train = experiment_.config.train;
+  owned_.push_back(
+      std::make_unique<NaNCallback>(train.on_nan, train.max_resets));
+  if (train.early_stopping.has_value()) {
+    owned_.push_back(std::make_unique<EarlyStopping>(*train.early_stopping));
+  }
+  for (const auto& callback : owned_) built_in_.Add(callback.get());
+}
+
+absl::StatusOr<PerModelBatches> Trainer::MakeBatches(
+    const Experiment& experiment) {
+  // One list and one seed: all models visit the rows in the same order.
+  const auto rows =
+      std::make_shared<const std::vector<int32_t>>(experiment.split.train);
+  std::vector<ModelRows> models;
+  for (int64_t batch_size : experiment.population.batch_sizes) {
+    models.push_back({rows, batch_size, experiment.config.seed});
+  }
+  return PerModelBatches::Create(std::move(models));
+}
+
+absl::Status Trainer::RemakeBatches() {
+  MB_ASSIGN_OR_RETURN(batches_, MakeBatches(experiment_));
+  batches_.StartEpoch(state_.epoch);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(
     const Experiment* experiment, Backend* backend) {
-  const ExperimentConfig& config = experiment->config;
-  const Population& population = experiment->population;
-  // One list and one seed: all models visit the rows in the same order.
-  const auto rows =
-      std::make_shared<const std::vector<int32_t>>(experiment->split.train);
-  std::vector<ModelRows> models;
-  for (int64_t batch_size : population.batch_sizes) {
-    models.push_back({rows, batch_size, config.seed});
-  }
-  MB_ASSIGN_OR_RETURN(PerModelBatches batches,
-                      PerModelBatches::Create(std::move(models)));
-  auto trainer =
-      std::unique_ptr<Trainer>(new Trainer(experiment, std::move(batches)));
   MB_RETURN_IF_ERROR(CheckCapabilities(*experiment, backend->capabilities(),
-                                       config.backend.name));
-  absl::StatusOr<std::unique_ptr<ModelBatch>> batch = ModelBatch::Create(
-      backend, population.models, config.loss, trainer->batches_.max_rows());
-  if (!batch.ok()) {
-    return config.source.Error("model", std::string(batch.status().message()),
-                               batch.status().code());
-  }
-  trainer->batch_ = *std::move(batch);
-  MB_ASSIGN_OR_RETURN(
-      Optimizer optimizer,
-      Optimizer::Create(config.optimizer.kind, {}, population.optimizers));
-  trainer->optimizer_ = std::make_unique<Optimizer>(std::move(optimizer));
-  MB_RETURN_IF_ERROR(trainer->batch_->SetOptimizer(config.optimizer.kind));
+                                       experiment->config.backend.name));
+  MB_ASSIGN_OR_RETURN(PerModelBatches batches, MakeBatches(*experiment));
+  auto trainer = std::unique_ptr<Trainer>(
+      new Trainer(*experiment, backend, std::move(batches)));
+  MB_RETURN_IF_ERROR(trainer->BuildBatch());
   MB_ASSIGN_OR_RETURN(
       trainer->dataset_,
       backend->CreateDataset(experiment->data->features.Borrow(),
                              experiment->data->targets.Borrow()));
   return trainer;
+}
+
+absl::Status Trainer::BuildBatch() {
+  const ExperimentConfig& config = experiment_.config;
+  const Population& population = experiment_.population;
+  absl::StatusOr<std::unique_ptr<ModelBatch>> batch = ModelBatch::Create(
+      backend_, population.models, config.loss, batches_.max_rows());
+  if (!batch.ok()) {
+    return config.source.Error("model", std::string(batch.status().message()),
+                               batch.status().code());
+  }
+  batch_ = *std::move(batch);
+  MB_ASSIGN_OR_RETURN(
+      Optimizer optimizer,
+      Optimizer::Create(config.optimizer.kind, {}, population.optimizers));
+  optimizer_ = std::make_unique<Optimizer>(std::move(optimizer));
+  return batch_->SetOptimizer(config.optimizer.kind);
 }
 
 int Trainer::num_active() const {
@@ -68,26 +96,46 @@ int Trainer::num_active() const {
 }
 
 bool Trainer::finished() const {
-  return state_.epoch >= experiment_->config.train.epochs || num_active() == 0;
+  return state_.epoch >= experiment_.config.train.epochs || num_active() == 0;
+}
+
+absl::Status Trainer::Call(Hook hook) {
+  calling_built_in_ = true;
+  const absl::Status status = (built_in_.*hook)(this);
+  calling_built_in_ = false;
+  MB_RETURN_IF_ERROR(status);
+  return (callbacks_.*hook)(this);
 }
 
 absl::Status Trainer::Step() {
-  if (finished()) return absl::FailedPreconditionError("training is finished");
-  if (state_.step_in_epoch == 0) batches_.StartEpoch(state_.epoch);
+  if (state_.epoch >= experiment_.config.train.epochs) {
+    return absl::FailedPreconditionError("training is finished");
+  }
   report_ = StepReport();
+  if (!started_) {
+    started_ = true;
+    MB_RETURN_IF_ERROR(Call(&Callback::OnTrainStart));
+  }
+  MB_RETURN_IF_ERROR(TrainBatch());
+  MB_RETURN_IF_ERROR(Call(&Callback::OnStep));
+  if (state_.step_in_epoch == steps_per_epoch()) {
+    MB_RETURN_IF_ERROR(FinishEpoch());
+    MB_RETURN_IF_ERROR(Call(&Callback::OnEpoch));
+    MB_RETURN_IF_ERROR(CompactRemoved());
+  }
+  return finished() ? Call(&Callback::OnTrainEnd) : absl::OkStatus();
+}
+
+absl::Status Trainer::TrainBatch() {
+  if (state_.step_in_epoch == 0) batches_.StartEpoch(state_.epoch);
   const bool any = AnyRows();
   if (any) {
     MB_RETURN_IF_ERROR(batch_->TrainStep(
         *dataset_, batches_.Batch(state_.step_in_epoch), *optimizer_));
   }
   ++state_.step;
-  if (any) MB_RETURN_IF_ERROR(RecordStep());
+  RecordStep(any);
   ++state_.step_in_epoch;
-  if (report_.model_rows == 0) {
-    report_.min_loss = report_.max_loss =
-        std::numeric_limits<float>::quiet_NaN();
-  }
-  if (state_.step_in_epoch == steps_per_epoch()) return FinishEpoch();
   return absl::OkStatus();
 }
 
@@ -101,11 +149,11 @@ bool Trainer::AnyRows() const {
   return false;
 }
 
-absl::Status Trainer::RecordStep() {
+void Trainer::RecordStep(bool any) {
   report_.min_loss = std::numeric_limits<float>::infinity();
   report_.max_loss = -std::numeric_limits<float>::infinity();
   const StepResult& step = batch_->last_step();
-  for (int i = 0; i < num_models(); ++i) {
+  for (int i = 0; i < num_models() && any; ++i) {
     const Outcome outcome = step.outcomes[i];
     if (outcome == Outcome::kStepped) {
       const float loss = step.losses[i];
@@ -118,13 +166,14 @@ absl::Status Trainer::RecordStep() {
       report_.max_loss = std::max(report_.max_loss, loss);
     } else if (outcome == Outcome::kNonFiniteLoss ||
                outcome == Outcome::kNonFiniteGradient) {
-      state_.models[i].frozen_step = state_.step;
-      state_.models[i].frozen_outcome = outcome;
-      MB_RETURN_IF_ERROR(batch_->SetActive(i, false));
-      report_.frozen.push_back(i);
+      ++state_.models[i].skipped_updates;
+      report_.non_finite.push_back(i);
     }
   }
-  return absl::OkStatus();
+  if (report_.model_rows == 0) {
+    report_.min_loss = report_.max_loss =
+        std::numeric_limits<float>::quiet_NaN();
+  }
 }
 
 absl::Status Trainer::FinishEpoch() {
@@ -134,15 +183,17 @@ absl::Status Trainer::FinishEpoch() {
   curve.validation.resize(num_models());
   EvaluateResult validation;
   const bool validate =
-      !experiment_->split.validation.empty() && num_active() > 0;
+      !experiment_.split.validation.empty() && num_active() > 0;
   if (validate) {
     MB_RETURN_IF_ERROR(batch_->Evaluate(
-        *dataset_, AllModels(experiment_->split.validation), &validation));
+        *dataset_, AllModels(experiment_.split.validation), &validation));
   }
   std::vector<uint8_t> improved(num_models(), 0);
   for (int i = 0; i < num_models(); ++i) {
     if (!state_.models[i].frozen()) {
-      curve.train_loss[i] = state_.epoch_loss[i] / state_.epoch_rows[i];
+      if (state_.epoch_rows[i] > 0) {
+        curve.train_loss[i] = state_.epoch_loss[i] / state_.epoch_rows[i];
+      }
       if (validate) {
         curve.validation[i].loss = validation.losses[i];
         curve.validation[i].correct = validation.correct[i];
@@ -162,10 +213,10 @@ absl::Status Trainer::FinishEpoch() {
 
 bool Trainer::Improves(int model, const Score& validation) const {
   const Score& best = state_.models[model].best_validation;
-  if (experiment_->config.train.select == Selection::kLast) return true;
+  if (experiment_.config.train.select == Selection::kLast) return true;
   if (!(validation.loss == validation.loss)) return false;
   if (state_.models[model].best_epoch == 0) return true;
-  if (experiment_->config.train.select == Selection::kValidationAccuracy &&
+  if (experiment_.config.train.select == Selection::kValidationAccuracy &&
       validation.correct != best.correct) {
     return validation.correct > best.correct;
   }
@@ -176,14 +227,8 @@ absl::Status Trainer::KeepBest(const std::vector<uint8_t>& improved,
                                const EpochCurve& curve) {
   EvaluateResult test;
   const bool any = std::count(improved.begin(), improved.end(), 1) > 0;
-  const bool evaluate = any && !experiment_->split.test.empty();
-  if (evaluate) {
-    EvaluateRequest request;
-    request.dataset = dataset_.get();
-    request.rows = AllModels(experiment_->split.test);
-    request.active = improved;
-    MB_RETURN_IF_ERROR(batch_->session().Evaluate(request, &test));
-  }
+  const bool evaluate = any && !experiment_.split.test.empty();
+  if (evaluate) MB_RETURN_IF_ERROR(EvaluateTest(improved, &test));
   for (int i = 0; i < num_models(); ++i) {
     if (!improved[i]) continue;
     ModelRecord& record = state_.models[i];
@@ -194,13 +239,36 @@ absl::Status Trainer::KeepBest(const std::vector<uint8_t>& improved,
       record.best_test.correct = test.correct[i];
     }
     for (const Parameter& parameter : batch_->layout(i).parameters) {
-      MB_ASSIGN_OR_RETURN(
-          Tensor value, batch_->session().ReadState(i, kParam, parameter.name));
+      MB_ASSIGN_OR_RETURN(Tensor value,
+                          batch_->GetParameter(i, parameter.name));
       record.best[parameter.name] = std::move(value);
     }
     report_.improved.push_back(i);
   }
   return absl::OkStatus();
+}
+
+absl::Status Trainer::EvaluateTest(const std::vector<uint8_t>& models,
+                                   EvaluateResult* result) {
+  const std::vector<uint8_t> active(batch_->active().begin(),
+                                    batch_->active().end());
+  const auto activate = [this](const std::vector<uint8_t>& these) {
+    for (int i = 0; i < num_models(); ++i) {
+      if (batch_->removed(i)) continue;
+      MB_RETURN_IF_ERROR(batch_->SetActive(i, these[i] != 0));
+    }
+    return absl::OkStatus();
+  };
+  MB_RETURN_IF_ERROR(activate(models));
+  MB_RETURN_IF_ERROR(
+      batch_->Evaluate(*dataset_, AllModels(experiment_.split.test), result));
+  return activate(active);
+}
+
+absl::Status Trainer::CompactRemoved() {
+  if (!compact_ || finished()) return absl::OkStatus();
+  compact_ = false;
+  return batch_->Compact();
 }
 
 absl::Status Trainer::Restore(TrainState state,
@@ -215,14 +283,33 @@ absl::Status Trainer::Restore(TrainState state,
         absl::StrCat("a state at step ", state.step_in_epoch,
                      " of an epoch of ", steps_per_epoch(), " steps"));
   }
+  if (!state_.events.empty()) {
+    return absl::FailedPreconditionError(
+        "a state is restored before anything is done to a model");
+  }
+  MB_ASSIGN_OR_RETURN(
+      experiment_.population,
+      PopulationAfter(state.events, std::move(experiment_.population)));
+  if (!state.events.empty()) {
+    MB_RETURN_IF_ERROR(RemakeBatches());
+    MB_RETURN_IF_ERROR(BuildBatch());
+  }
   for (int i = 0; i < num_models(); ++i) {
+    if (state.models[i].removed()) {
+      MB_RETURN_IF_ERROR(batch_->Remove(i));
+      compact_ = true;
+      continue;
+    }
     MB_RETURN_IF_ERROR(batch_->LoadModelState(i, models[i]));
     MB_RETURN_IF_ERROR(batch_->SetActive(i, !state.models[i].frozen()));
+  }
+  for (const Event& event : state.events) {
+    next_id_ = std::max(next_id_, event.copy + 1);
   }
   state_ = std::move(state);
   batches_.StartEpoch(state_.epoch);
   report_ = StepReport();
-  return absl::OkStatus();
+  return CompactRemoved();
 }
 
 }  // namespace modelbatch

@@ -8,21 +8,28 @@
 // waits for the others. After the last step of an epoch every model is
 // evaluated on the validation rows. A model that does better than before
 // (train.select) keeps a copy of its weights and is evaluated on the test rows.
-// A model whose loss or gradient is not finite is frozen: it keeps its last
-// weights and takes no further part.
+//
+// Single models are frozen, reset, removed or replaced between any two steps,
+// by the config (train.on_nan, train.early_stopping), by callbacks
+// (callback.h) or by the program. The others end with the bits they would have
+// had. Every such event is part of the state.
 #ifndef MODELBATCH_TRAIN_TRAINER_H_
 #define MODELBATCH_TRAIN_TRAINER_H_
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "modelbatch/backend/backend.h"
 #include "modelbatch/batch/model_batch.h"
 #include "modelbatch/optim/optimizer.h"
 #include "modelbatch/routing/per_model_batches.h"
+#include "modelbatch/train/callback.h"
+#include "modelbatch/train/event.h"
 #include "modelbatch/train/experiment.h"
 #include "modelbatch/train/train_state.h"
 
@@ -31,7 +38,10 @@ namespace modelbatch {
 // What the last step did.
 struct StepReport {
   bool epoch_finished = false;
-  std::vector<int> frozen;    // models frozen in it
+  // Models whose loss or gradient was not finite, as the batch's last step
+  // says; they were not updated.
+  std::vector<int> non_finite;
+  std::vector<int> frozen;    // models frozen, stopped or removed since
   std::vector<int> improved;  // models that reached their best epoch
   int64_t model_rows = 0;     // rows trained on, over all models
   // Over the models that stepped; NaN when none did.
@@ -39,47 +49,135 @@ struct StepReport {
   float max_loss = 0;
 };
 
+struct ResetRequest {
+  int model = 0;
+  uint64_t seed = 0;
+  std::string reason;
+};
+
 class Trainer {
  public:
-  // Both must outlive the trainer.
+  // `backend` must outlive the trainer.
   static absl::StatusOr<std::unique_ptr<Trainer>> Create(
       const Experiment* experiment, Backend* backend);
 
-  const Experiment& experiment() const { return *experiment_; }
+  // As events have changed it: ids, seeds and hyper-parameters are those of the
+  // models that are there now.
+  const Experiment& experiment() const { return experiment_; }
   int num_models() const { return batch_->num_models(); }
   ModelBatch& batch() { return *batch_; }
   const TrainState& state() const { return state_; }
   const StepReport& last_step() const { return report_; }
-  int64_t steps_per_epoch() const { return experiment_->steps_per_epoch; }
+  int64_t steps_per_epoch() const { return experiment_.steps_per_epoch; }
   int num_active() const;
 
   // All epochs done, or no model left.
   bool finished() const;
 
-  // One step of all models that are not frozen. Not when finished.
+  // Before the first step. Called after those of the config, in the order they
+  // were added; must outlive the trainer.
+  void AddCallback(Callback* callback) { callbacks_.Add(callback); }
+
+  // One step of all models that are not frozen; when all are, it only counts.
+  // FailedPrecondition when all epochs are done.
   absl::Status Step();
 
   // Continues from `state` with the models' states, as if the steps before had
   // been made here. On an error the trainer is of no more use.
   absl::Status Restore(TrainState state, const std::vector<ModelState>& models);
 
+  // ---- Control of single models, from callbacks too. `model` is an index, in
+  // [0, num_models()); each call is an event of the state. InvalidArgument:
+  // there is no such model; FailedPrecondition: it was removed, or is already
+  // (not) frozen. A failed call changes nothing.
+
+  // It keeps its weights and takes no further part.
+  absl::Status Freeze(int model, const std::string& reason);
+  // The same, as the event of an early stop.
+  absl::Status StopEarly(int model, const std::string& reason);
+  absl::Status Unfreeze(int model, const std::string& reason);
+  // It starts again from the initial values of `seed`, without moments, and is
+  // not frozen.
+  absl::Status Reset(int model, uint64_t seed, const std::string& reason);
+  // Several at once, each at most once: the batch is compiled again only once.
+  absl::Status Reset(absl::Span<const ResetRequest> requests);
+  // Its memory is given back at the end of the epoch.
+  absl::Status Remove(int model, const std::string& reason);
+  // A copy of `from`, which may be the same model, takes the place of `model`,
+  // which may have been removed: weights, moments, step count and
+  // hyper-parameters (the batch size too) but `changes`. The copy's id, which
+  // is returned, is new; its record begins anew. (Exploit and explore of
+  // population-based training, Jaderberg et al. 2017.)
+  absl::StatusOr<int64_t> Replace(int model, int from, uint64_t seed,
+                                  const OptimizerConfig& changes,
+                                  const std::string& reason);
+  // Changes nothing.
+  absl::Status Warn(int model, const std::string& reason);
+  // Does what the event says, whatever step this is; the ids are its own. A
+  // copy whose place is not here takes that of its source.
+  absl::Status Replay(const Event& event);
+
  private:
-  Trainer(const Experiment* experiment, PerModelBatches batches);
+  using Hook = absl::Status (Callback::*)(Trainer*);
+
+  Trainer(const Experiment& experiment, Backend* backend,
+          PerModelBatches batches);
+  static absl::StatusOr<PerModelBatches> MakeBatches(
+      const Experiment& experiment);
+  // After a change of the batch sizes, in the epoch that is going on.
+  absl::Status RemakeBatches();
+  void MakeBuiltInCallbacks();
+  // Batch and optimizer, of the population as it is now.
+  absl::Status BuildBatch();
+  absl::Status Call(Hook hook);
+  absl::Status TrainBatch();
   // Whether a model that is not frozen has rows in the step to come.
   bool AnyRows() const;
-  absl::Status RecordStep();
+  // `any`: whether any model took part.
+  void RecordStep(bool any);
   absl::Status FinishEpoch();
+  absl::Status CompactRemoved();
   bool Improves(int model, const Score& validation) const;
   absl::Status KeepBest(const std::vector<uint8_t>& improved,
                         const EpochCurve& curve);
+  // On the test rows, of some models only.
+  absl::Status EvaluateTest(const std::vector<uint8_t>& models,
+                            EvaluateResult* result);
 
-  const Experiment* experiment_;
+  // ---- trainer_control.cc
+  // In range and not removed.
+  absl::Status CheckModel(int model) const;
+  absl::Status CheckNumber(int model) const;
+  absl::Status CheckFrozen(int model, bool frozen) const;
+  // An event of this moment.
+  Event NewEvent(EventKind kind, int model, const std::string& reason) const;
+  // Does what the event says and records it.
+  absl::Status Apply(Event event, int model, int from);
+  absl::Status ChangeBatch(const Event& event, int model, int from);
+  // What is left to do once the batch has changed.
+  absl::Status Record(Event event, int model, int from);
+  absl::Status ResetModel(const Event& event, int model);
+  absl::Status CopyModel(const Event& event, int model, int from);
+  // Of the model as it is, after what has the fingerprint `before`.
+  absl::StatusOr<uint64_t> Fingerprint(int model, uint64_t before);
+  // -1: none has this id.
+  int PlaceOf(int64_t id) const;
+
+  Experiment experiment_;
+  Backend* backend_;
   PerModelBatches batches_;
   std::unique_ptr<ModelBatch> batch_;
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Dataset> dataset_;
+  std::vector<std::unique_ptr<Callback>> owned_;
+  CallbackPack built_in_;   // of the config
+  CallbackPack callbacks_;  // of the program
   TrainState state_;
   StepReport report_;
+  bool started_ = false;
+  bool calling_built_in_ = false;
+  bool compact_ = false;  // a removed model still has its memory
+  int64_t next_id_ = 0;   // of a copy
 };
 
 }  // namespace modelbatch

@@ -6,9 +6,15 @@
 #include <map>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "modelbatch/train/callback.h"
+#include "modelbatch/train/event.h"
+#include "modelbatch/train/population_events.h"
+#include "modelbatch/train/train_state.h"
+#include "modelbatch/train/trainer.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch {
@@ -91,16 +97,16 @@ class Comparison {
            Ints(name + " correct rows", run.correct, alone.correct);
   }
 
-  const std::string& difference() const { return difference_; }
-  int64_t elements() const { return elements_; }
-  int64_t tensors() const { return tensors_; }
-
- private:
   bool Differ(const std::string& text) {
     difference_ = text;
     return false;
   }
 
+  const std::string& difference() const { return difference_; }
+  int64_t elements() const { return elements_; }
+  int64_t tensors() const { return tensors_; }
+
+ private:
   static std::string DescribeFloats(const std::string& name, const Tensor& run,
                                     const Tensor& alone) {
     const float* a = run.data<float>();
@@ -127,21 +133,96 @@ class Comparison {
   int64_t tensors_ = 0;
 };
 
-// What the run has of a model that is frozen: nothing after it.
-EpochCurve NoCurve() {
-  EpochCurve curve;
-  curve.train_loss = {Score().loss};
-  curve.validation.resize(1);
-  return curve;
+// What made a model what it is.
+struct Lineage {
+  int64_t root = 0;           // the model at its beginning
+  int64_t epoch = 0;          // epochs finished when the model itself began
+  std::vector<Event> events;  // of all models it comes from, until the copies
+};
+
+Lineage LineageOf(const std::vector<Event>& events, int64_t id) {
+  Lineage lineage;
+  int64_t at = id;
+  for (size_t i = events.size(); i-- > 0;) {
+    const Event& event = events[i];
+    if (event.kind == EventKind::kReplace) {
+      if (event.copy != at) continue;
+      if (at == id) lineage.epoch = event.epochs_finished();
+      at = event.source;
+    } else if (event.model != at) {
+      continue;
+    }
+    lineage.events.push_back(event);
+  }
+  lineage.root = at;
+  std::reverse(lineage.events.begin(), lineage.events.end());
+  return lineage;
+}
+
+// Does at its step again what the program did.
+class ReplayCallback : public Callback {
+ public:
+  explicit ReplayCallback(const std::vector<Event>& events) {
+    for (const Event& event : events) {
+      if (!event.built_in) events_.push_back(event);
+    }
+  }
+
+  absl::Status OnTrainStart(Trainer* trainer) override {
+    return ReplayNow(trainer);
+  }
+  absl::Status OnStep(Trainer* trainer) override { return ReplayNow(trainer); }
+  absl::Status OnEpoch(Trainer* trainer) override { return ReplayNow(trainer); }
+
+  // Why an event could not be repeated; empty: all could.
+  const std::string& failure() const { return failure_; }
+
+ private:
+  absl::Status ReplayNow(Trainer* trainer) {
+    for (; next_ < events_.size(); ++next_) {
+      const Event& event = events_[next_];
+      if (event.step != trainer->state().step ||
+          event.epochs_finished() != trainer->state().epoch) {
+        return absl::OkStatus();
+      }
+      const absl::Status status = trainer->Replay(event);
+      if (status.ok()) continue;
+      failure_ = absl::StrCat(DescribeEvent(event),
+                              ": cannot be repeated alone: ", status.message());
+      return status;
+    }
+    return absl::OkStatus();
+  }
+
+  std::vector<Event> events_;
+  size_t next_ = 0;
+  std::string failure_;
+};
+
+bool CompareEvents(const std::vector<Event>& run,
+                   const std::vector<Event>& alone, Comparison* compare) {
+  for (size_t i = 0; i < std::max(run.size(), alone.size()); ++i) {
+    if (i >= run.size()) {
+      return compare->Differ(
+          absl::StrCat(DescribeEvent(alone[i]), ": alone only"));
+    }
+    if (i >= alone.size()) {
+      return compare->Differ(
+          absl::StrCat(DescribeEvent(run[i]), ": in the run only"));
+    }
+    const std::string difference = EventDifference(run[i], alone[i]);
+    if (!difference.empty()) {
+      return compare->Differ(
+          absl::StrCat(DescribeEvent(run[i]), ": ", difference));
+    }
+  }
+  return true;
 }
 
 bool CompareRecords(const ModelRecord& run, const ModelRecord& alone,
                     Comparison* compare) {
-  return compare->Ints("step in which it was frozen", run.frozen_step,
-                       alone.frozen_step) &&
-         compare->Ints("reason why it was frozen",
-                       static_cast<int>(run.frozen_outcome),
-                       static_cast<int>(alone.frozen_outcome)) &&
+  return compare->Ints("steps without an update", run.skipped_updates,
+                       alone.skipped_updates) &&
          compare->Ints("best epoch", run.best_epoch, alone.best_epoch) &&
          compare->Scores("best validation", run.best_validation,
                          alone.best_validation) &&
@@ -149,12 +230,12 @@ bool CompareRecords(const ModelRecord& run, const ModelRecord& alone,
          compare->Maps("best weights", run.best, alone.best);
 }
 
-bool CompareCurves(const TrainState& run, int index, const TrainState& alone,
-                   Comparison* compare) {
-  const EpochCurve none = NoCurve();
-  for (size_t epoch = 0; epoch < run.curves.size(); ++epoch) {
-    const bool trained = epoch < alone.curves.size();
-    const EpochCurve& single = trained ? alone.curves[epoch] : none;
+// From `begin` on; before it, the run's column is another model's.
+bool CompareCurves(const TrainState& run, int index, int64_t begin,
+                   const TrainState& alone, Comparison* compare) {
+  if (!compare->Ints("epochs", run.epoch, alone.epoch)) return false;
+  for (int64_t epoch = begin; epoch < run.epoch; ++epoch) {
+    const EpochCurve& single = alone.curves[epoch];
     const std::string name = absl::StrCat("epoch ", epoch + 1, ": ");
     if (!compare->Doubles(name + "training loss",
                           run.curves[epoch].train_loss[index],
@@ -191,33 +272,52 @@ absl::StatusOr<VerifyReport> VerifyModel(const Experiment& experiment,
                                          const Checkpoint& checkpoint,
                                          int64_t id, Backend* backend) {
   MB_RETURN_IF_ERROR(CheckBelongs(checkpoint, experiment));
-  MB_ASSIGN_OR_RETURN(const int index, IndexOfModel(experiment, id));
-  const Experiment single = SingleModel(experiment, index);
+  const TrainState& run = checkpoint.state;
+  Experiment now = experiment;
+  MB_ASSIGN_OR_RETURN(now.population,
+                      PopulationAfter(run.events, experiment.population));
+  VerifyReport report;
+  MB_ASSIGN_OR_RETURN(report.index, IndexOfModel(now, id));
+  const Lineage lineage = LineageOf(run.events, id);
+  MB_ASSIGN_OR_RETURN(const int root, IndexOfModel(experiment, lineage.root));
+  const Experiment single = SingleModel(experiment, root);
   MB_ASSIGN_OR_RETURN(const std::unique_ptr<Trainer> trainer,
                       Trainer::Create(&single, backend));
-  while (!trainer->finished() &&
-         trainer->state().step < checkpoint.state.step) {
-    MB_RETURN_IF_ERROR(trainer->Step());
+  ReplayCallback replay(lineage.events);
+  trainer->AddCallback(&replay);
+  while (trainer->state().step < run.step) {
+    const absl::Status status = trainer->Step();
+    if (!replay.failure().empty()) {
+      report.text = absl::StrCat("differs: ", replay.failure());
+      return report;
+    }
+    MB_RETURN_IF_ERROR(status);
   }
-  MB_ASSIGN_OR_RETURN(const ModelState alone,
-                      trainer->batch().GetModelState(0));
+  const TrainState& alone = trainer->state();
   Comparison compare;
-  VerifyReport report;
-  report.index = index;
   report.passed =
-      CompareCurves(checkpoint.state, index, trainer->state(), &compare) &&
-      CompareRecords(checkpoint.state.models[index], trainer->state().models[0],
-                     &compare) &&
-      CompareStates(checkpoint.models[index], alone, &compare);
-  if (report.passed) {
-    report.text = absl::StrCat(
-        "equal bit for bit: ", compare.elements(), " values in ",
-        compare.tensors(),
-        " tensors (weights, optimizer state, best weights), ", alone.step,
-        " updates, ", trainer->state().curves.size(), " epochs of curves");
-  } else {
-    report.text = absl::StrCat("differs: ", compare.difference());
+      CompareEvents(lineage.events, alone.events, &compare) &&
+      CompareCurves(run, report.index, lineage.epoch, alone, &compare) &&
+      CompareRecords(run.models[report.index], alone.models[0], &compare);
+  int64_t updates = 0;
+  if (report.passed && !alone.models[0].removed()) {
+    MB_ASSIGN_OR_RETURN(const ModelState state,
+                        trainer->batch().GetModelState(0));
+    updates = state.step;
+    report.passed =
+        CompareStates(checkpoint.models[report.index], state, &compare);
   }
+  if (!report.passed) {
+    report.text = absl::StrCat("differs: ", compare.difference());
+    return report;
+  }
+  report.text = absl::StrCat(
+      "equal bit for bit: ", compare.elements(), " values in ",
+      compare.tensors(), " tensors (weights, optimizer state, best weights), ",
+      updates, " updates, ", alone.curves.size() - lineage.epoch,
+      " epochs of curves");
+  const std::string events = CountEvents(lineage.events);
+  if (!events.empty()) absl::StrAppend(&report.text, ", ", events);
   return report;
 }
 

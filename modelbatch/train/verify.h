@@ -6,8 +6,13 @@
 //
 // The model is trained again by itself, to the checkpoint's step, and compared
 // with it bit for bit: weights, the optimizer's state, step count, the curve of
-// every epoch, the best epoch with its scores and weights, and whether and when
-// it was frozen.
+// every epoch, the best epoch with its scores and weights, and its events.
+//
+// What the config does to a model (train.on_nan, train.early_stopping) training
+// alone does again; what the program did is repeated at its steps. A copy is
+// verified from the beginning of the first model it comes from. After every
+// event the fingerprints of the model must be equal, so that a difference is
+// named where it began.
 #ifndef MODELBATCH_TRAIN_VERIFY_H_
 #define MODELBATCH_TRAIN_VERIFY_H_
 
@@ -22,14 +27,16 @@
 namespace modelbatch {
 
 struct VerifyReport {
-  int index = 0;  // of the model in the run
+  int index = 0;  // of the model in the run, as it is now
   bool passed = false;
-  // What was compared, or the first difference: tensor, element, both values
-  // in hex and decimal, how many elements differ and by how much at most.
+  // What was compared, or the first difference: the event and its field; or the
+  // tensor, element, both values in hex and decimal, how many elements differ
+  // and by how much at most.
   std::string text;
 };
 
-// NotFound when the run has no model `id`. For a backend that promises equal
+// `experiment` is that of the config, before all events. NotFound when the run
+// has no model `id` (any more). For a backend that promises equal
 // bits (the feature bitwise_independence); for others: verify_tolerance.h.
 absl::StatusOr<VerifyReport> VerifyModel(const Experiment& experiment,
                                          const Checkpoint& checkpoint,

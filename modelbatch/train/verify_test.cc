@@ -8,6 +8,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "modelbatch/plugin/plugin.h"
+#include "modelbatch/train/scripted_callback.h"
 #include "modelbatch/train/test_experiment.h"
 #include "modelbatch/util/test_folder.h"
 
@@ -19,10 +20,11 @@ using ::testing::StartsWith;
 
 // The checkpoint after `steps` steps.
 Checkpoint CheckpointAfter(const Experiment& experiment, Backend* backend,
-                           int steps) {
+                           int steps, Callback* callback = nullptr) {
   const std::string path = TestFolder() + "/verify.safetensors";
   auto trainer = Trainer::Create(&experiment, backend);
   EXPECT_TRUE(trainer.ok()) << trainer.status();
+  if (callback != nullptr) (*trainer)->AddCallback(callback);
   while (steps-- > 0 && !(*trainer)->finished()) {
     EXPECT_TRUE((*trainer)->Step().ok());
   }
@@ -96,6 +98,147 @@ TEST(VerifyModelTest, AResumedRunWithBatchSizesEqualsEachModelAlone) {
     ASSERT_TRUE(report.ok()) << report.status();
     EXPECT_TRUE(report->passed) << id << ": " << report->text;
   }
+}
+
+// Removed, reset, copied from others that go on, were copies or are removed:
+// every model that is there is what it is alone.
+TEST(VerifyModelTest, RepeatsWhatTheProgramDid) {
+  const auto backend = CpuBackendForTest();
+  const Experiment experiment = TestExperiment();
+  ScriptedCallback script = EventfulScript();
+  for (const int steps : {6, 10, 15}) {
+    const Checkpoint checkpoint =
+        CheckpointAfter(experiment, backend.get(), steps, &script);
+    for (const int64_t id : checkpoint.ids) {
+      const auto report =
+          VerifyModel(experiment, checkpoint, id, backend.get());
+      ASSERT_TRUE(report.ok()) << id << ": " << report.status();
+      EXPECT_TRUE(report->passed) << id << ": " << report->text;
+      EXPECT_EQ(checkpoint.ids[report->index], id);
+    }
+    if (steps < 15) continue;
+    EXPECT_EQ(checkpoint.ids, (std::vector<int64_t>{0, 9, 2, 8, 4, 11, 10, 7}));
+    // Of a copy of a copy: both copies and a reset.
+    EXPECT_THAT(VerifyModel(experiment, checkpoint, 9, backend.get())->text,
+                HasSubstr(", 1 reset, 2 replacements"));
+    EXPECT_EQ(
+        VerifyModel(experiment, checkpoint, 1, backend.get()).status().code(),
+        absl::StatusCode::kNotFound);
+  }
+}
+
+// The same where models have batch sizes of their own, which copies take over.
+TEST(VerifyModelTest, RepeatsWhatTheProgramDidWithBatchSizes) {
+  const auto backend = CpuBackendForTest();
+  const Experiment experiment =
+      TestExperiment({"train.batch_size={values=[40, 16]}"});
+  ScriptedCallback script = EventfulScript();
+  for (const int steps : {6, 10, 15, 1000}) {
+    const Checkpoint checkpoint =
+        CheckpointAfter(experiment, backend.get(), steps, &script);
+    for (const int64_t id : checkpoint.ids) {
+      const auto report =
+          VerifyModel(experiment, checkpoint, id, backend.get());
+      ASSERT_TRUE(report.ok()) << id << ": " << report.status();
+      EXPECT_TRUE(report->passed)
+          << steps << " steps, " << id << ": " << report->text;
+    }
+  }
+}
+
+// What the config does, training alone does by itself; a program's events in
+// between as well.
+TEST(VerifyModelTest, RepeatsWhatTheConfigDid) {
+  const auto backend = CpuBackendForTest();
+  for (const char* on_nan : {"freeze", "reset", "warn"}) {
+    std::vector<std::string> overrides = ExplodingOverrides();
+    overrides.insert(overrides.end(),
+                     {std::string("train.on_nan=") + on_nan, "train.epochs=8",
+                      "train.early_stopping={patience=2, min_delta=0.02}"});
+    const Experiment experiment = TestExperiment(overrides);
+    ScriptedCallback script;
+    script.AtStep(13, [](Trainer* t) {
+      // Of one that has exploded; its copy can not recover.
+      return t->Replace(1, 5, 50, {{"lr", 0.01}}, "").status();
+    });
+    script.AtEpoch(3, [](Trainer* t) { return t->Reset(6, 60, ""); });
+    const Checkpoint checkpoint =
+        CheckpointAfter(experiment, backend.get(), 1000, &script);
+    for (const int64_t id : checkpoint.ids) {
+      const auto report =
+          VerifyModel(experiment, checkpoint, id, backend.get());
+      ASSERT_TRUE(report.ok()) << report.status();
+      EXPECT_TRUE(report->passed)
+          << on_nan << " " << id << ": " << report->text;
+    }
+  }
+}
+
+// An event that was changed, left out or added is named.
+TEST(VerifyModelTest, NamesTheEventThatIsNotTrue) {
+  const auto backend = CpuBackendForTest();
+  std::vector<std::string> overrides = ExplodingOverrides();
+  overrides.push_back("train.on_nan=reset");
+  const Experiment experiment = TestExperiment(overrides);
+  ScriptedCallback script;
+  script.AtStep(3, [](Trainer* t) { return t->Reset(2, 77, "anew"); });
+  script.AtStep(6, [](Trainer* t) {
+    return t->Replace(3, 0, 88, {{"lr", 0.03}}, "").status();
+  });
+  script.AtStep(12, [](Trainer* t) { return t->Freeze(1, "paused"); });
+  const Checkpoint good =
+      CheckpointAfter(experiment, backend.get(), 1000, &script);
+  // Model `id` after the change of the first event of model `model`.
+  const auto text = [&](int64_t id, int64_t model, void (*change)(Event*)) {
+    Checkpoint checkpoint =
+        CheckpointAfter(experiment, backend.get(), 1000, &script);
+    for (Event& event : checkpoint.state.events) {
+      if (event.model != model) continue;
+      change(&event);
+      break;
+    }
+    const auto report = VerifyModel(experiment, checkpoint, id, backend.get());
+    if (!report.ok()) return std::string(report.status().message());
+    EXPECT_FALSE(report->passed);
+    return report->text;
+  };
+  EXPECT_THAT(text(2, 2, [](Event* e) { e->seed = 78; }),
+              StartsWith("differs: reset of model 2 at step 3: anew: "
+                         "fingerprint is "));
+  EXPECT_THAT(text(2, 2, [](Event* e) { e->step = 4; }),
+              StartsWith("differs: reset of model 2 at step 4: anew: "
+                         "fingerprint is "));
+  EXPECT_THAT(text(2, 2, [](Event* e) { e->built_in = true; }),
+              HasSubstr("reset of model 2 at step 3: anew: in the run only"));
+  EXPECT_THAT(text(8, 3, [](Event* e) { e->changes["lr"] = 0.031; }),
+              StartsWith("differs: replacement of model 3 by model 8, a copy "
+                         "of model 0, at step 6: fingerprint is "));
+  EXPECT_THAT(text(8, 3, [](Event* e) { e->source = 1; }),
+              HasSubstr("a copy of model 1, at step 6: fingerprint is "));
+  EXPECT_THAT(text(8, 3, [](Event* e) { e->source = 40; }),
+              HasSubstr(", replacement of model 3 by model 8, a copy of "
+                        "model 40, at step 6: there is no model 40"));
+  EXPECT_THAT(text(8, 3, [](Event* e) { e->copy = 2; }),
+              HasSubstr(", a copy of model 0, at step 6: there is a model 2 "
+                        "already"));
+  EXPECT_THAT(text(1, 1, [](Event* e) { e->step = 11; }),
+              StartsWith("differs: freeze of model 1 at step 11: paused: "
+                         "fingerprint is "));
+  EXPECT_THAT(text(1, 1, [](Event* e) { e->kind = EventKind::kUnfreeze; }),
+              StartsWith("differs: unfreeze of model 1 at step 12: paused: "
+                         "cannot be repeated alone: model 1 is not frozen"));
+  // What the config did is not taken from the record at all.
+  EXPECT_THAT(text(4, 4, [](Event* e) { e->step += 1; }),
+              StartsWith("differs: reset of model 4 at step "));
+  EXPECT_THAT(text(4, 4, [](Event* e) { e->reason = "a whim"; }),
+              HasSubstr("a whim: reason is \"a whim\" in the run, "));
+  Checkpoint without =
+      CheckpointAfter(experiment, backend.get(), 1000, &script);
+  auto& events = without.state.events;
+  while (events.back().model != 4) events.pop_back();
+  events.pop_back();
+  EXPECT_THAT(VerifyModel(experiment, without, 4, backend.get())->text,
+              HasSubstr("freeze of model 4 at step "));
 }
 
 // A backend whose sums depend on the number of models is found out.

@@ -69,11 +69,11 @@ std::string ExactDifference(const ModelRecord& alone_record,
                             const ModelState& alone, const ModelRecord& record,
                             const ModelState& batch) {
   if (record.frozen_step != alone_record.frozen_step ||
-      record.frozen_outcome != alone_record.frozen_outcome) {
+      record.frozen_reason != alone_record.frozen_reason) {
     const auto describe = [](const ModelRecord& r) -> std::string {
       if (!r.frozen()) return "not frozen";
       return absl::StrCat("frozen in step ", r.frozen_step, " (",
-                          OutcomeName(r.frozen_outcome), ")");
+                          r.frozen_reason, ")");
     };
     return absl::StrCat(describe(record), " in the batch, ",
                         describe(alone_record), " alone");

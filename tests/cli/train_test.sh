@@ -61,6 +61,23 @@ says out "Frozen:"
 says out "model 7 (lr 1e+30, out_features 24, p 0.2): frozen at step"
 run 0 verify nan --models all
 
+# Policies for single models: resets, then early stops; all of it verified, resumed and listed.
+policies=(--set train.on_nan=reset --set train.max_resets=1 --set "train.early_stopping={patience=2, min_delta=0.5}"
+  --set train.epochs=9 --set "optimizer={kind=\"sgd\", lr={values=[0.1, 1e30]}}")
+run 0 train small.toml "${policies[@]}" --output policies
+says err "warning: model 4: non-finite"
+says err "reset 1 of 1"
+says out "Events: "
+says out " early stops"
+says out "after 1 reset"
+says policies/events.jsonl '"model":4,"event":"reset"'
+says policies/events.jsonl '"event":"early_stop","reason":"validation_loss has not improved for 2 epochs"'
+says policies/results.csv "stopped at step"
+run 0 verify policies --models all
+says out "1 reset"
+run 2 train small.toml --set train.on_nan=stop
+says err 'train.on_nan: found "stop"; expected one of: freeze, reset, warn'
+
 run 0 backends
 says out "cpu"
 says out "operators"
