@@ -493,7 +493,9 @@ void ModelStack::Evaluate(const grouped::EvaluateArgs& args) {
     }
   }
   for (size_t i = 0; i < models_.size(); ++i) {
-    if (weights[i] > 0) args.losses[models_[i]] /= weights[i];
+    double& loss = args.losses[models_[i]];
+    // Label smoothing gives rows a term whose own class weighs nothing.
+    loss = weights[i] > 0 ? loss / weights[i] : 0;
   }
 }
 

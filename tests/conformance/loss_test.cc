@@ -285,6 +285,39 @@ TEST_F(Loss, WhereNoRowCountsThereIsNoStep) {
   }
 }
 
+// Label smoothing gives such rows a term all the same.
+TEST_F(Loss, WhereAllRowsAreOfClassesWithoutWeightThereIsNoStep) {
+  for (const LossCase& loss : Cases()) {
+    if (!HasLoss(loss.kind) || loss.attributes.count("weight") == 0) continue;
+    if (!loss.classes()) continue;
+    SCOPED_TRACE(loss.kind);
+    MB_REQUIRES(HasOptimizer("sgd"));
+    std::vector<int32_t> rows;
+    const Tensor targets = TargetsFor(loss);
+    for (int32_t row = 0; row < kRows; ++row) {
+      const int64_t label = targets.data<int64_t>()[row];
+      if (label == loss.ignored || loss.Weight("weight", label) > 0) continue;
+      rows.push_back(row);
+    }
+    ASSERT_FALSE(rows.empty());
+    Population population = Make(loss);
+    population.SetOptimizer("sgd");
+    const auto data = Data(loss);
+    const std::vector<Snapshot> before = population.SaveAll();
+    const StepResult none =
+        population.Step(*data, {rows, {}}, population.Columns());
+    EvaluateResult evaluation;
+    Check(population.session().Evaluate({data.get(), {rows, {}}, {}},
+                                        &evaluation));
+    for (size_t m = 0; m < 2; ++m) {
+      EXPECT_EQ(none.outcomes[m], Outcome::kEmpty);
+      EXPECT_EQ(none.losses[m], 0);
+      EXPECT_EQ(evaluation.losses[m], 0);
+      ExpectSameState(population.Save(m), before[m], true, "no weight");
+    }
+  }
+}
+
 // Its weights, its ignored rows and its mean are its own.
 TEST_F(Loss, AModelAmongOthersStepsAsAlone) {
   MB_REQUIRES(HasFeature("ragged_rows"));

@@ -69,6 +69,12 @@ class CoverageTest(unittest.TestCase):
             with self.subTest(optimizer=kind):
                 self.assertEqual(set(info["hyper_parameters"]) ^ tried, set())
 
+    def test_every_attribute_of_a_loss_is_tried(self):
+        for kind, attributes in self.driver.kinds["losses"].items():
+            tried = {name for loss in LOSSES.values() if loss.kind == kind for name in loss.attributes(2)}
+            with self.subTest(loss=kind):
+                self.assertEqual(set(attributes) ^ tried, set())
+
     def test_plugins_said_to_have_no_forward_have_none(self):
         for driver in self.drivers:
             if not driver.has_forward:

@@ -56,6 +56,10 @@ Attributes ParseAttributes(const Json& json) {
                  return e.is_number_integer();
                })) {
       attributes[name] = value.get<std::vector<int64_t>>();
+    } else if (value.is_array() &&
+               std::all_of(value.begin(), value.end(),
+                           [](const Json& e) { return e.is_number(); })) {
+      attributes[name] = value.get<std::vector<double>>();
     } else {
       throw std::invalid_argument(absl::StrCat(
           "attribute ", name, " has no type of ours: ", value.dump()));
@@ -242,8 +246,16 @@ absl::Status PrintKinds() {
     optimizers[kind] = {{"hyper_parameters", hyper_parameters},
                         {"states", info->state}};
   }
-  std::cout << Json(
-                   {{"operators", OperatorKinds()}, {"optimizers", optimizers}})
+  Json losses = Json::object();
+  for (const LossInfo& info : Losses()) {
+    losses[info.kind] = Json::array();
+    for (const LossAttribute& attribute : info.attributes) {
+      losses[info.kind].push_back(attribute.name);
+    }
+  }
+  std::cout << Json({{"operators", OperatorKinds()},
+                     {"losses", losses},
+                     {"optimizers", optimizers}})
             << std::endl;
   return absl::OkStatus();
 }

@@ -63,13 +63,27 @@ def random_weights(spec: Spec, random: numpy.random.Generator) -> dict[str, nump
 def random_data(rows: int, input_shape, outputs: int, loss: str, random: numpy.random.Generator):
     """Features and the targets that the loss wants."""
     x = random.standard_normal((rows, *input_shape)).astype(numpy.float32)
-    return x, LOSSES[loss].targets(rows, outputs, random)
+    return x, LOSSES[loss].targets(rows, outputs, LOSSES[loss].attributes(outputs), random)
+
+
+def away_from_kinks(loss: str, targets: numpy.ndarray, outputs: list[numpy.ndarray]) -> numpy.ndarray:
+    """The targets, moved up where one of the outputs is within 1e-3 of a kink of the loss: either side is right there."""
+    targets = targets.copy()
+    while True:
+        near = numpy.zeros(targets.shape, bool)
+        for output in outputs:
+            for kink in LOSSES[loss].kinks:
+                near |= numpy.abs(output - targets - kink) < 1e-3
+        if not near.any():
+            return targets
+        targets[near] += 1e-3
 
 
 def train(model: Model, loss: str, optimizer: str, x, targets, row_sets, orders=None,
           dtype=torch.float32) -> dict[str, torch.Tensor]:
     """Trains one model with PyTorch, with ModelBatch's dropout masks.
 
+    Steps none of whose rows counts are left out, with a loss of 0.
     `orders`: a permutation of each step's rows, which take their masks with them. Returns "loss" by step,
     "param.NAME", the optimizer's "STATE.NAME" and "output", the trained model's of all rows.
     """
@@ -80,9 +94,13 @@ def train(model: Model, loss: str, optimizer: str, x, targets, row_sets, orders=
         targets = targets.to(dtype)
     with torch.no_grad():
         sizes = widths(model.spec, parameters)
-    losses = []
+    losses, updates = [], 0
     for step, rows in enumerate(row_sets):
-        masks = dropout_masks(model, step, len(rows), sizes)
+        if LOSSES[loss].total(targets[rows], sizes[len(sizes) - 1]) == 0:
+            losses.append(0.0)
+            continue
+        masks = dropout_masks(model, updates, len(rows), sizes)
+        updates += 1
         if orders is not None:
             rows = [rows[i] for i in orders[step]]
             masks = {index: mask[orders[step]] for index, mask in masks.items()}

@@ -128,7 +128,8 @@ class Analysis:
                 second, = torch.autograd.grad(first[:, column].sum(), z, retain_graph=True)
                 gradient_error[:, column] = (second.abs() * e).sum(1)
         z, first = z.detach(), first.detach()
-        own_loss_error, own_gradient_error = LOSSES[loss].rounding(z, targets, first)
+        own_loss_error, own_gradient_error = LOSSES[loss].rounding(
+            z, targets, first, LOSSES[loss].attributes(z.shape[1]))
         return (first.abs() * e).sum() + own_loss_error, gradient_error + own_gradient_error
 
     def _add_gradient(self, i: int, error: torch.Tensor) -> None:

@@ -5,6 +5,7 @@ the plugins claim: what is added there fails until it has an entry here, which i
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import numpy
@@ -197,43 +198,178 @@ def root(n: int) -> float:
 @dataclasses.dataclass(frozen=True)
 class Loss:
     kind: str
-    compute: Callable  # (output, targets) -> the mean over the rows, in the output's dtype
-    targets: Callable  # (rows, outputs, random) -> float32 or int64
-    # (output, targets, gradient by the output) -> the loss's own rounding and that of its gradient, in units of the last
-    # place of 1. What the output's error becomes rounding.py knows from the derivatives.
+    function: Callable  # (output, targets, attributes by name) -> the mean, in the output's dtype
+    targets: Callable  # (rows, outputs, attributes, random) -> float32 or int64
+    # (output, targets, gradient by the output, attributes) -> the loss's own rounding and that of its gradient, in units
+    # of the last place of 1. What the output's error becomes rounding.py knows from the derivatives.
     rounding: Callable
-    attributes: dict = dataclasses.field(default_factory=dict)
-    classes: bool = False  # whether evaluation counts the correct ones
+    # (outputs) -> the loss's attributes. Lists hold float32 values, so that both sides compute with the same numbers.
+    attributes: Callable = lambda outputs: {}
+    classes: bool = False  # whether targets are class indices, and evaluation counts the correct ones
+    kinks: tuple[float, ...] = ()  # where, by output - target, a derivative jumps
     # The graphs it is tried with: a loss sees of a model only its output.
     graphs: tuple[str, ...] = ("linear", "two linears", "relu, last", "dropout 0.5", "flatten")
 
+    def compute(self, output: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        attributes = {name: torch.tensor(value, dtype=output.dtype) if isinstance(value, list) else value
+                      for name, value in self.attributes(output.shape[1]).items()}
+        return self.function(output, targets, **attributes)
 
-def _class_indices(rows, outputs, random):
-    return random.integers(0, outputs, rows)
+    def counted(self, targets, outputs: int) -> numpy.ndarray:
+        """Which rows are not ignored."""
+        targets = numpy.asarray(targets)
+        if not self.classes:
+            return numpy.ones(len(targets), bool)
+        return targets != self.attributes(outputs).get("ignore_index", -100)
+
+    def total(self, targets, outputs: int) -> float:
+        """What the rows weigh together. At 0 PyTorch gives NaN and ModelBatch makes no step."""
+        counted = self.counted(targets, outputs)
+        weight = self.attributes(outputs).get("weight")
+        return counted.sum() if weight is None else numpy.array(weight)[numpy.asarray(targets)[counted]].sum()
 
 
-def _reals(rows, outputs, random):
+def _class_indices(rows, outputs, attributes, random):
+    targets = random.integers(0, outputs, rows)
+    if "ignore_index" in attributes:
+        targets[random.random(rows) < 0.25] = attributes["ignore_index"]
+    return targets
+
+
+def _reals(rows, outputs, attributes, random):
     return random.standard_normal((rows, outputs)).astype(numpy.float32)
 
 
-def _cross_entropy_rounding(z, targets, gradient):
+def _probabilities(rows, outputs, attributes, random):
+    """Half of them certain."""
+    shape = (rows, outputs)
+    return numpy.where(random.random(shape) < 0.5, random.integers(0, 2, shape),
+                       random.random(shape)).astype(numpy.float32)
+
+
+def _class_weights(outputs: int) -> list[float]:
+    """From 0 to 3; one of several is 0."""
+    random = numpy.random.default_rng(outputs)
+    weight = random.uniform(0, 3, outputs).astype(numpy.float32)
+    if outputs > 1:
+        weight[random.integers(outputs)] = 0
+    return weight.tolist()
+
+
+def _pos_weight(outputs: int) -> list[float]:
+    return numpy.random.default_rng(outputs).uniform(0.1, 5, outputs).astype(numpy.float32).tolist()
+
+
+def _class_weighting(z, targets, attributes):
+    """By row, whether it counts, its class (0 where it does not) and its weight; the weight of each class."""
+    counted = targets != attributes.get("ignore_index", -100)
+    targets = torch.where(counted, targets, 0)
+    weight = torch.tensor(attributes.get("weight", [1.0] * z.shape[1]), dtype=z.dtype)
+    return counted, targets, weight[targets] * counted, weight
+
+
+def _cross_entropy_rounding(z, targets, gradient, attributes):
     rows, classes = z.shape
+    counted, targets, row_weight, weight = _class_weighting(z, targets, attributes)
+    smoothing = attributes.get("label_smoothing", 0.0)
+    # A row's loss is the sum over the classes of shares of -log p, all of the same sign.
+    hard, soft = (1 - smoothing) * row_weight, smoothing / classes * weight * counted[:, None]
+    shares = soft.scatter_add(1, targets[:, None], hard[:, None])
+    weighs = row_weight.sum()
+    # What attributes add: 1 - s or s / C, its product with a weight and that with -log p; sums over the classes; the sum
+    # of the rows' weights.
+    share_units = 3 if {"label_smoothing", "weight"} & attributes.keys() else 0
+    sum_units = root(classes) if smoothing else 0
+    weighs_units = root(rows) if "weight" in attributes else 0
     largest = z.max(1, keepdim=True).values
-    losses = z.logsumexp(1) - z.gather(1, targets[:, None])[:, 0]
-    row_errors = root(classes) + 2 * z.abs().amax(1) + losses
-    gradient_errors = z.softmax(1) * (root(classes) + (z - largest).abs() + 4) / rows + 2 * gradient.abs()
-    return row_errors.mean() + root(rows) * losses.mean(), gradient_errors
+    losses = z.logsumexp(1, keepdim=True) - z  # -log p
+    row_losses = (shares * losses).sum(1)
+    class_errors = root(classes) + 2 * z.abs().amax(1, keepdim=True) + losses
+    row_errors = (shares * (class_errors + share_units * losses)).sum(1) + sum_units * row_losses
+    loss = row_losses.sum() / weighs
+    total = shares.sum(1, keepdim=True)
+    units = root(classes) + (z - largest).abs() + 4 + share_units + sum_units
+    gradient_errors = (z.softmax(1) * total * units + share_units * shares) / weighs
+    return (row_errors.sum() / weighs + (root(rows) + weighs_units) * loss,
+            gradient_errors + (2 + weighs_units) * gradient.abs())
 
 
-def _mse_rounding(y, targets, gradient):
-    return (root(y.numel()) + 2) * (y - targets).square().mean(), 3 * gradient.abs()
+def _nll_rounding(z, targets, gradient, attributes):
+    """Terms have either sign; a term and its derivative are products with a weight, by the sum of the weights."""
+    rows = len(z)
+    _, targets, row_weight, _ = _class_weighting(z, targets, attributes)
+    terms = row_weight * z.gather(1, targets[:, None])[:, 0]
+    weighs_units = root(rows) if "weight" in attributes else 0
+    return (((root(rows) + 1) * terms.abs().sum() + weighs_units * terms.sum().abs()) / row_weight.sum(),
+            (2 + weighs_units) * gradient.abs())
 
+
+def _bce_rounding(z, targets, gradient, attributes):
+    """Of (1 - t) z + w softplus(-z), w = 1 + (p - 1) t, term by term: those of different signs may cancel.
+
+    w is off by 2 |p - 1| t + w units; softplus by 4 with its product, and so is a sigmoid. The derivative is
+    (1 - t) - w sigmoid(-z) or, as PyTorch has it, w sigmoid(z) - p t, which cancels where the other does not.
+    """
+    pos_weight = torch.tensor(attributes.get("pos_weight", [1.0] * z.shape[1]), dtype=z.dtype)
+    change = (pos_weight - 1) * targets
+    weight_errors = 2 * change.abs() + 5 * (1 + change)
+    softplus = functional.softplus(-z)
+    values = (1 - targets) * z + (1 + change) * softplus
+    errors = 2 * (1 - targets) * z.abs() + weight_errors * softplus + values
+    gradient_errors = torch.maximum(2 * (1 - targets) + weight_errors * torch.sigmoid(-z),
+                                    pos_weight * targets + weight_errors * torch.sigmoid(z)) / z.numel()
+    return errors.mean() + root(z.numel()) * values.mean(), gradient_errors + 2 * gradient.abs()
+
+
+def _relative_rounding(function, value_units: int, gradient_units: int):
+    """Of a mean of elements that are none negative, each with a relative error, and so their derivatives."""
+    return lambda z, targets, gradient, attributes: (
+        (root(z.numel()) + value_units) * function(z, targets, **attributes), gradient_units * gradient.abs())
+
+
+def _classes(kind, function, rounding, attributes=lambda outputs: {}, **others) -> Loss:
+    return Loss(kind, function, _class_indices, rounding, attributes, classes=True, **others)
+
+
+def _smooth_l1(**attributes) -> Loss:
+    """d / beta, d / 2 and a product, or |d| - beta / 2, which is at least |d| / 2: four units."""
+    beta = attributes.get("beta", 1.0)
+    return Loss("smooth_l1", functional.smooth_l1_loss, _reals, _relative_rounding(functional.smooth_l1_loss, 4, 4),
+                lambda outputs: attributes, kinks=(-beta, beta))
+
+
+def _huber(**attributes) -> Loss:
+    """As smooth_l1's, with a product more beyond the corner."""
+    delta = attributes.get("delta", 1.0)
+    return Loss("huber", functional.huber_loss, _reals, _relative_rounding(functional.huber_loss, 5, 4),
+                lambda outputs: attributes, kinks=(-delta, delta))
+
+
+_cross_entropy = functools.partial(_classes, "cross_entropy", functional.cross_entropy, _cross_entropy_rounding)
+_nll = functools.partial(_classes, "nll", functional.nll_loss, _nll_rounding)
+_bce = functools.partial(Loss, "bce_with_logits", functional.binary_cross_entropy_with_logits, _probabilities,
+                         _bce_rounding)
 
 # A loss with several attributes worth trying has several entries.
 LOSSES = {
-    "cross_entropy": Loss("cross_entropy", functional.cross_entropy, _class_indices, _cross_entropy_rounding,
-                          classes=True, graphs=tuple(GRAPHS)),
-    "mse": Loss("mse", functional.mse_loss, _reals, _mse_rounding, graphs=tuple(GRAPHS)),
+    "cross_entropy": _cross_entropy(graphs=tuple(GRAPHS)),
+    "cross_entropy, smoothed": _cross_entropy(lambda outputs: {"label_smoothing": 0.1}),
+    "cross_entropy, weighted": _cross_entropy(lambda outputs: {"weight": _class_weights(outputs)}),
+    "cross_entropy, ignoring": _cross_entropy(lambda outputs: {"ignore_index": 0}),
+    "cross_entropy, all attributes": _cross_entropy(
+        lambda outputs: {"label_smoothing": 0.1, "weight": _class_weights(outputs), "ignore_index": -1}),
+    "nll": _nll(),
+    "nll, all attributes": _nll(lambda outputs: {"weight": _class_weights(outputs), "ignore_index": -100}),
+    "bce_with_logits": _bce(),
+    "bce_with_logits, weighted": _bce(lambda outputs: {"pos_weight": _pos_weight(outputs)}),
+    "mse": Loss("mse", functional.mse_loss, _reals, _relative_rounding(functional.mse_loss, 2, 3),
+                graphs=tuple(GRAPHS)),
+    "l1": Loss("l1", functional.l1_loss, _reals, _relative_rounding(functional.l1_loss, 2, 3), kinks=(0.0,)),
+    "huber": _huber(),
+    "huber, delta 0.25": _huber(delta=0.25),
+    "smooth_l1": _smooth_l1(),
+    "smooth_l1, beta 0.25": _smooth_l1(beta=0.25),
+    "smooth_l1, beta 0": _smooth_l1(beta=0.0),
 }
 
 

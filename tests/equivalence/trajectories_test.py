@@ -81,7 +81,7 @@ class TrajectoriesTest(unittest.TestCase):
             models.append(Model(graph(width), seed=100 + i, optimizer=hyper | rate))
         # ModelBatch's own initial weights, which parameters_test.py compares with PyTorch's distribution.
         initial = self.driver.run(models, LOSSES[loss].kind, x, targets, optimizer=optimizer,
-                                  attributes=LOSSES[loss].attributes)
+                                  attributes=LOSSES[loss].attributes(10))
         for i, model in enumerate(models):
             prefix = f"initial.param.{i}."
             model.weights = {key.removeprefix(prefix): value.copy() for key, value in initial.items()
@@ -96,7 +96,7 @@ class TrajectoriesTest(unittest.TestCase):
         else:
             steps = [{"rows": r} for r in rows[0]]
         result = self.driver.run(models, LOSSES[loss].kind, x, targets, steps, optimizer, final=["param"],
-                                 attributes=LOSSES[loss].attributes)
+                                 attributes=LOSSES[loss].attributes(10))
         random = numpy.random.default_rng(12)
         for i, model in enumerate(models):
             expected, allowed = reference.train_with_spread(model, loss, optimizer, x, targets, rows[i], random)
