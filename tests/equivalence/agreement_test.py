@@ -19,7 +19,7 @@ from tests.equivalence.table import GRAPHS, LOSSES, OPTIMIZERS
 STEPS, ROWS, BATCH, OUTPUTS = 20, 96, 16, 5
 HIDDEN = (24, 9, 24, 17)
 FACTORS = (1, 0.5, 2, 1)  # of each model's learning rate
-COUNTS = (16, 11, 0, 5)  # of each model's rows, where they are ragged
+COUNTS = (15, 11, 0, 5)  # of each model's rows, where they are ragged; odd: trajectories_test.py says why
 
 
 def _every_operator(shape, h, out) -> Spec:
@@ -43,7 +43,8 @@ def _populations():
         inputs = (12,) if len(graph.shapes[0].inputs) == 1 else (3, 4)
         yield f"{name}, {loss}, {optimizer}", graph.build, inputs, loss, optimizer, i % 3 == 0
     others = [loss for loss in LOSSES if loss not in ("cross_entropy", "mse")]
-    for loss, optimizer, (graph, inputs) in zip(others, itertools.cycle(OPTIMIZERS), itertools.cycle([(_mlp, (12,)), (_every_operator, (3, 4))])):
+    graphs = itertools.cycle([(_mlp, (12,)), (_every_operator, (3, 4))])
+    for loss, optimizer, (graph, inputs) in zip(others, itertools.cycle(OPTIMIZERS), graphs):
         yield f"{graph.__name__}, {loss}, {optimizer}", graph, inputs, loss, optimizer, True
 
 
@@ -66,6 +67,9 @@ class AgreementTest(unittest.TestCase):
             models.append(Model(spec, 1000 + i, weights=reference.random_weights(spec, random), optimizer=hyper))
         if ragged:
             rows = [[random.permutation(ROWS)[:count].tolist() for _ in range(STEPS)] for count in COUNTS]
+            ignored = numpy.flatnonzero(~LOSSES[loss].counted(data[1], OUTPUTS))
+            if len(ignored) > 0:  # and a step that is none
+                rows[-1][STEPS // 2] = random.choice(ignored, COUNTS[-1]).tolist()
             offsets = numpy.cumsum([0, *COUNTS]).tolist()
             steps = [{"rows": sum((own[step] for own in rows), []), "offsets": offsets} for step in range(STEPS)]
         else:

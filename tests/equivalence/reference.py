@@ -67,7 +67,7 @@ def random_data(rows: int, input_shape, outputs: int, loss: str, random: numpy.r
 
 
 def away_from_kinks(loss: str, targets: numpy.ndarray, outputs: list[numpy.ndarray]) -> numpy.ndarray:
-    """The targets, moved up where one of the outputs is within 1e-3 of a kink of the loss: either side is right there."""
+    """The targets, moved up where an output is within 1e-3 of a kink of the loss: there either side is right."""
     targets = targets.copy()
     while True:
         near = numpy.zeros(targets.shape, bool)

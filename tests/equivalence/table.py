@@ -200,8 +200,8 @@ class Loss:
     kind: str
     function: Callable  # (output, targets, attributes by name) -> the mean, in the output's dtype
     targets: Callable  # (rows, outputs, attributes, random) -> float32 or int64
-    # (output, targets, gradient by the output, attributes) -> the loss's own rounding and that of its gradient, in units
-    # of the last place of 1. What the output's error becomes rounding.py knows from the derivatives.
+    # (output, targets, gradient by the output, attributes) -> the loss's own rounding and that of its gradient, in
+    # units of the last place of 1. What the output's error becomes rounding.py knows from the derivatives.
     rounding: Callable
     # (outputs) -> the loss's attributes. Lists hold float32 values, so that both sides compute with the same numbers.
     attributes: Callable = lambda outputs: {}
@@ -261,7 +261,7 @@ def _pos_weight(outputs: int) -> list[float]:
 
 
 def _class_weighting(z, targets, attributes):
-    """By row, whether it counts, its class (0 where it does not) and its weight; the weight of each class."""
+    """By row, whether it counts, its class (0 where it does not) and its weight; and the weight of each class."""
     counted = targets != attributes.get("ignore_index", -100)
     targets = torch.where(counted, targets, 0)
     weight = torch.tensor(attributes.get("weight", [1.0] * z.shape[1]), dtype=z.dtype)
@@ -276,8 +276,8 @@ def _cross_entropy_rounding(z, targets, gradient, attributes):
     hard, soft = (1 - smoothing) * row_weight, smoothing / classes * weight * counted[:, None]
     shares = soft.scatter_add(1, targets[:, None], hard[:, None])
     weighs = row_weight.sum()
-    # What attributes add: 1 - s or s / C, its product with a weight and that with -log p; sums over the classes; the sum
-    # of the rows' weights.
+    # What attributes add: 1 - s or s / C, its product with a weight and that with -log p; sums over the classes; the
+    # sum of the rows' weights.
     share_units = 3 if {"label_smoothing", "weight"} & attributes.keys() else 0
     sum_units = root(classes) if smoothing else 0
     weighs_units = root(rows) if "weight" in attributes else 0

@@ -74,7 +74,10 @@ class TrajectoriesTest(unittest.TestCase):
         if "ragged" in name:
             rows = [[random.permutation(ROWS)[:count].tolist() for _ in range(STEPS)] for count in RAGGED]
         else:
-            rows = [[random.permutation(ROWS)[:BATCH].tolist() for _ in range(STEPS)]] * len(WIDTHS)
+            # The last bias's gradient is a sum of signs where the loss jumps at 0. Those of an even number of rows may
+            # cancel, and Adam makes a whole step of what rounding leaves.
+            batch = BATCH - 1 if 0 in LOSSES[loss].kinks else BATCH
+            rows = [[random.permutation(ROWS)[:batch].tolist() for _ in range(STEPS)]] * len(WIDTHS)
         models = []
         for i, (width, factor) in enumerate(zip(WIDTHS, FACTORS)):
             rate = {"lr": hyper.get("lr", 1e-3) * factor}
