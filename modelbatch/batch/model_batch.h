@@ -1,16 +1,19 @@
 // A population of models that trains at once.
 //
-//   auto batch = ModelBatch::Create(backend, models, {"cross_entropy"}, 64);
-//   auto optimizer = OptimizerFactory("adam").CreateOptimizer(batch->get(),
-//                                                             configs);
-//   (*batch)->TrainStep(*dataset, {rows}, *optimizer);
+//   MB_ASSIGN_OR_RETURN(auto batch,
+//                       ModelBatch::Create(backend, models,
+//                                          {"cross_entropy", {}}, 64));
+//   MB_ASSIGN_OR_RETURN(auto optimizer,
+//                       OptimizerFactory("adam").CreateOptimizer(batch.get(),
+//                                                                configs));
+//   MB_RETURN_IF_ERROR(batch->TrainStep(*dataset, {rows, {}}, optimizer));
 //
 // A step may also be made of its parts, with any loss:
 //
 //   auto outputs = batch->Forward(inputs);          // [num_models, batch, ...]
 //   auto loss = batch->ComputeLoss(*outputs, targets);
 //   batch->Backward(*loss);                         // or gradients of your own
-//   batch->Step(*optimizer);
+//   batch->Step(optimizer);
 //   batch->ZeroGrad();
 //
 // Model i ends with the weights it would have had alone (docs/arithmetic.md).

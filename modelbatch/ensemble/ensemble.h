@@ -3,7 +3,8 @@
 //
 //   MB_RETURN_IF_ERROR(batch->Predict(*dataset, rows, &outputs));
 //   MB_ASSIGN_OR_RETURN(ClassificationEnsemble all,
-//   CombineClassifiers(outputs)); all.predicted.data<int64_t>()[row];
+//                       CombineClassifiers(outputs));
+//   all.predicted.data<int64_t>()[row];
 //
 // Everything is computed in double. Model i has the weight w_i, normalised to a
 // sum of 1; without weights all are equal. Outputs are float32 [rows, outputs],

@@ -2,8 +2,8 @@
 // config, the backends and the host's own losses share. Names, formulas and
 // defaults are those of torch.nn.functional; docs/operators.md has them.
 //
-//   MB_ASSIGN_OR_RETURN(LossSettings loss, ReadLoss({"huber", {{"delta",
-//   2}}}));
+//   MB_ASSIGN_OR_RETURN(LossSettings loss,
+//                       ReadLoss({"huber", {{"delta", 2.0}}}));
 #ifndef MODELBATCH_LOSS_LOSS_H_
 #define MODELBATCH_LOSS_LOSS_H_
 

@@ -1,7 +1,7 @@
 // Functions of libm whose bits differ from one libm to the next, as IEEE
 // operations in double written out (+, -, x, /, nothing contracted): equal bits
-// on every machine. Errors are below 1e-15 of the result (deterministic_math
-// _test.cc); private to model/.
+// on every machine. Errors are below 1e-15 of the result
+// (deterministic_math_test.cc). Private to model/.
 #ifndef MODELBATCH_MODEL_DETERMINISTIC_MATH_H_
 #define MODELBATCH_MODEL_DETERMINISTIC_MATH_H_
 

@@ -18,10 +18,11 @@
  *    MB_NamedValue, MB_Column, MB_Rows, the MB_DL structs) have no header and
  *    are frozen per major version; what is new comes as a named value.
  *  - Both sides must have the same major version. Minor versions may differ,
- * and both sides use the smaller one: the host calls no function that lies
- * beyond the plugin's `struct_size` and expects nothing from a later field when
- * the plugin's minor is smaller; a plugin reads no later field of an older
- * host's struct. This holds from 0.1 on, also while the major version is 0.
+ *    and both sides use the smaller one: the host calls no function that lies
+ *    beyond the plugin's `struct_size` and expects nothing from a later field
+ *    when the plugin's minor is smaller; a plugin reads no later field of an
+ *    older host's struct. This holds from 0.1 on, also while the major version
+ *    is 0.
  *  - A function takes one argument struct: inputs first, then the fields below
  *    the mark "out", which the callee fills on success. It returns NULL when
  *    all went well, else an error that the caller gives back with
@@ -142,7 +143,7 @@ enum {
   MB_VALUE_BOOL = 2, /* in `i`: 0 or 1 */
   MB_VALUE_STRING = 3,
   MB_VALUE_INT64_LIST = 4,
-  MB_VALUE_FLOAT64_LIST = 5
+  MB_VALUE_FLOAT64_LIST = 5 /* since 0.2 */
 };
 
 typedef struct MB_NamedValue {

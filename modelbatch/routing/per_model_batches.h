@@ -1,10 +1,12 @@
 // Which rows each model trains on in each step of an epoch, where models have
 // their own rows, batch sizes or orders.
 //
-//   auto batches = PerModelBatches::Create({{fold0, 32, seed}, {fold1, 64,
-//   seed}}); batches->StartEpoch(epoch); for (int64_t step = 0; step <
-//   batches->steps_per_epoch(); ++step) {
-//     models->TrainStep(*dataset, batches->Batch(step), optimizer);
+//   MB_ASSIGN_OR_RETURN(
+//       auto batches,
+//       PerModelBatches::Create({{fold0, 32, seed}, {fold1, 64, seed}}));
+//   batches.StartEpoch(epoch);
+//   for (int64_t step = 0; step < batches.steps_per_epoch(); ++step) {
+//     models->TrainStep(*dataset, batches.Batch(step), optimizer);
 //   }
 //
 // In an epoch a model visits each of its rows once, in the order
