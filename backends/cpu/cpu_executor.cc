@@ -389,7 +389,10 @@ void CpuExecutor::EvaluateModel(int model, const grouped::EvaluateArgs& args,
         rows.subspan(begin, plan_->max_rows);
     GatherInput(*args.dataset, chunk, worker, &step);
     const double weight = GatherTargets(*args.dataset, chunk, worker);
-    total += weight;
+    // One by one: chunks are as long as the largest batch of any model.
+    for (int64_t i = 0; i < static_cast<int64_t>(chunk.size()); ++i) {
+      total += classes ? worker.row_weights[i] : 1;
+    }
     step.Forward();
     float* row_losses = worker.row_losses.data();
     Loss(step, *args.dataset, worker, weight, Matrix{}, row_losses);

@@ -52,7 +52,14 @@ absl::Status GroupedSession::SetOptimizer(const std::string& optimizer) {
   for (size_t s = 0; s < 2; ++s) {
     const Arena arena = s == 0 ? Arena::kState0 : Arena::kState1;
     if (s < states) {
-      MB_RETURN_IF_ERROR(executor_->Allocate(arena));
+      if (absl::Status status = executor_->Allocate(arena); !status.ok()) {
+        // Part of the old state is gone: no optimizer rather than half of one.
+        executor_->Release(Arena::kState0);
+        executor_->Release(Arena::kState1);
+        kind_ = OptimizerKind::kNone;
+        info_ = nullptr;
+        return status;
+      }
     } else {
       executor_->Release(arena);
     }
@@ -210,7 +217,11 @@ absl::Status GroupedSession::TrainStep(const StepRequest& request,
   args.update = request.update;
   args.losses = result->losses.data();
   args.outcomes = result->outcomes.data();
-  MB_RETURN_IF_ERROR(executor_->TrainStep(args));
+  if (absl::Status status = executor_->TrainStep(args); !status.ok()) {
+    // Some models may have added theirs already.
+    executor_->Release(Arena::kGradient);
+    return status;
+  }
   if (request.keep_gradients) RecordGradients(result->outcomes);
   return absl::OkStatus();
 }
@@ -275,7 +286,10 @@ absl::Status GroupedSession::Backward(const BackwardRequest& request,
   args.active = request.active.empty() ? nullptr : request.active.data();
   args.output_gradients = gradients;
   args.outcomes = outcomes->data();
-  MB_RETURN_IF_ERROR(executor_->Backward(args));
+  if (absl::Status status = executor_->Backward(args); !status.ok()) {
+    executor_->Release(Arena::kGradient);
+    return status;
+  }
   RecordGradients(*outcomes);
   return absl::OkStatus();
 }

@@ -11,6 +11,7 @@ namespace modelbatch {
 
 using batch_internal::InModel;
 using batch_internal::ModelName;
+using batch_internal::WriteInitialValues;
 
 absl::StatusOr<std::unique_ptr<ModelBatch>> ModelBatch::Create(
     Backend* backend, std::vector<ModelInstance> models, LossSpec loss,
@@ -37,7 +38,8 @@ absl::StatusOr<std::unique_ptr<ModelBatch>> ModelBatch::Create(
   MB_ASSIGN_OR_RETURN(batch->session_,
                       batch->CompileSession(batch->models_, batch->slots_));
   for (int i = 0; i < batch->num_models(); ++i) {
-    MB_RETURN_IF_ERROR(batch->WriteInitialValues(*batch->session_, i, i));
+    MB_RETURN_IF_ERROR(WriteInitialValues(
+        *batch->session_, i, batch->layouts_[i], batch->models_[i].seed));
   }
   return batch;
 }
@@ -125,13 +127,23 @@ absl::Status ModelBatch::TrainStep(const Dataset& dataset, const RowSet& rows,
   request.rows = slots_.Rows(rows);
   request.columns = slots_.Columns(optimizer.columns());
   request.active = slots_.Active(active_);
+  MB_RETURN_IF_ERROR(session_->TrainStep(request, &step_));
   WeightsChanged();
   has_gradients_ = false;
-  computed_losses_.clear();
-  MB_RETURN_IF_ERROR(session_->TrainStep(request, &last_step_));
-  slots_.Scatter(0.0f, &last_step_.losses);
-  slots_.Scatter(Outcome::kInactive, &last_step_.outcomes);
+  KeepLosses();
+  KeepOutcomes();
   return absl::OkStatus();
+}
+
+void ModelBatch::KeepLosses() {
+  slots_.Scatter(0.0f, &step_.losses);
+  std::swap(last_step_.losses, step_.losses);
+  computed_losses_.clear();
+}
+
+void ModelBatch::KeepOutcomes() {
+  slots_.Scatter(Outcome::kInactive, &step_.outcomes);
+  std::swap(last_step_.outcomes, step_.outcomes);
 }
 
 absl::Status ModelBatch::Evaluate(const Dataset& dataset, const RowSet& rows,
@@ -160,13 +172,13 @@ absl::Status ModelBatch::RunForward(const Dataset& dataset, const RowSet& rows,
   request.dataset = &dataset;
   request.rows = slots_.Rows(rows);
   request.training = training;
-  if (slots_.identity()) return session_->Forward(request, outputs);
   std::vector<Tensor> by_slot;
   MB_RETURN_IF_ERROR(session_->Forward(request, &by_slot));
   outputs->clear();
   outputs->resize(num_models());
   for (int slot = 0; slot < slots_.num_slots(); ++slot) {
-    (*outputs)[slots_.models()[slot]] = std::move(by_slot[slot]);
+    const int model = slots_.models()[slot];
+    if (!removed(model)) (*outputs)[model] = std::move(by_slot[slot]);
   }
   return absl::OkStatus();
 }

@@ -229,14 +229,18 @@ class ModelBatch {
   // "param" and the optimizer's state.
   std::vector<std::string> StateSlots() const;
   absl::Status CheckState(int model, const ModelState& state) const;
-  absl::Status WriteModelState(Session& session, int slot, int model,
+  absl::Status WriteModelState(Session& session, int slot, const Layout& layout,
                                const ModelState& state) const;
-  absl::Status WriteInitialValues(Session& session, int slot, int model) const;
   absl::StatusOr<std::unique_ptr<Session>> CompileSession(
       const std::vector<ModelInstance>& models, const SlotMap& slots) const;
-  // Compiles the models that are not removed, with those in `replaced` new, and
-  // moves the others' state over.
-  absl::Status Rebuild(std::map<int, ModelInstance> replaced);
+  // Compiles the models that are not removed, with those in `replaced` new or
+  // in `state`, and moves the others' state over. On an error nothing has
+  // changed.
+  absl::Status Rebuild(std::map<int, ModelInstance> replaced,
+                       const ModelState* state = nullptr);
+  // What step_ has, by model, becomes the last step's.
+  void KeepLosses();
+  void KeepOutcomes();
   // Outputs of a session, by model.
   absl::Status RunForward(const Dataset& dataset, const RowSet& rows,
                           bool training, std::vector<Tensor>* outputs);
@@ -257,6 +261,7 @@ class ModelBatch {
   bool has_gradients_ = false;
   ForwardPass forward_;
   StepResult last_step_;
+  StepResult step_;  // of a call that is not over: its memory is used again
   std::vector<double> computed_losses_;  // by ComputeLoss after `last_step_`
   std::unique_ptr<Session> session_;
 };

@@ -48,7 +48,7 @@ absl::StatusOr<Tensor> ModelBatch::Forward(const Tensor& inputs) {
                      ", batch, *", ShapeToString(row), "]"));
   }
   for (int i = 0; i < num_models(); ++i) {
-    if (slots_.slot(i) < 0) {
+    if (removed(i)) {
       return absl::InvalidArgumentError(absl::StrCat(
           ModelName(models_[i]),
           " was removed: its outputs have no place in one tensor, use Forward "
@@ -160,9 +160,9 @@ absl::Status ModelBatch::Backward(absl::Span<const Tensor> output_gradients) {
     by_slot.push_back(gradient.Borrow());
   }
   request.output_gradients = by_slot;
+  MB_RETURN_IF_ERROR(session_->Backward(request, &step_.outcomes));
   has_gradients_ = true;
-  MB_RETURN_IF_ERROR(session_->Backward(request, &last_step_.outcomes));
-  slots_.Scatter(Outcome::kInactive, &last_step_.outcomes);
+  KeepOutcomes();
   return absl::OkStatus();
 }
 
@@ -176,11 +176,10 @@ absl::Status ModelBatch::Accumulate(const Dataset& dataset,
   request.keep_gradients = true;
   request.update = false;
   request.accumulate = true;
+  MB_RETURN_IF_ERROR(session_->TrainStep(request, &step_));
   has_gradients_ = true;
-  computed_losses_.clear();
-  MB_RETURN_IF_ERROR(session_->TrainStep(request, &last_step_));
-  slots_.Scatter(0.0f, &last_step_.losses);
-  slots_.Scatter(Outcome::kInactive, &last_step_.outcomes);
+  KeepLosses();
+  KeepOutcomes();
   return absl::OkStatus();
 }
 
@@ -189,9 +188,9 @@ absl::Status ModelBatch::Step(const Optimizer& optimizer) {
   UpdateRequest request;
   request.columns = slots_.Columns(optimizer.columns());
   request.active = slots_.Active(active_);
-  MB_RETURN_IF_ERROR(session_->Update(request, &last_step_.outcomes));
+  MB_RETURN_IF_ERROR(session_->Update(request, &step_.outcomes));
   WeightsChanged();
-  slots_.Scatter(Outcome::kInactive, &last_step_.outcomes);
+  KeepOutcomes();
   return absl::OkStatus();
 }
 

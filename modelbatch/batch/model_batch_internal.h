@@ -1,12 +1,17 @@
-// How ModelBatch's messages name a model.
+// What the parts of ModelBatch share: how messages name a model, and its first
+// values.
 #ifndef MODELBATCH_BATCH_MODEL_BATCH_INTERNAL_H_
 #define MODELBATCH_BATCH_MODEL_BATCH_INTERNAL_H_
 
+#include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "modelbatch/backend/backend.h"
+#include "modelbatch/model/initialize.h"
+#include "modelbatch/model/layout.h"
 
 namespace modelbatch::batch_internal {
 
@@ -18,6 +23,18 @@ inline absl::Status InModel(const ModelInstance& model,
                             const absl::Status& status) {
   return absl::Status(status.code(),
                       absl::StrCat(ModelName(model), ": ", status.message()));
+}
+
+// Every parameter's initial value, in a session's slot.
+inline absl::Status WriteInitialValues(Session& session, int slot,
+                                       const Layout& layout, uint64_t seed) {
+  for (size_t p = 0; p < layout.parameters.size(); ++p) {
+    absl::Status status =
+        session.WriteState(slot, "param", layout.parameters[p].name,
+                           InitialValue(layout, static_cast<int>(p), seed));
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace modelbatch::batch_internal

@@ -11,6 +11,7 @@ namespace modelbatch {
 
 using batch_internal::InModel;
 using batch_internal::ModelName;
+using batch_internal::WriteInitialValues;
 
 namespace {
 
@@ -82,10 +83,11 @@ absl::Status ModelBatch::CheckState(int model, const ModelState& state) const {
   return absl::OkStatus();
 }
 
-absl::Status ModelBatch::WriteModelState(Session& session, int slot, int model,
+absl::Status ModelBatch::WriteModelState(Session& session, int slot,
+                                         const Layout& layout,
                                          const ModelState& state) const {
   for (const std::string& name : StateSlots()) {
-    for (const Parameter& parameter : layouts_[model].parameters) {
+    for (const Parameter& parameter : layout.parameters) {
       MB_RETURN_IF_ERROR(session.WriteState(
           slot, name, parameter.name, state.slots.at(name).at(parameter.name)));
     }
@@ -95,24 +97,13 @@ absl::Status ModelBatch::WriteModelState(Session& session, int slot, int model,
                             Tensor::FromVector<int64_t>({state.step}, {}));
 }
 
-absl::Status ModelBatch::WriteInitialValues(Session& session, int slot,
-                                            int model) const {
-  const Layout& layout = layouts_[model];
-  for (size_t p = 0; p < layout.parameters.size(); ++p) {
-    MB_RETURN_IF_ERROR(session.WriteState(
-        slot, kParam, layout.parameters[p].name,
-        InitialValue(layout, static_cast<int>(p), models_[model].seed)));
-  }
-  return absl::OkStatus();
-}
-
 absl::Status ModelBatch::LoadModelState(int model, const ModelState& state) {
   MB_RETURN_IF_ERROR(CheckModel(model));
   if (absl::Status status = CheckState(model, state); !status.ok()) {
     return InModel(models_[model], status);
   }
   WeightsChanged();
-  return WriteModelState(*session_, slots_.slot(model), model, state);
+  return WriteModelState(*session_, slots_.slot(model), layouts_[model], state);
 }
 
 absl::StatusOr<std::vector<ModelState>> ModelBatch::GetModelStates() {
@@ -186,8 +177,7 @@ absl::Status ModelBatch::Copy(int from, int model, int64_t id, uint64_t seed) {
   MB_RETURN_IF_ERROR(CheckNumber(model));
   MB_RETURN_IF_ERROR(CheckNoGradients("Copy"));
   MB_ASSIGN_OR_RETURN(const ModelState state, GetModelState(from));
-  MB_RETURN_IF_ERROR(Rebuild({{model, {id, seed, models_[from].spec}}}));
-  return LoadModelState(model, state);
+  return Rebuild({{model, {id, seed, models_[from].spec}}}, &state);
 }
 
 absl::Status ModelBatch::Remove(int model) {
@@ -206,7 +196,8 @@ absl::Status ModelBatch::Compact() {
   return Rebuild({});
 }
 
-absl::Status ModelBatch::Rebuild(std::map<int, ModelInstance> replaced) {
+absl::Status ModelBatch::Rebuild(std::map<int, ModelInstance> replaced,
+                                 const ModelState* state) {
   std::vector<ModelInstance> models = models_;
   std::vector<Layout> layouts = layouts_;
   for (auto& [model, instance] : replaced) {
@@ -227,11 +218,17 @@ absl::Status ModelBatch::Rebuild(std::map<int, ModelInstance> replaced) {
   }
   for (int slot = 0; slot < slots.num_slots(); ++slot) {
     const int model = slots.models()[slot];
-    if (replaced.count(model) > 0) continue;
-    MB_ASSIGN_OR_RETURN(const ModelState state, GetModelState(model));
-    MB_RETURN_IF_ERROR(WriteModelState(*session, slot, model, state));
+    const Layout& layout = layouts[model];
+    if (replaced.count(model) == 0) {
+      MB_ASSIGN_OR_RETURN(const ModelState own, GetModelState(model));
+      MB_RETURN_IF_ERROR(WriteModelState(*session, slot, layout, own));
+    } else if (state != nullptr) {
+      MB_RETURN_IF_ERROR(WriteModelState(*session, slot, layout, *state));
+    } else {
+      MB_RETURN_IF_ERROR(
+          WriteInitialValues(*session, slot, layout, models[model].seed));
+    }
   }
-  // From here on nothing fails but the new models' first values.
   models_ = std::move(models);
   layouts_ = std::move(layouts);
   slots_ = std::move(slots);
@@ -240,8 +237,6 @@ absl::Status ModelBatch::Rebuild(std::map<int, ModelInstance> replaced) {
   for (const auto& [model, unused] : replaced) {
     active_[model] = 1;
     removed_[model] = 0;
-    MB_RETURN_IF_ERROR(
-        WriteInitialValues(*session_, slots_.slot(model), model));
   }
   return absl::OkStatus();
 }

@@ -150,7 +150,7 @@ double EarlyStopping::Metric(const Trainer& trainer, int64_t epoch,
   const Score& score = trainer.state().curves[epoch].validation[model];
   if (config_.metric == StoppingMetric::kValidationLoss) return score.loss;
   return static_cast<double>(score.correct) /
-         static_cast<double>(trainer.experiment().split.validation.size());
+         static_cast<double>(trainer.experiment().counted_validation);
 }
 
 // NaN compares false.

@@ -55,8 +55,9 @@ void RecordEvent(const Event& event, ModelRecord* record);
 
 // One epoch, an entry a model; NaN and -1 for a frozen one.
 struct EpochCurve {
-  std::vector<double> train_loss;  // mean over the epoch's rows, in training
-  std::vector<Score> validation;   // after the epoch
+  // In training: the batches' losses, weighted by their rows.
+  std::vector<double> train_loss;
+  std::vector<Score> validation;  // after the epoch
 };
 
 struct TrainState {

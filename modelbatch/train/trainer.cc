@@ -260,9 +260,10 @@ absl::Status Trainer::EvaluateTest(const std::vector<uint8_t>& models,
     return absl::OkStatus();
   };
   MB_RETURN_IF_ERROR(activate(models));
-  MB_RETURN_IF_ERROR(
-      batch_->Evaluate(*dataset_, AllModels(experiment_.split.test), result));
-  return activate(active);
+  const absl::Status status =
+      batch_->Evaluate(*dataset_, AllModels(experiment_.split.test), result);
+  MB_RETURN_IF_ERROR(activate(active));
+  return status;
 }
 
 absl::Status Trainer::CompactRemoved() {

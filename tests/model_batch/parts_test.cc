@@ -398,6 +398,68 @@ TEST_F(PartsTest, ForwardLossBackwardStepIsATrainStep) {
   }
 }
 
+TEST_F(PartsTest, ARefusedCallChangesNothing) {
+  CreateLinear(3);
+  UseSgd({{{"lr", 0.1}}, {{"lr", 0.1}}, {{"lr", 0.1}}});
+  ASSERT_TRUE(batch_->Remove(1).ok());
+  ASSERT_TRUE(batch_->Compact().ok());
+  auto data = backend_->CreateDataset(Normals(12, {kBatch, kIn}),
+                                      Normals(13, {kBatch, kOut}));
+  ASSERT_TRUE(data.ok());
+  const std::vector<int32_t> rows = {0, 1, 2}, bad = {0, 999};
+  ASSERT_TRUE(batch_->TrainStep(**data, {rows, {}}, *sgd_).ok());
+  const auto metrics = batch_->Metrics();
+  EXPECT_EQ(metrics.size(), 2u);
+  EXPECT_FALSE(batch_->Step(*sgd_).ok());  // no gradients
+  EXPECT_FALSE(batch_->TrainStep(**data, {bad, {}}, *sgd_).ok());
+  EXPECT_EQ(batch_->Metrics(), metrics);
+  // Gradients that are kept stay so, and are known to be.
+  EXPECT_FALSE(batch_->Accumulate(**data, {bad, {}}).ok());
+  EXPECT_TRUE(batch_->Reset(0).ok());
+  ASSERT_TRUE(batch_->Accumulate(**data, {rows, {}}).ok());
+  const std::vector<float> gradient = Gradient(2, "0.weight");
+  EXPECT_FALSE(batch_->TrainStep(**data, {bad, {}}, *sgd_).ok());
+  EXPECT_EQ(Gradient(2, "0.weight"), gradient);
+  EXPECT_EQ(batch_->Reset(0).code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_TRUE(batch_->ZeroGrad().ok());
+  EXPECT_TRUE(batch_->Reset(0).ok());
+}
+
+// Rows are evaluated in pieces of as many as a step may have, which is another
+// model's business.
+TEST_F(PartsTest, AnEvaluationIsTheSameInPiecesOfAnySize) {
+  const int64_t count = 2000;
+  const Tensor inputs = Normals(14, {count, kIn});
+  std::vector<int64_t> labels;
+  std::vector<int32_t> rows;
+  for (int64_t r = 0; r < count; ++r) {
+    labels.push_back((r * r + r / 7) % kOut);
+    rows.push_back(static_cast<int32_t>(r));
+  }
+  const LossSpec loss = {"cross_entropy",
+                         {{"weight", std::vector<double>{0.001, 100, 0.3}}}};
+  std::vector<double> losses;
+  for (const int64_t max_rows : {1, 32, 48, 100, 2000}) {
+    auto batch = ModelBatch::Create(backend_.get(),
+                                    {{0, 1, ModelSpec({kIn}).Linear(kOut)}},
+                                    loss, max_rows);
+    ASSERT_TRUE(batch.ok()) << batch.status();
+    auto data = backend_->CreateDataset(inputs.Clone(),
+                                        Tensor::FromVector(labels, {count}));
+    ASSERT_TRUE(data.ok());
+    EvaluateResult result;
+    ASSERT_TRUE((*batch)->Evaluate(**data, {rows, {}}, &result).ok());
+    losses.push_back(result.losses[0]);
+  }
+  for (const double value : losses) {
+    if (BackendName() == "cpu") {
+      EXPECT_EQ(value, losses[0]);
+    } else {
+      EXPECT_NEAR(value, losses[0], 1e-6 * losses[0]);
+    }
+  }
+}
+
 // Elsewhere these two collide.
 TEST_F(PartsTest, NamesThatDifferInADotOnly) {
   ModelSpec spec({kIn});
