@@ -437,7 +437,7 @@ TEST_F(PartsTest, AnEvaluationIsTheSameInPiecesOfAnySize) {
     rows.push_back(static_cast<int32_t>(r));
   }
   const LossSpec loss = {"cross_entropy",
-                         {{"weight", std::vector<double>{0.001, 100, 0.3}}}};
+                         {{"weight", std::vector<double>{1e-6, 1e4, 0.3}}}};
   std::vector<double> losses;
   for (const int64_t max_rows : {1, 32, 48, 100, 2000}) {
     auto batch = ModelBatch::Create(backend_.get(),
