@@ -14,6 +14,7 @@
 
 namespace modelbatch {
 
+using batch_internal::CheckValue;
 using batch_internal::InModel;
 
 namespace {
@@ -64,34 +65,23 @@ absl::Status ModelBatch::LoadAll(const std::string& path) {
     };
     absl::StatusOr<StateDict> state = ReadPyTorchStateDict(file);
     if (!state.ok()) return InModel(models_[i], state.status());
+    std::map<std::string, Tensor> found;
     for (StateDictEntry& entry : *state) {
-      weights[i].insert({entry.name, std::move(entry.tensor)});
+      found.insert({entry.name, std::move(entry.tensor)});
     }
     for (const Parameter& parameter : layouts_[i].parameters) {
-      const auto it = weights[i].find(parameter.name);
-      if (it == weights[i].end()) {
+      const auto it = found.find(parameter.name);
+      if (it == found.end()) {
         return in_file(absl::StrCat("has no ", parameter.name));
       }
-      const Tensor& value = it->second;
-      if (value.dtype() != DType::kFloat32 ||
-          value.shape() != parameter.shape) {
-        return in_file(
-            absl::StrCat(parameter.name, " is ", DTypeName(value.dtype()), " ",
-                         ShapeToString(value.shape()), ", expected float32 ",
-                         ShapeToString(parameter.shape)));
-      }
+      const absl::Status fits =
+          CheckValue(parameter.name, it->second, parameter);
+      if (!fits.ok()) return in_file(std::string(fits.message()));
+      weights[i].insert(found.extract(it));
     }
-    if (weights[i].size() != layouts_[i].parameters.size()) {
-      for (const auto& [name, value] : weights[i]) {
-        bool known = false;
-        for (const Parameter& parameter : layouts_[i].parameters) {
-          known |= parameter.name == name;
-        }
-        if (!known) {
-          return in_file(
-              absl::StrCat("has ", name, ", which the model does not have"));
-        }
-      }
+    if (!found.empty()) {
+      return in_file(absl::StrCat("has ", found.begin()->first,
+                                  ", which the model does not have"));
     }
   }
   WeightsChanged();

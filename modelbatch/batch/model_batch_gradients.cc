@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "modelbatch/batch/model_batch.h"
 #include "modelbatch/batch/model_batch_internal.h"
+#include "modelbatch/tensor/view.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch {
@@ -20,13 +21,6 @@ Shape WithRows(int64_t rows, const Shape& shape) {
   Shape result = {rows};
   result.insert(result.end(), shape.begin(), shape.end());
   return result;
-}
-
-// The same memory with another shape of as many elements.
-Tensor View(const Tensor& tensor, Shape shape) {
-  const Tensor same = tensor.Borrow();
-  return Tensor::Wrap(same.owner(), const_cast<void*>(same.raw()), same.dtype(),
-                      std::move(shape));
 }
 
 }  // namespace
@@ -122,11 +116,8 @@ absl::Status ModelBatch::Backward(const Tensor& output_gradients) {
           alike ? absl::StrCat("float32 ", ShapeToString(expected))
                 : "one tensor a model, as outputs differ in shape"));
     }
-    const Tensor same = output_gradients.Borrow();
-    float* data = const_cast<float*>(same.data<float>());
-    for (const Shape& shape : forward_.outputs) {
-      parts.push_back(Tensor::Wrap(same.owner(), data, DType::kFloat32, shape));
-      data += NumElements(shape);
+    for (int i = 0; i < num_models(); ++i) {
+      parts.push_back(Entry(output_gradients, i));
     }
   }
   return Backward(parts);

@@ -12,6 +12,7 @@
 #include "modelbatch/backend/backend.h"
 #include "modelbatch/model/initialize.h"
 #include "modelbatch/model/layout.h"
+#include "modelbatch/tensor/tensor.h"
 
 namespace modelbatch::batch_internal {
 
@@ -23,6 +24,17 @@ inline absl::Status InModel(const ModelInstance& model,
                             const absl::Status& status) {
   return absl::Status(status.code(),
                       absl::StrCat(ModelName(model), ": ", status.message()));
+}
+
+// OK when `value` can be the parameter's; the message begins with `name`.
+inline absl::Status CheckValue(const std::string& name, const Tensor& value,
+                               const Parameter& parameter) {
+  if (value.dtype() == DType::kFloat32 && value.shape() == parameter.shape) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      name, " is ", DTypeName(value.dtype()), " ", ShapeToString(value.shape()),
+      ", expected float32 ", ShapeToString(parameter.shape)));
 }
 
 // Every parameter's initial value, in a session's slot.

@@ -8,25 +8,12 @@
 #include "modelbatch/batch/model_batch_internal.h"
 #include "modelbatch/loss/compute_loss.h"
 #include "modelbatch/loss/loss.h"
+#include "modelbatch/tensor/view.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch {
 
 using batch_internal::InModel;
-
-namespace {
-
-// Entry `index` of the first dimension, on the same memory.
-Tensor EntryOf(const Tensor& tensor, int64_t index) {
-  const Tensor same = tensor.Borrow();
-  Shape shape(tensor.shape().begin() + 1, tensor.shape().end());
-  const size_t bytes = NumElements(shape) * DTypeSize(tensor.dtype());
-  char* const data =
-      static_cast<char*>(const_cast<void*>(same.raw())) + index * bytes;
-  return Tensor::Wrap(same.owner(), data, tensor.dtype(), std::move(shape));
-}
-
-}  // namespace
 
 absl::StatusOr<bool> ModelBatch::TargetsAreShared(const Tensor& outputs,
                                                   const Tensor& targets,
@@ -72,9 +59,9 @@ absl::StatusOr<BatchLoss> ModelBatch::ComputeLoss(const Tensor& outputs,
   char* to = static_cast<char*>(result.output_gradients.raw());
   std::vector<double> losses;
   for (int i = 0; i < num_models(); ++i) {
-    const Tensor own = shared ? targets.Borrow() : EntryOf(targets, i);
+    const Tensor own = shared ? targets.Borrow() : Entry(targets, i);
     absl::StatusOr<LossValue> value = modelbatch::ComputeLoss(
-        settings, EntryOf(outputs, i), own, /*with_gradient=*/true);
+        settings, Entry(outputs, i), own, /*with_gradient=*/true);
     if (!value.ok()) return InModel(models_[i], value.status());
     losses.push_back(value->loss);
     std::memcpy(to, value->gradient.raw(), value->gradient.byte_size());

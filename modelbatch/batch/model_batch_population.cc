@@ -9,6 +9,7 @@
 
 namespace modelbatch {
 
+using batch_internal::CheckValue;
 using batch_internal::InModel;
 using batch_internal::ModelName;
 using batch_internal::WriteInitialValues;
@@ -67,13 +68,7 @@ absl::Status ModelBatch::CheckState(int model, const ModelState& state) const {
         return absl::InvalidArgumentError(
             absl::StrCat("the state has no ", name));
       }
-      if (value->dtype() != DType::kFloat32 ||
-          value->shape() != parameter.shape) {
-        return absl::InvalidArgumentError(
-            absl::StrCat(name, " is ", DTypeName(value->dtype()), " ",
-                         ShapeToString(value->shape()), ", expected float32 ",
-                         ShapeToString(parameter.shape)));
-      }
+      MB_RETURN_IF_ERROR(CheckValue(name, *value, parameter));
     }
   }
   if (state.step < 0) {

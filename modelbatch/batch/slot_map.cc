@@ -4,7 +4,7 @@
 
 namespace modelbatch {
 
-SlotMap::SlotMap(int num_models) : slots_(num_models), models_(num_models) {
+SlotMap::SlotMap(int num_models) : slots_(num_models) {
   std::iota(slots_.begin(), slots_.end(), 0);
   models_ = slots_;
 }

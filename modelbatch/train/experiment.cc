@@ -13,6 +13,7 @@
 #include "modelbatch/data/npy_reader.h"
 #include "modelbatch/data/numeric_array.h"
 #include "modelbatch/loss/loss.h"
+#include "modelbatch/tensor/view.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch {
@@ -201,8 +202,7 @@ absl::StatusOr<Experiment> PrepareExperiment(ExperimentConfig config) {
   experiment.data_fingerprint = Fingerprint(table);
   Shape shape = experiment.population.models[0].spec.input_shape();
   shape.insert(shape.begin(), table.rows());
-  table.features = Tensor::Wrap(table.features.owner(), table.features.raw(),
-                                DType::kFloat32, std::move(shape));
+  table.features = View(table.features, std::move(shape));
   experiment.data = std::make_shared<const DataTable>(std::move(table));
   experiment.config = std::move(config);
   return experiment;

@@ -9,6 +9,7 @@
 #include "modelbatch/data/csv_reader.h"
 #include "modelbatch/loss/loss.h"
 #include "modelbatch/search/population.h"
+#include "modelbatch/tensor/view.h"
 #include "modelbatch/train/checkpoint.h"
 #include "modelbatch/train/results.h"
 #include "modelbatch/util/status_macros.h"
@@ -120,12 +121,9 @@ absl::StatusOr<std::unique_ptr<Predictor>> Predictor::Create(
                      ShapeToString(data.row_shape()), ", expected ",
                      ShapeToString(run.input_shape()), ", the models' input"));
   }
-  Tensor features = data.features.Borrow();
   MB_ASSIGN_OR_RETURN(
       predictor->dataset_,
-      backend->CreateDataset(Tensor::Wrap(features.owner(), features.raw(),
-                                          DType::kFloat32, std::move(shape)),
-                             Tensor()));
+      backend->CreateDataset(View(data.features, std::move(shape)), Tensor()));
   return predictor;
 }
 
