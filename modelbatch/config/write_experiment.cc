@@ -78,6 +78,10 @@ std::string AttributeToToml(const AttributeValue& value) {
                                         }),
                           "]");
     }
+    // No key of a file has bytes: as numbers, to be seen.
+    std::string operator()(const std::vector<uint8_t>& v) const {
+      return absl::StrCat("[", absl::StrJoin(v, ", "), "]");
+    }
   };
   return std::visit(Visitor(), value);
 }

@@ -26,10 +26,12 @@ absl::Status SessionWriteState(MB_StateArgs* args);
 absl::Status SessionTrainStep(MB_TrainStepArgs* args);
 absl::Status SessionEvaluate(MB_EvaluateArgs* args);
 absl::Status SessionForward(MB_ForwardArgs* args);
+absl::Status SessionDescribe(MB_DescribeArgs* args);
 absl::Status SessionStats(MB_SessionStatsArgs* args);
 absl::Status SessionBackward(MB_BackwardArgs* args);
 absl::Status SessionUpdate(MB_UpdateArgs* args);
 absl::Status SessionZeroGrad(MB_ZeroGradArgs* args);
+absl::Status SessionTune(MB_TuneArgs* args);
 
 // InvalidArgument unless `pointer` is there; `name` is the field's.
 absl::Status CheckPointer(const void* pointer, const char* name);
