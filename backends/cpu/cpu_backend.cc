@@ -64,7 +64,7 @@ Capabilities CpuBackend::capabilities() const {
           {"sgd", "adam", "adamw"},
           {"fp32"},
           {"bitwise_independence", "mixed_widths", "ragged_rows", "gradients",
-           "gradient_clipping"}};
+           "gradient_clipping", "tuning"}};
 }
 
 absl::StatusOr<std::unique_ptr<Session>> CpuBackend::Compile(

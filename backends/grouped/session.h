@@ -41,6 +41,7 @@ class GroupedSession : public Session {
                           const Tensor& value) override;
   absl::StatusOr<ModelDescription> Describe(int model) override;
   absl::StatusOr<SessionStats> Stats() override;
+  absl::StatusOr<TuneReport> Tune(const Attributes& options) override;
 
  private:
   GroupedSession() = default;
