@@ -369,8 +369,7 @@ Outcome CpuExecutor::UpdateModel(int model, const grouped::UpdateRule& rule,
   return Outcome::kStepped;
 }
 
-absl::StatusOr<TuneReport> CpuExecutor::Tune(
-    const grouped::TuneOptions& options) {
+absl::StatusOr<TuneReport> CpuExecutor::Tune(const TuneOptions& options) {
   MB_ASSIGN_OR_RETURN(TunedPlan tuned,
                       TunePlan(*plan_, *kernels_, options, tuning_table_));
   tilings_ = std::move(tuned.tilings);

@@ -48,7 +48,7 @@ class CpuExecutor : public grouped::Executor {
   absl::Status Forward(const grouped::ForwardArgs& args) override;
   absl::Status Backward(const grouped::BackwardArgs& args) override;
   absl::Status Update(const grouped::UpdateArgs& args) override;
-  absl::StatusOr<TuneReport> Tune(const grouped::TuneOptions& options) override;
+  absl::StatusOr<TuneReport> Tune(const TuneOptions& options) override;
   std::string tuning() const override;
   int64_t workspace_bytes() const override;
 

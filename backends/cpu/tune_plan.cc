@@ -46,7 +46,7 @@ void ForEachProduct(const grouped::Plan& plan,
 
 absl::StatusOr<TunedPlan> TunePlan(const grouped::Plan& plan,
                                    const Kernels& kernels,
-                                   const grouped::TuneOptions& options,
+                                   const TuneOptions& options,
                                    TuningTable* table) {
   const absl::Time begin = absl::Now();
   TunedPlan result;

@@ -8,7 +8,6 @@
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/model_step.h"
 #include "backends/cpu/tuning_table.h"
-#include "backends/grouped/executor.h"
 #include "backends/grouped/plan.h"
 #include "modelbatch/backend/tune_report.h"
 
@@ -25,7 +24,7 @@ struct TunedPlan {
 // more, and nothing else has changed.
 absl::StatusOr<TunedPlan> TunePlan(const grouped::Plan& plan,
                                    const Kernels& kernels,
-                                   const grouped::TuneOptions& options,
+                                   const TuneOptions& options,
                                    TuningTable* table);
 
 }  // namespace modelbatch::cpu

@@ -90,11 +90,6 @@ struct EvaluateArgs {
   int64_t* correct = nullptr;
 };
 
-struct TuneOptions {
-  int64_t time_ms = 1000;  // about how long to measure, 0: not at all
-  std::string cache;       // a file; empty: none
-};
-
 // One caller at a time.
 class Executor {
  public:

@@ -1,4 +1,4 @@
-// What a session found when it was tuned: Session::Tune,
+// How a session is tuned, and what was found: Session::Tune,
 // ModelBatch::EnableCompile.
 //
 //   MB_ASSIGN_OR_RETURN(TuneReport report, batch->EnableCompile());
@@ -11,6 +11,11 @@
 #include <vector>
 
 namespace modelbatch {
+
+struct TuneOptions {
+  int64_t time_ms = 1000;  // about how long to measure; 0: only what is cached
+  std::string cache;       // a file to read and to write; empty: none
+};
 
 // Where a choice is from.
 enum class TuneOrigin {

@@ -441,8 +441,8 @@ typedef struct MB_BackwardArgs {
   uint8_t* outcomes; /* end of 1.0 */
 } MB_BackwardArgs;
 
-/* One update from the gradients kept, which stay (clipped, if so asked). A model
- * to whose gradients nothing was added since they were last zeroed is
+/* One update from the gradients kept, which stay (clipped, if so asked). A
+ * model to whose gradients nothing was added since they were last zeroed is
  * MB_MODEL_EMPTY; one for which any step or backward since then
  * reported MB_MODEL_NON_FINITE_*, or whose sum is not finite, is reported so.
  * Neither is updated. FAILED_PRECONDITION when no gradients are kept. */

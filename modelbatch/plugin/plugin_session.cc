@@ -238,8 +238,13 @@ class PluginSession : public Session {
     args.session = session_;
     args.options = values.data();
     args.num_options = values.size();
-    MB_RETURN_IF_ERROR(
-        CallPlugin(api_, api_.session_tune, "session_tune", &args));
+    const absl::Status status =
+        CallPlugin(api_, api_.session_tune, "session_tune", &args);
+    if (absl::IsUnimplemented(status)) {  // a session need not have it
+      return absl::UnimplementedError(
+          absl::StrCat("plugin \"", api_.name, "\": ", status.message()));
+    }
+    MB_RETURN_IF_ERROR(status);
     absl::StatusOr<TuneReport> report = ReadTuneReport(args);
     if (report.ok()) return report;
     return BrokenAbi(api_, "session_tune",

@@ -38,7 +38,7 @@ absl::Status CheckPointer(const void* pointer, const char* name);
 
 }  // namespace modelbatch::sdk
 
-// Checks the header of `args`, whose first version ends with `last_field`.
+// Checks the header of `args`, which in 1.0 ends with `last_field`.
 #define MB_SDK_CHECK_ARGS(type, args, last_field)                              \
   MB_RETURN_IF_ERROR(                                                          \
       ::modelbatch::CheckHeader((args) == nullptr ? nullptr : &(args)->header, \

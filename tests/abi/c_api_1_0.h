@@ -1,5 +1,5 @@
-/* modelbatch/plugin/c_api.h as it was in plugin ABI 1.0, for tests that build an
- * old plugin and an old host, and that compare it with today's. Never to be
+/* modelbatch/plugin/c_api.h as it was in plugin ABI 1.0, for tests that build
+ * an old plugin and an old host, and that compare it with today's. Never to be
  * edited: it is what others were built against.
  *
  * It has the guard of c_api.h: a source that is compiled with
@@ -448,8 +448,8 @@ typedef struct MB_BackwardArgs {
   uint8_t* outcomes; /* end of 1.0 */
 } MB_BackwardArgs;
 
-/* One update from the gradients kept, which stay (clipped, if so asked). A model
- * to whose gradients nothing was added since they were last zeroed is
+/* One update from the gradients kept, which stay (clipped, if so asked). A
+ * model to whose gradients nothing was added since they were last zeroed is
  * MB_MODEL_EMPTY; one for which any step or backward since then
  * reported MB_MODEL_NON_FINITE_*, or whose sum is not finite, is reported so.
  * Neither is updated. FAILED_PRECONDITION when no gradients are kept. */
