@@ -6,6 +6,7 @@
 #include <numeric>
 #include <utility>
 
+#include "backends/cpu/model_update.h"
 #include "modelbatch/loss/loss.h"
 #include "modelbatch/util/status_macros.h"
 
@@ -20,7 +21,6 @@ void Accumulate(int64_t count, const float* from, float* to) {
 
 using grouped::Arena;
 using grouped::HostDataset;
-using grouped::HyperColumns;
 using grouped::ModelPlan;
 using grouped::OptimizerKind;
 
@@ -105,16 +105,14 @@ int64_t CpuExecutor::workspace_bytes() const {
   return floats * sizeof(float) + integers * sizeof(int64_t);
 }
 
-ModelStep CpuExecutor::MakeStep(int model, Worker& worker,
-                                bool training) const {
+ModelStep CpuExecutor::MakeStep(int model, Worker& worker, bool training) {
   const ModelPlan& plan = plan_->models[model];
   ModelStep step;
   step.kernels = kernels_;
   step.plan = plan_.get();
   step.model = &plan;
   step.workspace = worker.workspace.data();
-  step.params =
-      arenas_[static_cast<int>(Arena::kParam)].data() + plan.state_offset;
+  step.params = Block(Arena::kParam, plan);
   step.training = training;
   step.step = steps_[model];
   step.product_parts = break_contract_ ? 2 : 1;
@@ -316,49 +314,16 @@ Outcome CpuExecutor::UpdateModel(int model, const grouped::UpdateRule& rule,
       return Outcome::kNonFiniteGradient;
     }
   }
-  const auto state = [&](Arena arena) {
-    return arenas_[static_cast<int>(arena)].data() + plan.state_offset;
-  };
-  // In the order of OptimizerInfo::hyper_parameters.
-  const auto column = [&](int index) { return rule.columns[index][model]; };
-  int64_t& count = steps_[model];
-  switch (rule.optimizer) {
-    case OptimizerKind::kNone:
-      return Outcome::kStepped;
-    case OptimizerKind::kSgd: {
-      SgdArgs sgd;
-      sgd.count = plan.state_size;
-      sgd.param = state(Arena::kParam);
-      sgd.grad = grads;
-      sgd.buffer = state(Arena::kState0);
-      sgd.lr = column(0);
-      sgd.momentum = column(1);
-      sgd.dampening = column(2);
-      sgd.weight_decay = column(3);
-      sgd.nesterov = column(4) != 0;
-      sgd.first = count == 0;
-      kernels_->sgd(sgd);
-      break;
-    }
-    case OptimizerKind::kAdam:
-    case OptimizerKind::kAdamW: {
-      AdamArgs adam;
-      adam.count = plan.state_size;
-      adam.param = state(Arena::kParam);
-      adam.grad = grads;
-      adam.exp_avg = state(Arena::kState0);
-      adam.exp_avg_sq = state(Arena::kState1);
-      adam.lr = column(0);
-      adam.beta1 = column(1);
-      adam.beta2 = column(2);
-      adam.eps = column(3);
-      adam.weight_decay = column(4);
-      adam.decoupled = rule.optimizer == OptimizerKind::kAdamW;
-      adam.step = count + 1;
-      kernels_->adam(adam);
-      break;
-    }
+  if (rule.optimizer == OptimizerKind::kNone) return Outcome::kStepped;
+  ModelBlocks blocks;
+  blocks.count = plan.state_size;
+  blocks.param = Block(Arena::kParam, plan);
+  blocks.grad = grads;
+  for (int s = 0; s < grouped::kMaxStates; ++s) {
+    blocks.states[s] = Block(grouped::StateArena(s), plan);
   }
+  int64_t& count = steps_[model];
+  cpu::UpdateModel(*kernels_, rule, model, count + 1, blocks);
   ++count;
   return Outcome::kStepped;
 }
