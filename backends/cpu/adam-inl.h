@@ -101,8 +101,8 @@ inline void RAdam(const RAdamArgs& a) {
   const double count = static_cast<double>(a.step);
   const double rho = rho_inf - 2 * count * power2 / (1 - power2);
   const bool rectified = rho > 5;
-  const double rectification = (rho - 4) * (rho - 2) * rho_inf /
-                               ((rho_inf - 4) * (rho_inf - 2) * rho);
+  const double rectification =
+      (rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho);
   const V r = SetRounded(rectified ? __builtin_sqrt(rectification) : 1);
   const V root2 = SetRounded(__builtin_sqrt(1 - power2));
   const V correction1 = SetRounded(1 - Power(a.beta1, a.step));

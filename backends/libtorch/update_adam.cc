@@ -57,12 +57,11 @@ void UpdateAdam(const UpdateRule& rule, const std::vector<int>& models,
                     [decoupled](int64_t) { return decoupled; });
   const Moments moments(&c);
   const auto amsgrad = c.AddFlag(kAmsgrad);
-  const int root = c.Add(
-      [&](int64_t i) { return std::sqrt(Correction(c, kBeta2, i)); });
+  const int root =
+      c.Add([&](int64_t i) { return std::sqrt(Correction(c, kBeta2, i)); });
   const int eps = c.Add(kEps);
-  const int step = c.Add([&](int64_t i) {
-    return -c.Value(kLr, i) / Correction(c, kBeta1, i);
-  });
+  const int step = c.Add(
+      [&](int64_t i) { return -c.Value(kLr, i) / Correction(c, kBeta1, i); });
   c.Upload(t.parameter.device());
 
   decay.Apply(c, t);
@@ -140,8 +139,8 @@ void UpdateRAdam(const UpdateRule& rule, const std::vector<int>& models,
   };
   const auto rho = [&](int64_t i) {
     const double correction = Correction(c, kBeta2, i);
-    return rho_inf(i) - 2 * static_cast<double>(c.Step(i)) * (1 - correction) /
-                            correction;
+    return rho_inf(i) -
+           2 * static_cast<double>(c.Step(i)) * (1 - correction) / correction;
   };
   const auto rectified = c.AddFlag([&](int64_t i) { return rho(i) > 5; });
   const int rectification = c.Add([&](int64_t i) {
@@ -150,8 +149,8 @@ void UpdateRAdam(const UpdateRule& rule, const std::vector<int>& models,
     return std::sqrt((now - 4) * (now - 2) * end /
                      ((end - 4) * (end - 2) * now));
   });
-  const int root2 = c.Add(
-      [&](int64_t i) { return std::sqrt(Correction(c, kBeta2, i)); });
+  const int root2 =
+      c.Add([&](int64_t i) { return std::sqrt(Correction(c, kBeta2, i)); });
   const int correction1 =
       c.Add([&](int64_t i) { return Correction(c, kBeta1, i); });
   const int eps = c.Add(kEps);
@@ -164,8 +163,8 @@ void UpdateRAdam(const UpdateRule& rule, const std::vector<int>& models,
   if (rectified.any) {
     const at::Tensor adaptive =
         t.states[1].sqrt().add_(c[eps]).reciprocal_().mul_(c[root2]);
-    update = c.Choose(rectified,
-                      update.mul(adaptive).mul_(c[rectification]), update);
+    update = c.Choose(rectified, update.mul(adaptive).mul_(c[rectification]),
+                      update);
   }
   t.parameter.sub_(update);
 }

@@ -40,9 +40,7 @@ class UpdateColumns {
   }
   // Of a row, from 1: the update about to be made.
   int64_t Step(int64_t row) const { return steps_[row] + 1; }
-  float& MuProduct(int64_t row) const {
-    return rule_.mu_product[models_[row]];
-  }
+  float& MuProduct(int64_t row) const { return rule_.mu_product[models_[row]]; }
 
   // number(row) of each row. Returns the column's index.
   template <typename Number>

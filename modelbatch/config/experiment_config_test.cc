@@ -416,11 +416,12 @@ INSTANTIATE_TEST_SUITE_P(
                 "another graph than a model with relu"},
         BadCase{"UnknownOptimizer", "kind = \"adam\"", "kind = \"adan\"",
                 "dir/t.toml:21:1: optimizer.kind: no optimizer \"adan\"; "
-                "there are: sgd, adam, adamw"},
+                "there are: sgd, adam, adamw, nadam, radam, rmsprop, adagrad, "
+                "adadelta, lion"},
         BadCase{"UnknownHyperParameter", "lr = {", "momentum = 0.9\nlr = {",
                 "dir/t.toml:22:1: optimizer.momentum: unknown key; expected "
-                "one of: beta1, beta2, clip_norm, clip_value, eps, "
-                "gradient_scale, kind, lr, weight_decay"},
+                "one of: amsgrad, beta1, beta2, clip_norm, clip_value, eps, "
+                "gradient_scale, kind, lr, maximize, weight_decay"},
         BadCase{"NegativeClip", "lr = {", "clip_norm = -1\nlr = {",
                 "dir/t.toml:22:1: optimizer.clip_norm: clip_norm is -1, "
                 "expected a number 0 or more"},

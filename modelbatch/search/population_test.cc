@@ -8,6 +8,7 @@
 #include "gtest/gtest.h"
 #include "modelbatch/model/initializer.h"
 #include "modelbatch/model/layout.h"
+#include "modelbatch/optim/optimizer_info.h"
 #include "modelbatch/util/philox.h"
 
 namespace modelbatch {
@@ -190,6 +191,27 @@ TEST(ExpandPopulationTest, ErrorsNameLineAndKey) {
               HasSubstr("optimizer: model 0: nesterov needs momentum"));
   EXPECT_THAT(ErrorOf({"optimizer.lr={values=[0.1, 0.1]}"}),
               HasSubstr("optimizer.lr: gives only 1 different values"));
+}
+
+// Every hyper-parameter of every optimizer, flags as true and false.
+TEST(ExpandPopulationTest, EveryHyperParameterIsSwept) {
+  for (const std::string& kind : OptimizerKinds()) {
+    for (const HyperParameter& h : (*FindOptimizer(kind))->hyper_parameters) {
+      const std::string values = h.flag ? "[false, true]" : "[0, 0.5]";
+      const std::string others = h.name == "nesterov" ? ", momentum=0.9" : "";
+      const auto population = Expand(
+          kConfig, {"optimizer={kind=\"" + kind + "\", " + h.name +
+                        "={values=" + values + "}" + others + "}",
+                    "model.layers[2].p=0", "model.layers[0].out_features=8"});
+      ASSERT_TRUE(population.ok()) << population.status();
+      ASSERT_EQ(population->size(), 2) << kind << ", " << h.name;
+      EXPECT_EQ(population->fields[0].label, h.name);
+      EXPECT_EQ(population->optimizers[0].at(h.name), 0);
+      EXPECT_EQ(population->optimizers[1].at(h.name), h.flag ? 1 : 0.5);
+    }
+  }
+  EXPECT_THAT(ErrorOf({"optimizer.amsgrad=0.5"}),
+              HasSubstr("optimizer.amsgrad: amsgrad is 0.5, expected 0 or 1"));
 }
 
 // An initialiser's numbers may be swept, and errors name the key.

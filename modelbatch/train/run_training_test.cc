@@ -4,6 +4,7 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <memory>
 #include <sstream>
 #include <string>
@@ -13,6 +14,7 @@
 #include "gtest/gtest.h"
 #include "modelbatch/io/atomic_file.h"
 #include "modelbatch/io/safetensors.h"
+#include "modelbatch/optim/optimizer_info.h"
 #include "modelbatch/train/checkpoint.h"
 #include "modelbatch/train/scripted_callback.h"
 #include "modelbatch/train/test_experiment.h"
@@ -117,6 +119,40 @@ TEST_F(RunTrainingTest, ResumesToTheSameBits) {
       const auto second = Run(experiment, folder, true);
       ASSERT_TRUE(second.ok()) << second.status();
       EXPECT_FALSE(second->interrupted);
+      ExpectSameFiles(whole, folder);
+    }
+  }
+}
+
+// With every optimizer, where some of the models need a state that others do
+// not.
+TEST_F(RunTrainingTest, ResumesToTheSameBitsWithEveryOptimizer) {
+  const std::map<std::string, std::string> hyper_parameters = {
+      {"sgd", "lr=0.1, momentum={values=[0, 0.9]}"},
+      {"adam", "lr=0.01, amsgrad={values=[false, true]}"},
+      {"adamw", "lr=0.01, amsgrad={values=[false, true]}"},
+      {"nadam",
+       "momentum_decay={values=[0, 0.1]}, decoupled_weight_decay=true"},
+      {"radam", "lr=0.01, maximize={values=[false, true]}"},
+      {"rmsprop", "momentum=0.5, centered={values=[false, true]}"},
+      {"adagrad", "initial_accumulator_value={values=[0, 0.1]}, lr_decay=0.1"},
+      {"adadelta", "rho={values=[0.5, 0.9]}"},
+      {"lion", "lr=1e-3, weight_decay={values=[0, 0.1]}"},
+  };
+  for (const std::string& kind : OptimizerKinds()) {
+    SCOPED_TRACE(kind);
+    ASSERT_EQ(hyper_parameters.count(kind), 1u) << "without a case";
+    const Experiment experiment =
+        TestExperiment({"optimizer={kind=\"" + kind + "\", " +
+                        hyper_parameters.at(kind) + "}"});
+    const RunFolder whole = NewFolder(kind, experiment);
+    ASSERT_TRUE(Run(experiment, whole).ok());
+    for (const int stop : {1, 7}) {
+      const RunFolder folder =
+          NewFolder(kind + std::to_string(stop), experiment);
+      ASSERT_TRUE(Run(experiment, folder, false, stop).ok());
+      const auto second = Run(experiment, folder, true);
+      ASSERT_TRUE(second.ok()) << second.status();
       ExpectSameFiles(whole, folder);
     }
   }

@@ -26,8 +26,8 @@ constexpr int kModels = 6;
 using Values = std::map<std::string, double>;
 
 // The change of a parameter p by the first update from its gradient g, by
-// torch.optim's formulas (2.11) with lr, weight_decay and eps given and all else
-// the defaults; Lion's by Chen et al. 2023.
+// torch.optim's formulas (2.11) with lr, weight_decay and eps given and all
+// else the defaults; Lion's by Chen et al. 2023.
 double FirstStep(const std::string& optimizer, double p, double g, double lr,
                  double decay, double eps) {
   if (optimizer == "adamw" || optimizer == "lion") {
@@ -42,7 +42,9 @@ double FirstStep(const std::string& optimizer, double p, double g, double lr,
   // rho_t is 1: not rectified.
   if (optimizer == "radam") return -lr * g;
   if (optimizer == "nadam") {
-    const auto mu = [](int t) { return 0.9 * (1 - 0.5 * std::pow(0.96, t * 4e-3)); };
+    const auto mu = [](int t) {
+      return 0.9 * (1 - 0.5 * std::pow(0.96, t * 4e-3));
+    };
     const double of_gradient = (1 - mu(1)) / (1 - mu(1));
     const double of_average = mu(2) * 0.1 / (1 - mu(1) * mu(2));
     return -lr * (of_gradient + of_average) * g / (std::abs(g) + eps);
@@ -96,8 +98,8 @@ class Optimizers : public ConformanceTest {
   // name otherwise.
   bool Takes(const std::string& optimizer, const std::string& column) {
     Population population = Make(optimizer, 1);
-    const absl::Status status =
-        population.TryStep(*data_, {rows_, {}}, population.Columns({{column, 1}}));
+    const absl::Status status = population.TryStep(
+        *data_, {rows_, {}}, population.Columns({{column, 1}}));
     if (status.ok()) return true;
     EXPECT_TRUE(absl::IsInvalidArgument(status) ||
                 absl::IsUnimplemented(status))
@@ -157,7 +159,8 @@ TEST_F(Optimizers, TheFirstUpdateIsTheFormula) {
           const double p = before[m].data<float>()[i];
           const double g = (maximize ? -1.0 : 1.0) * gradient.data<float>()[i];
           EXPECT_NEAR(after.data<float>()[i],
-                      p + FirstStep(optimizer, p, g, kRate, kDecay, kEps), 1e-6);
+                      p + FirstStep(optimizer, p, g, kRate, kDecay, kEps),
+                      1e-6);
         }
         EXPECT_EQ(population.Read(m, "step", "").data<int64_t>()[0], 1);
       }
