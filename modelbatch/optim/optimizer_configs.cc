@@ -67,7 +67,7 @@ absl::StatusOr<std::vector<OptimizerConfig>> CreateLrSweepConfigs(
   for (int k = 0; k < num_models; ++k) {
     const double share = num_models == 1 ? 0.0 : k / (num_models - 1.0);
     const double lr = k > 0 && k == num_models - 1 ? max_lr
-                      : k == 0 ? min_lr
+                      : k == 0                     ? min_lr
                       // Whose ratio may be beyond double.
                       : log ? std::exp(std::log(min_lr) * (1 - share) +
                                        std::log(max_lr) * share)

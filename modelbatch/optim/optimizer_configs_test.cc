@@ -52,9 +52,9 @@ TEST(OptimizerConfigs, OneConfigALearningRate) {
                              {"beta2", 0.9},
                              {"eps", 1e-6},
                              {"weight_decay", 0.1}}));
-  EXPECT_EQ(CreateSgdConfigs({0.5}, 0, 0)->at(0),
-            (OptimizerConfig{
-                {"lr", 0.5}, {"momentum", 0.0}, {"weight_decay", 0.0}}));
+  EXPECT_EQ(
+      CreateSgdConfigs({0.5}, 0, 0)->at(0),
+      (OptimizerConfig{{"lr", 0.5}, {"momentum", 0.0}, {"weight_decay", 0.0}}));
   EXPECT_TRUE(CreateSgdConfigs({})->empty());
 }
 
@@ -73,8 +73,8 @@ TEST(OptimizerConfigs, SweepsAreNumpys) {
   const auto log = CreateLrSweepConfigs(1e-4, 1e-1, 7);
   ASSERT_TRUE(log.ok()) << log.status();
   const std::vector<double> expected = {
-      1e-4, 3.1622776601683794e-4, 1e-3, 3.1622776601683794e-3, 1e-2,
-      3.162277660168379e-2, 0.1};
+      1e-4, 3.1622776601683794e-4, 1e-3, 3.1622776601683794e-3,
+      1e-2, 3.162277660168379e-2,  0.1};
   const std::vector<double> got = Rates(*log);
   ASSERT_EQ(got.size(), expected.size());
   for (size_t i = 0; i < got.size(); ++i) {
@@ -85,9 +85,9 @@ TEST(OptimizerConfigs, SweepsAreNumpys) {
 
   const auto linear = CreateLrSweepConfigs(0, 0.3, 5, LrScale::kLinear);
   ASSERT_TRUE(linear.ok()) << linear.status();
-  EXPECT_THAT(Rates(*linear),
-              testing::Pointwise(testing::DoubleEq(),
-                                  {0.0, 0.075, 0.15, 0.225, 0.3}));
+  EXPECT_THAT(
+      Rates(*linear),
+      testing::Pointwise(testing::DoubleEq(), {0.0, 0.075, 0.15, 0.225, 0.3}));
 }
 
 TEST(OptimizerConfigs, EndsOfSweeps) {
