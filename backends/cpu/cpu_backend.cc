@@ -69,7 +69,7 @@ absl::StatusOr<std::unique_ptr<Backend>> CpuBackend::CreateWith(
 Capabilities CpuBackend::capabilities() const {
   return {grouped::PlannedOperators(),
           grouped::PlannedLosses(),
-          {"sgd", "adam", "adamw"},
+          grouped::GroupedOptimizers(),
           {"fp32"},
           {"bitwise_independence", "mixed_widths", "ragged_rows", "gradients",
            "gradient_clipping"}};

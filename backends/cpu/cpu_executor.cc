@@ -6,6 +6,7 @@
 #include <numeric>
 #include <utility>
 
+#include "backends/cpu/model_update.h"
 #include "modelbatch/loss/loss.h"
 #include "modelbatch/util/status_macros.h"
 
@@ -20,7 +21,6 @@ void Accumulate(const Range& range, const float* from, float* to) {
 
 using grouped::Arena;
 using grouped::HostDataset;
-using grouped::HyperColumns;
 using grouped::ModelPlan;
 using grouped::OptimizerKind;
 
@@ -148,15 +148,14 @@ void CpuExecutor::ForEachModel(Body body) {
 }
 
 ModelStep CpuExecutor::MakeStep(int model, const TeamMember& member,
-                                Worker& worker, bool training) const {
+                                Worker& worker, bool training) {
   const ModelPlan& plan = plan_->models[model];
   ModelStep step;
   step.kernels = kernels_;
   step.plan = plan_.get();
   step.model = &plan;
   step.workspace = worker.workspace.data();
-  step.params =
-      arenas_[static_cast<int>(Arena::kParam)].data() + plan.state_offset;
+  step.params = Block(Arena::kParam, plan);
   step.member = member;
   step.training = training;
   step.step = steps_[model];
@@ -391,50 +390,25 @@ Outcome CpuExecutor::UpdateModel(int model, const TeamMember& member,
       return Outcome::kNonFiniteGradient;
     }
   }
-  const Range mine = member.Share(plan.state_size, kAlignFloats);
-  const auto state = [&](Arena arena) {
-    return arenas_[static_cast<int>(arena)].data() + plan.state_offset +
-           mine.begin;
+  if (rule.optimizer == OptimizerKind::kNone) return Outcome::kStepped;
+  // nadam changes a number of the model's own.
+  const Range mine = rule.optimizer == OptimizerKind::kNAdam
+                         ? member.Whole(plan.state_size)
+                         : member.Share(plan.state_size, kAlignFloats);
+  const auto part = [&](Arena arena) {
+    float* const block = Block(arena, plan);
+    return block == nullptr ? nullptr : block + mine.begin;
   };
-  // In the order of OptimizerInfo::hyper_parameters.
-  const auto column = [&](int index) { return rule.columns[index][model]; };
+  ModelBlocks blocks;
+  blocks.count = mine.size();
+  blocks.param = part(Arena::kParam);
+  blocks.grad = grads + mine.begin;
+  for (int s = 0; s < grouped::kMaxStates; ++s) {
+    blocks.states[s] = part(grouped::StateArena(s));
+  }
   int64_t& count = steps_[model];
-  switch (rule.optimizer) {
-    case OptimizerKind::kNone:
-      return Outcome::kStepped;
-    case OptimizerKind::kSgd: {
-      SgdArgs sgd;
-      sgd.count = mine.size();
-      sgd.param = state(Arena::kParam);
-      sgd.grad = grads + mine.begin;
-      sgd.buffer = state(Arena::kState0);
-      sgd.lr = column(0);
-      sgd.momentum = column(1);
-      sgd.dampening = column(2);
-      sgd.weight_decay = column(3);
-      sgd.nesterov = column(4) != 0;
-      sgd.first = count == 0;
-      kernels_->sgd(sgd);
-      break;
-    }
-    case OptimizerKind::kAdam:
-    case OptimizerKind::kAdamW: {
-      AdamArgs adam;
-      adam.count = mine.size();
-      adam.param = state(Arena::kParam);
-      adam.grad = grads + mine.begin;
-      adam.exp_avg = state(Arena::kState0);
-      adam.exp_avg_sq = state(Arena::kState1);
-      adam.lr = column(0);
-      adam.beta1 = column(1);
-      adam.beta2 = column(2);
-      adam.eps = column(3);
-      adam.weight_decay = column(4);
-      adam.decoupled = rule.optimizer == OptimizerKind::kAdamW;
-      adam.step = count + 1;
-      kernels_->adam(adam);
-      break;
-    }
+  if (mine.size() > 0) {
+    cpu::UpdateModel(*kernels_, rule, model, count + 1, blocks);
   }
   member.Wait();  // all have read the count
   if (member.leads()) ++count;

@@ -45,6 +45,9 @@ class CpuExecutor : public grouped::Executor {
   absl::Status Write(grouped::Arena arena, int64_t offset, int64_t size,
                      const float* values) override;
   absl::Span<int64_t> steps() override { return absl::MakeSpan(steps_); }
+  absl::Status CheckRule(const grouped::UpdateRule&) const override {
+    return absl::OkStatus();
+  }
   absl::Status TrainStep(const grouped::TrainArgs& args) override;
   absl::Status Evaluate(const grouped::EvaluateArgs& args) override;
   absl::Status Forward(const grouped::ForwardArgs& args) override;
@@ -78,7 +81,7 @@ class CpuExecutor : public grouped::Executor {
   void ForEachModel(Body body);
 
   ModelStep MakeStep(int model, const TeamMember& member, Worker& worker,
-                     bool training) const;
+                     bool training);
   // Copies rows of the dataset into the model's input buffer, or takes the
   // shared copy.
   void GatherInput(const grouped::HostDataset& dataset,
@@ -110,9 +113,13 @@ class CpuExecutor : public grouped::Executor {
                  Worker& worker) const;
   void ForwardModel(int model, const TeamMember& member,
                     const grouped::ForwardArgs& args, Worker& worker);
+  // A model's block of an arena; null: not allocated.
+  float* Block(grouped::Arena arena, const grouped::ModelPlan& model) {
+    FloatBuffer& buffer = arenas_[static_cast<int>(arena)];
+    return buffer.allocated() ? buffer.data() + model.state_offset : nullptr;
+  }
   float* KeptGradients(int model) {
-    return arenas_[static_cast<int>(grouped::Arena::kGradient)].data() +
-           plan_->models[model].state_offset;
+    return Block(grouped::Arena::kGradient, plan_->models[model]);
   }
   void EvaluateModel(int model, const TeamMember& member,
                      const grouped::EvaluateArgs& args, Worker& worker);

@@ -21,6 +21,8 @@
 
 #include <cstdint>
 
+#include "backends/cpu/optimizer_args.h"
+
 namespace modelbatch::cpu {
 
 // One cache line; activations' row strides are multiples of it.
@@ -68,32 +70,6 @@ struct DropoutKey {
   uint32_t op = 0;
   double p = 0;
   int64_t first_row = 0;
-};
-
-// torch.optim.SGD for one model's `count` compact parameters. `buffer` may be
-// null when momentum is 0. As PyTorch does, the first update (first = true)
-// sets the buffer to the gradient, without dampening.
-struct SgdArgs {
-  int64_t count = 0;
-  float* param = nullptr;
-  const float* grad = nullptr;
-  float* buffer = nullptr;
-  double lr = 0, momentum = 0, dampening = 0, weight_decay = 0;
-  bool nesterov = false, first = false;
-};
-
-// torch.optim.Adam, and AdamW with decoupled weight decay. `step` counts from
-// 1: the update about to be made. Bias corrections are computed in double by
-// repeated squaring, then rounded once to float.
-struct AdamArgs {
-  int64_t count = 0;
-  float* param = nullptr;
-  const float* grad = nullptr;
-  float* exp_avg = nullptr;
-  float* exp_avg_sq = nullptr;
-  double lr = 0, beta1 = 0, beta2 = 0, eps = 0, weight_decay = 0;
-  bool decoupled = false;
-  int64_t step = 1;
 };
 
 // What is done to one model's `count` compact gradients before its update, in
@@ -212,6 +188,12 @@ struct Kernels {
   void (*clip)(const ClipArgs& args);
   void (*sgd)(const SgdArgs& args);
   void (*adam)(const AdamArgs& args);
+  void (*nadam)(const NAdamArgs& args);
+  void (*radam)(const RAdamArgs& args);
+  void (*rmsprop)(const RmsPropArgs& args);
+  void (*adagrad)(const AdagradArgs& args);
+  void (*adadelta)(const AdadeltaArgs& args);
+  void (*lion)(const LionArgs& args);
 };
 
 // Portable C++, correct and slow: the reference for the others.
