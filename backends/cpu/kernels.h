@@ -62,12 +62,14 @@ struct ConstMatrix {
   ConstMatrix(const Matrix& m) : data(m.data), ld(m.ld) {}  // NOLINT
 };
 
-// Names one model's dropout mask in one step: modelbatch/util/philox.h.
+// Names one model's dropout mask in one step (modelbatch/util/philox.h), from
+// row `first_row` on.
 struct DropoutKey {
   uint64_t seed = 0;
   uint64_t step = 0;
   uint32_t op = 0;
   double p = 0;
+  int64_t first_row = 0;
 };
 
 // What is done to one model's `count` compact gradients before its update, in
@@ -126,7 +128,7 @@ struct Kernels {
 
   // y = (accumulate ? y : 0) + (kept ? x * float(1 / (1 - p)) : 0). The same
   // call with the same key is the derivative. Element (i, j) of the mask has
-  // index i * cols + j. p = 0 keeps everything, p = 1 nothing.
+  // index (first_row + i) * cols + j. p = 0 keeps everything, p = 1 nothing.
   void (*dropout)(int64_t rows, int64_t cols, ConstMatrix x, Matrix y,
                   const DropoutKey& key, bool accumulate);
 
