@@ -154,7 +154,7 @@ void UpdateModel(const Kernels& kernels, const UpdateRule& rule, int model,
                                states));
     case OptimizerKind::kNAdam:
       return kernels.nadam(NAdam(Begin<NAdamArgs>(step, blocks), values, states,
-                                 rule.mu_product + model));
+                                 blocks.mu_product));
     case OptimizerKind::kRAdam:
       return kernels.radam(
           RAdam(Begin<RAdamArgs>(step, blocks), values, states));

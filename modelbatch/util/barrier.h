@@ -31,9 +31,8 @@ class Barrier {
       round_.store(round + 1, std::memory_order_release);
       return;
     }
-    SpinOrYieldUntil([&] {
-      return round_.load(std::memory_order_acquire) != round;
-    });
+    SpinOrYieldUntil(
+        [&] { return round_.load(std::memory_order_acquire) != round; });
   }
 
  private:
