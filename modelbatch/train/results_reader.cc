@@ -164,10 +164,10 @@ class SummaryFields {
 
  private:
   void Wrong(const char* path, const Json& found, const char* expected) {
-    Fail(absl::StrCat(
-        "\"", path, "\" is ",
-        found.dump(-1, ' ', false, Json::error_handler_t::replace),
-        ", expected ", expected));
+    Fail(
+        absl::StrCat("\"", path, "\" is ",
+                     found.dump(-1, ' ', false, Json::error_handler_t::replace),
+                     ", expected ", expected));
   }
   void Fail(const std::string& message) {
     status_ = absl::InvalidArgumentError(absl::StrCat(file_, ": ", message));

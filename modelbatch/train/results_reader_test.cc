@@ -160,17 +160,17 @@ std::string Changed(const std::string& from, const std::string& to) {
 }
 
 TEST(ParseSummaryTest, ErrorsNameLineOrField) {
-  EXPECT_THAT(ErrorOf(ParseSummary(Changed("\"steps\": 12", "\"steps\": ,"),
-                                   "s.json")),
-              StartsWith("s.json:3: is not JSON: "));
-  EXPECT_THAT(ErrorOf(ParseSummary(std::string(kSummary).substr(0, 300),
-                                   "s.json")),
-              HasSubstr("is not JSON"));
+  EXPECT_THAT(
+      ErrorOf(ParseSummary(Changed("\"steps\": 12", "\"steps\": ,"), "s.json")),
+      StartsWith("s.json:3: is not JSON: "));
+  EXPECT_THAT(
+      ErrorOf(ParseSummary(std::string(kSummary).substr(0, 300), "s.json")),
+      HasSubstr("is not JSON"));
   EXPECT_EQ(ErrorOf(ParseSummary(Changed("\"steps\"", "\"stops\""), "s.json")),
             "s.json: \"steps\" is missing");
-  EXPECT_EQ(ErrorOf(ParseSummary(Changed("\"done\": 3", "\"done\": -3"),
-                                 "s.json")),
-            "s.json: \"epochs/done\" is -3, expected an integer of at least 0");
+  EXPECT_EQ(
+      ErrorOf(ParseSummary(Changed("\"done\": 3", "\"done\": -3"), "s.json")),
+      "s.json: \"epochs/done\" is -3, expected an integer of at least 0");
   EXPECT_EQ(ErrorOf(ParseSummary(Changed("\"cpu\"", "[1]"), "s.json")),
             "s.json: \"backend/name\" is [1], expected a string");
   EXPECT_EQ(ErrorOf(ParseSummary(Changed("true", "1"), "s.json")),

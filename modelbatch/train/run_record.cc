@@ -56,10 +56,10 @@ absl::Status ReadFromCheckpoint(const RunFolder& folder, RunRecord* run) {
       ParseResults(ResultsCsv(experiment, checkpoint.state), file));
   MB_ASSIGN_OR_RETURN(
       run->curves, ParseCurves(CurvesCsv(experiment, checkpoint.state), file));
-  MB_ASSIGN_OR_RETURN(
-      run->summary, ParseSummary(SummaryJson(experiment, checkpoint.state,
-                                             checkpoint.info, {}, {}),
-                                 file));
+  MB_ASSIGN_OR_RETURN(run->summary,
+                      ParseSummary(SummaryJson(experiment, checkpoint.state,
+                                               checkpoint.info, {}, {}),
+                                   file));
   return absl::OkStatus();
 }
 
@@ -71,8 +71,8 @@ bool WentOn(const RunRecord& run) {
     if (event.what == "interrupted") resumed = false;
     if (absl::StartsWith(event.what, "resumed")) resumed = true;
   }
-  const bool ended = run.summary.finished && run.summary.epochs_planned ==
-                                                 run.config.train.epochs;
+  const bool ended = run.summary.finished &&
+                     run.summary.epochs_planned == run.config.train.epochs;
   return resumed && !ended;
 }
 

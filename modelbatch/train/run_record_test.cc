@@ -131,18 +131,19 @@ TEST(RunRecordTest, ErrorsNameFileAndLine) {
     EXPECT_FALSE(status.ok());
     return std::string(status.message());
   };
-  const std::string events =
-      "{\"step\":1,\"epoch\":1,\"event\":\"resumed\"}\n";
-  ASSERT_TRUE(WriteFileAtomically(folder.events(),
-                                  events + "{\"step\":\n" + events).ok());
+  const std::string events = "{\"step\":1,\"epoch\":1,\"event\":\"resumed\"}\n";
+  ASSERT_TRUE(
+      WriteFileAtomically(folder.events(), events + "{\"step\":\n" + events)
+          .ok());
   EXPECT_EQ(error(), folder.events() + ":2: is not a JSON object");
   ASSERT_TRUE(WriteFileAtomically(folder.events(),
-                                  events + "{\"step\":1,\"epoch\":1}\n").ok());
-  EXPECT_EQ(error(),
-            folder.events() + ":2: \"event\" is missing or no string");
-  ASSERT_TRUE(WriteFileAtomically(
-                  folder.events(),
-                  "{\"model\":1,\"event\":\"freeze\",\"step\":\"x\"}\n").ok());
+                                  events + "{\"step\":1,\"epoch\":1}\n")
+                  .ok());
+  EXPECT_EQ(error(), folder.events() + ":2: \"event\" is missing or no string");
+  ASSERT_TRUE(
+      WriteFileAtomically(folder.events(),
+                          "{\"model\":1,\"event\":\"freeze\",\"step\":\"x\"}\n")
+          .ok());
   EXPECT_EQ(error(), folder.events() +
                          ":1: \"step\" is \"x\", expected an integer of at "
                          "least 0");
