@@ -131,14 +131,14 @@ std::string Terminal(Target target, const std::string& id) {
   if (target == Target::kPng) {
     return absl::StrCat("set terminal pngcairo noenhanced size ", kPngWidth,
                         ",", kPngHeight,
-                        " font 'sans-serif,11' fontscale 2 linewidth 2 "
+                        " font 'sans-serif,12' fontscale 2 linewidth 2 "
                         "pointscale 2 background rgb 'white'\n");
   }
-  return absl::StrCat(
-      "set terminal svg noenhanced size 800,",
-      target == Target::kInlineSvg ? 440 : 500, " dynamic font 'sans-serif,",
-      target == Target::kInlineSvg ? 15 : 13, "' name ", GnuplotString(id),
-      target == Target::kInlineSvg ? "" : " background 'white'", "\n");
+  return absl::StrCat("set terminal svg noenhanced size 800,",
+                      target == Target::kInlineSvg ? 440 : 500,
+                      " dynamic font 'sans-serif,15' name ", GnuplotString(id),
+                      target == Target::kInlineSvg ? "" : " background 'white'",
+                      "\n");
 }
 
 }  // namespace
@@ -184,7 +184,7 @@ std::string GnuplotScript(const Chart& chart, Target target,
   } else {
     absl::StrAppend(
         &out, "set tmargin 5\nset label 1 ", GnuplotString(chart.title),
-        " at graph 0, graph 1 offset 0,2.6 left font ',16'\nset label 2 ",
+        " at graph 0, graph 1 offset 0,2.6 left font ',18'\nset label 2 ",
         GnuplotString(chart.note),
         " at graph 0, graph 1 offset 0,1.1 left textcolor rgb '", kInk, "'\n");
   }

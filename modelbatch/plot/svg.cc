@@ -59,6 +59,22 @@ void Remove(const std::string& begin, const std::string& end,
   }
 }
 
+// Without what no chart uses: filters, and groups with nothing in them, which
+// are half of gnuplot's text.
+std::string Clean(std::string svg) {
+  Remove("<filter ", "</filter>", &svg);
+  const std::string empty =
+      "stroke-width=\"1.00\" stroke-linecap=\"butt\" "
+      "stroke-linejoin=\"miter\">\n</g>\n";
+  for (const char* color : {"black", "white"}) {
+    svg = absl::StrReplaceAll(
+        svg, {{absl::StrCat("<g fill=\"none\" color=\"", color,
+                            "\" stroke=\"currentColor\" ", empty),
+               ""}});
+  }
+  return svg;
+}
+
 }  // namespace
 
 std::string EscapeXml(const std::string& text) {
@@ -87,7 +103,8 @@ std::string EscapeXml(const std::string& text) {
 }
 
 std::string AddTooltips(const Chart& chart, const std::string& id,
-                        const std::string& svg) {
+                        const std::string& drawing) {
+  const std::string svg = Clean(drawing);
   std::string out;
   size_t at = 0;
   for (size_t i = 0; i < chart.series.size(); ++i) {
@@ -125,16 +142,6 @@ std::string InlineSvg(const Chart& chart, const std::string& id,
   if (box == kEnd || canvas == kEnd) return svg;
   const size_t begin = box + kViewBox.size();
   std::string body = svg.substr(canvas + kCanvas.size());
-  Remove("<filter ", "</filter>", &body);
-  const std::string empty =
-      "stroke-width=\"1.00\" stroke-linecap=\"butt\" "
-      "stroke-linejoin=\"miter\">\n</g>\n";
-  for (const char* start : {"<g fill=\"none\" color=\"black\" "
-                            "stroke=\"currentColor\" ",
-                            "<g fill=\"none\" color=\"white\" "
-                            "stroke=\"currentColor\" "}) {
-    body = absl::StrReplaceAll(body, {{start + empty, ""}});
-  }
   body = absl::StrReplaceAll(body, {{"xlink:href", "href"},
                                     {"gpPt", absl::StrCat(id, "_point_")},
                                     {"gpDot", absl::StrCat(id, "_dot")}});

@@ -73,7 +73,8 @@ TEST(SvgTest, LinesAndPointsSayWhoseTheyAre) {
 }
 
 TEST(SvgTest, InlineItRefersToNothingElse) {
-  const std::string svg = InlineSvg(SmallChart(), "c", kDrawing);
+  const std::string svg =
+      InlineSvg(SmallChart(), "c", AddTooltips(SmallChart(), "c", kDrawing));
   EXPECT_EQ(svg.rfind("<svg viewBox=\"0 0 800 440\" role=\"img\" "
                       "aria-label=\"A &quot;B&quot;\">",
                       0),

@@ -132,6 +132,7 @@ footer { margin-top: 3rem; color: var(--soft); font-size: .85rem; }
   nav, th button::after { display: none; }
   .table, pre { max-height: none; overflow: visible; }
   .charts { grid-template-columns: 1fr 1fr; }
+  thead th { position: static; }
   h2 { break-after: avoid; }
   tr { break-inside: avoid; }
 }
