@@ -63,8 +63,9 @@ std::string CountEvents(const std::vector<Event>& events);
 // 4 alone"; empty when they are equal.
 std::string EventDifference(const Event& run, const Event& alone);
 
-// One JSON object in one line.
+// One JSON object in one line, and back. InvalidArgument names the field.
 std::string EventToJson(const Event& event);
+absl::StatusOr<Event> EventFromJson(const std::string& json);
 
 // A JSON array, and back. InvalidArgument names the event, by its place from 1,
 // and the field.

@@ -1,4 +1,4 @@
-#include "modelbatch/cli/child_process.h"
+#include "modelbatch/util/child_process.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
@@ -66,20 +67,39 @@ struct SpawnSettings {
   posix_spawnattr_t attributes;
 };
 
-// Returns an errno, 0 for success.
-int Spawn(const std::vector<std::string>& arguments, int to_parent,
-          pid_t* pid) {
-  SpawnSettings settings;
-  int error = posix_spawn_file_actions_addopen(&settings.files, STDIN_FILENO,
-                                               "/dev/null", O_RDONLY, 0);
-  if (error == 0) {
-    error = posix_spawn_file_actions_adddup2(&settings.files, STDERR_FILENO,
-                                             STDOUT_FILENO);
-  }
+// What Spawn is to start.
+struct Program {
+  const char* file = nullptr;
+  bool in_path = false;  // look for `file` in PATH
+  std::string name;      // argv[0]
+  const std::vector<std::string>& arguments;
+  const char* folder = nullptr;  // to start it in; null: this process's own
+  // The child's end of the pipe, and the child's descriptors that lead there.
+  int to_parent = -1;
+  std::vector<int> become = {};
+};
+
+int AddFiles(const Program& program, posix_spawn_file_actions_t* files) {
+  int error = posix_spawn_file_actions_addopen(files, STDIN_FILENO, "/dev/null",
+                                               O_RDONLY, 0);
   if (error == 0) {
     error =
-        posix_spawn_file_actions_adddup2(&settings.files, to_parent, kToParent);
+        posix_spawn_file_actions_adddup2(files, STDERR_FILENO, STDOUT_FILENO);
   }
+  for (const int fd : program.become) {
+    if (error != 0) break;
+    error = posix_spawn_file_actions_adddup2(files, program.to_parent, fd);
+  }
+  if (error == 0 && program.folder != nullptr) {
+    error = posix_spawn_file_actions_addchdir_np(files, program.folder);
+  }
+  return error;
+}
+
+// Returns an errno, 0 for success.
+int Spawn(const Program& program, pid_t* pid) {
+  SpawnSettings settings;
+  int error = AddFiles(program, &settings.files);
   // A group of its own, to be killed as a whole; no signal ignored or blocked.
   sigset_t none;
   sigset_t all;
@@ -98,13 +118,14 @@ int Spawn(const std::vector<std::string>& arguments, int to_parent,
         POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
   }
   if (error != 0) return error;
-  std::string name = "modelbatch";
-  std::vector<std::string> copies = arguments;
+  std::string name = program.name;
+  std::vector<std::string> copies = program.arguments;
   std::vector<char*> argv = {name.data()};
   for (std::string& argument : copies) argv.push_back(argument.data());
   argv.push_back(nullptr);
-  return posix_spawn(pid, "/proc/self/exe", &settings.files,
-                     &settings.attributes, argv.data(), environ);
+  const auto spawn = program.in_path ? posix_spawnp : posix_spawn;
+  return spawn(pid, program.file, &settings.files, &settings.attributes,
+               argv.data(), environ);
 }
 
 // Appends what is there; false at the end of the stream.
@@ -145,20 +166,8 @@ bool Listen(pid_t pid, int from_child, int64_t seconds, std::string* output) {
   }
 }
 
-}  // namespace
-
-std::string ChildOutcome::Describe() const {
-  if (signal == 0) return absl::StrCat("exit code ", exit_code);
-  const char* const name = sigabbrev_np(signal);
-  const char* const text = sigdescr_np(signal);
-  return absl::StrCat("signal ", signal,
-                      name == nullptr || text == nullptr
-                          ? ""
-                          : absl::StrCat(" (SIG", name, ", ", text, ")"));
-}
-
-absl::StatusOr<ChildOutcome> RunSelf(const std::vector<std::string>& arguments,
-                                     int64_t seconds) {
+// Starts it, listens and waits. `program.to_parent` is set here.
+absl::StatusOr<ChildOutcome> Run(Program program, int64_t seconds) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {
     return SystemError("pipe2", errno);
@@ -167,10 +176,15 @@ absl::StatusOr<ChildOutcome> RunSelf(const std::vector<std::string>& arguments,
   pid_t pid = 0;
   // The child may block when it writes.
   fcntl(ends[1], F_SETFL, 0);
-  const int error = Spawn(arguments, ends[1], &pid);
+  program.to_parent = ends[1];
+  const int error = Spawn(program, &pid);
   close(ends[1]);
   if (error != 0) {
     close(ends[0]);
+    if (program.in_path && error == ENOENT) {
+      return absl::NotFoundError(
+          absl::StrCat("there is no program ", program.name, " in PATH"));
+    }
     return SystemError("posix_spawn", error);
   }
   ChildOutcome outcome;
@@ -185,6 +199,34 @@ absl::StatusOr<ChildOutcome> RunSelf(const std::vector<std::string>& arguments,
   if (WIFSIGNALED(status)) outcome.signal = WTERMSIG(status);
   if (WIFEXITED(status)) outcome.exit_code = WEXITSTATUS(status);
   return outcome;
+}
+
+}  // namespace
+
+std::string ChildOutcome::Describe() const {
+  if (signal == 0) return absl::StrCat("exit code ", exit_code);
+  const char* const name = sigabbrev_np(signal);
+  const char* const text = sigdescr_np(signal);
+  return absl::StrCat("signal ", signal,
+                      name == nullptr || text == nullptr
+                          ? ""
+                          : absl::StrCat(" (SIG", name, ", ", text, ")"));
+}
+
+absl::StatusOr<ChildOutcome> RunSelf(const std::vector<std::string>& arguments,
+                                     int64_t seconds) {
+  Program program{"/proc/self/exe", false, "modelbatch", arguments};
+  program.become = {kToParent};
+  return Run(std::move(program), seconds);
+}
+
+absl::StatusOr<ChildOutcome> RunProgram(
+    const std::string& name, const std::vector<std::string>& arguments,
+    const std::string& folder, int64_t seconds) {
+  Program program{name.c_str(), true, name, arguments};
+  program.folder = folder.c_str();
+  program.become = {STDOUT_FILENO, STDERR_FILENO};
+  return Run(std::move(program), seconds);
 }
 
 absl::Status BecomeChild() {

@@ -1,15 +1,16 @@
-// Runs this program again, in a process of its own, for what may end or hang a
-// process.
+// Runs a program in a process of its own: this one again, for what may end or
+// hang a process, or another.
 //
 //   MB_ASSIGN_OR_RETURN(ChildOutcome child, RunSelf({"describe", path}, 30));
 //   if (child.ended_well()) Use(child.output);
 //   else std::cerr << child.Describe();
+//   MB_ASSIGN_OR_RETURN(child, RunProgram("gnuplot", {"a.gp"}, folder, 60));
 //
 // The child is another executable image (posix_spawn): nothing of this
 // process's threads and locks is in it. It is killed with all that it started
-// when its time is up, and when this process ends.
-#ifndef MODELBATCH_CLI_CHILD_PROCESS_H_
-#define MODELBATCH_CLI_CHILD_PROCESS_H_
+// when its time is up; when this process ends, RunSelf's is.
+#ifndef MODELBATCH_UTIL_CHILD_PROCESS_H_
+#define MODELBATCH_UTIL_CHILD_PROCESS_H_
 
 #include <cstdint>
 #include <string>
@@ -39,7 +40,16 @@ struct ChildOutcome {
 absl::StatusOr<ChildOutcome> RunSelf(const std::vector<std::string>& arguments,
                                      int64_t seconds);
 
-// The child's side.
+// Starts the program `name`, looked for in PATH, with `arguments` in the folder
+// `folder`, without a shell, and waits, for at most `seconds`. It reads
+// nothing; `output` has what it prints on standard output and standard error.
+// NotFound when PATH has no such program, Unavailable when no process can be
+// started.
+absl::StatusOr<ChildOutcome> RunProgram(
+    const std::string& name, const std::vector<std::string>& arguments,
+    const std::string& folder, int64_t seconds);
+
+// The side of RunSelf's child.
 
 // To be called first. InvalidArgument in a process that is no such child.
 absl::Status BecomeChild();
@@ -47,4 +57,4 @@ void WriteToParent(const std::string& text);
 
 }  // namespace modelbatch
 
-#endif  // MODELBATCH_CLI_CHILD_PROCESS_H_
+#endif  // MODELBATCH_UTIL_CHILD_PROCESS_H_
