@@ -17,8 +17,8 @@
 #include "absl/status/statusor.h"
 #include "modelbatch/backend/backend.h"
 #include "modelbatch/batch/model_batch.h"
-#include "modelbatch/metrics/classification_metrics.h"
-#include "modelbatch/metrics/regression_metrics.h"
+#include "modelbatch/metrics/classification.h"
+#include "modelbatch/metrics/regression.h"
 #include "modelbatch/tensor/tensor.h"
 
 namespace modelbatch {

@@ -16,11 +16,11 @@
 #include "gtest/gtest.h"
 #include "modelbatch/io/atomic_file.h"
 #include "modelbatch/io/tf_record.h"
-#include "modelbatch/loggers/csv_logger.h"
-#include "modelbatch/loggers/json_lines_logger.h"
+#include "modelbatch/loggers/csv.h"
+#include "modelbatch/loggers/json_lines.h"
 #include "modelbatch/loggers/metrics_logger.h"
+#include "modelbatch/loggers/tensorboard.h"
 #include "modelbatch/loggers/tensorboard_event.h"
-#include "modelbatch/loggers/tensorboard_logger.h"
 #include "modelbatch/util/test_folder.h"
 
 namespace modelbatch {

@@ -4,7 +4,7 @@
 //   MB_RETURN_IF_ERROR(logger->Log({step, epoch, ids, {{"loss", losses}}}));
 //   MB_RETURN_IF_ERROR(logger->Flush());
 //
-// csv_logger.h, json_lines_logger.h and tensorboard_logger.h have the kinds.
+// csv.h, json_lines.h and tensorboard.h have the kinds.
 //
 // What is logged is kept in memory, a few MiB at most, until Flush. A process
 // that is killed leaves whole lines and records, and perhaps a part of the last

@@ -8,8 +8,8 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "modelbatch/metrics/classification_metrics.h"
-#include "modelbatch/metrics/regression_metrics.h"
+#include "modelbatch/metrics/classification.h"
+#include "modelbatch/metrics/regression.h"
 
 namespace modelbatch {
 namespace {

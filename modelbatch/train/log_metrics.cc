@@ -3,9 +3,9 @@
 #include <cmath>
 #include <utility>
 
-#include "modelbatch/loggers/csv_logger.h"
-#include "modelbatch/loggers/json_lines_logger.h"
-#include "modelbatch/loggers/tensorboard_logger.h"
+#include "modelbatch/loggers/csv.h"
+#include "modelbatch/loggers/json_lines.h"
+#include "modelbatch/loggers/tensorboard.h"
 #include "modelbatch/train/results.h"
 #include "modelbatch/util/status_macros.h"
 

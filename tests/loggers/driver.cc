@@ -15,10 +15,10 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "modelbatch/io/atomic_file.h"
-#include "modelbatch/loggers/csv_logger.h"
-#include "modelbatch/loggers/json_lines_logger.h"
+#include "modelbatch/loggers/csv.h"
+#include "modelbatch/loggers/json_lines.h"
 #include "modelbatch/loggers/metrics_logger.h"
-#include "modelbatch/loggers/tensorboard_logger.h"
+#include "modelbatch/loggers/tensorboard.h"
 #include "modelbatch/util/status_macros.h"
 #include "nlohmann/json.hpp"
 

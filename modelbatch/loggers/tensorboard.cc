@@ -1,4 +1,4 @@
-#include "modelbatch/loggers/tensorboard_logger.h"
+#include "modelbatch/loggers/tensorboard.h"
 
 #include <filesystem>
 #include <map>

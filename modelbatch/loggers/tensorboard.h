@@ -14,8 +14,8 @@
 //
 // Values are float32, TensorBoard's type for them; a number that is not finite
 // stays what it is.
-#ifndef MODELBATCH_LOGGERS_TENSORBOARD_LOGGER_H_
-#define MODELBATCH_LOGGERS_TENSORBOARD_LOGGER_H_
+#ifndef MODELBATCH_LOGGERS_TENSORBOARD_H_
+#define MODELBATCH_LOGGERS_TENSORBOARD_H_
 
 #include <cstdint>
 #include <memory>
@@ -36,4 +36,4 @@ absl::StatusOr<std::unique_ptr<MetricsLogger>> OpenTensorBoardLogger(
 
 }  // namespace modelbatch
 
-#endif  // MODELBATCH_LOGGERS_TENSORBOARD_LOGGER_H_
+#endif  // MODELBATCH_LOGGERS_TENSORBOARD_H_

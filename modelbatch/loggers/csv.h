@@ -5,8 +5,8 @@
 //
 // A metric that an entry lacks is left empty; numbers that are not finite are
 // nan, inf and -inf, as pandas and Python read them.
-#ifndef MODELBATCH_LOGGERS_CSV_LOGGER_H_
-#define MODELBATCH_LOGGERS_CSV_LOGGER_H_
+#ifndef MODELBATCH_LOGGERS_CSV_H_
+#define MODELBATCH_LOGGERS_CSV_H_
 
 #include <cstdint>
 #include <memory>
@@ -30,4 +30,4 @@ absl::StatusOr<std::unique_ptr<MetricsLogger>> OpenCsvLogger(
 
 }  // namespace modelbatch
 
-#endif  // MODELBATCH_LOGGERS_CSV_LOGGER_H_
+#endif  // MODELBATCH_LOGGERS_CSV_H_

@@ -3,8 +3,8 @@
 //   {"step":46,"epoch":1,"model":0,"train_loss":0.693,"validation_loss":0.681}
 //
 // Numbers that are not finite are null: JSON has none.
-#ifndef MODELBATCH_LOGGERS_JSON_LINES_LOGGER_H_
-#define MODELBATCH_LOGGERS_JSON_LINES_LOGGER_H_
+#ifndef MODELBATCH_LOGGERS_JSON_LINES_H_
+#define MODELBATCH_LOGGERS_JSON_LINES_H_
 
 #include <cstdint>
 #include <memory>
@@ -23,4 +23,4 @@ absl::StatusOr<std::unique_ptr<MetricsLogger>> OpenJsonLinesLogger(
 
 }  // namespace modelbatch
 
-#endif  // MODELBATCH_LOGGERS_JSON_LINES_LOGGER_H_
+#endif  // MODELBATCH_LOGGERS_JSON_LINES_H_

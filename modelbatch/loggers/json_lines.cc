@@ -1,4 +1,4 @@
-#include "modelbatch/loggers/json_lines_logger.h"
+#include "modelbatch/loggers/json_lines.h"
 
 #include <cmath>
 #include <string_view>

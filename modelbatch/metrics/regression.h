@@ -7,8 +7,8 @@
 //
 // RegressionCounter does it row by row, in the order they come, so that how
 // they are cut changes no bit.
-#ifndef MODELBATCH_METRICS_REGRESSION_METRICS_H_
-#define MODELBATCH_METRICS_REGRESSION_METRICS_H_
+#ifndef MODELBATCH_METRICS_REGRESSION_H_
+#define MODELBATCH_METRICS_REGRESSION_H_
 
 #include <cstdint>
 #include <limits>
@@ -87,4 +87,4 @@ absl::StatusOr<std::vector<RegressionMetrics>> ComputeRegressionMetrics(
 
 }  // namespace modelbatch
 
-#endif  // MODELBATCH_METRICS_REGRESSION_METRICS_H_
+#endif  // MODELBATCH_METRICS_REGRESSION_H_

@@ -1,4 +1,4 @@
-#include "modelbatch/metrics/classification_metrics.h"
+#include "modelbatch/metrics/classification.h"
 
 #include "absl/strings/str_cat.h"
 #include "modelbatch/metrics/by_model.h"

@@ -1,4 +1,4 @@
-#include "modelbatch/metrics/regression_metrics.h"
+#include "modelbatch/metrics/regression.h"
 
 #include <cmath>
 

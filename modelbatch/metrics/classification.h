@@ -13,8 +13,8 @@
 //
 // Definitions are those of scikit-learn's accuracy_score, confusion_matrix,
 // precision_recall_fscore_support and top_k_accuracy_score.
-#ifndef MODELBATCH_METRICS_CLASSIFICATION_METRICS_H_
-#define MODELBATCH_METRICS_CLASSIFICATION_METRICS_H_
+#ifndef MODELBATCH_METRICS_CLASSIFICATION_H_
+#define MODELBATCH_METRICS_CLASSIFICATION_H_
 
 #include <cstdint>
 #include <limits>
@@ -98,4 +98,4 @@ absl::StatusOr<std::vector<ClassificationMetrics>> ComputeClassificationMetrics(
 
 }  // namespace modelbatch
 
-#endif  // MODELBATCH_METRICS_CLASSIFICATION_METRICS_H_
+#endif  // MODELBATCH_METRICS_CLASSIFICATION_H_

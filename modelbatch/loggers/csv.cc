@@ -1,4 +1,4 @@
-#include "modelbatch/loggers/csv_logger.h"
+#include "modelbatch/loggers/csv.h"
 
 #include <algorithm>
 #include <string_view>
