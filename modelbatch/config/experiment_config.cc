@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "modelbatch/config/data_reader.h"
 #include "modelbatch/config/layer_reader.h"
+#include "modelbatch/config/log_reader.h"
 #include "modelbatch/config/nearest.h"
 #include "modelbatch/config/sweep_reader.h"
 #include "modelbatch/config/table_reader.h"
@@ -273,6 +274,7 @@ TrainConfig ReadTrain(TableReader* root, const DataConfig& data, bool grid) {
   train.output = table.String("output", "");
   ReadOnNan(&table, &train);
   train.early_stopping = ReadEarlyStopping(&table, data);
+  train.log = ReadLog(&table, data);
   table.Finish();
   return train;
 }

@@ -105,6 +105,14 @@ struct EarlyStoppingConfig {
   double min_delta = 0;  // what more than counts as an improvement
 };
 
+// What a run writes while it trains, beside what every run has.
+struct LogConfig {
+  std::vector<std::string> writers;  // "csv", "jsonl", "tensorboard"
+  // Steps between two entries of the batches' losses; 0: epochs only.
+  int64_t every = 0;
+  bool confusion = false;  // confusion matrices on the test rows
+};
+
 struct TrainConfig {
   int64_t epochs = 1;
   Sweep batch_size = Sweep::Fixed(32, /*integer=*/true);
@@ -114,6 +122,7 @@ struct TrainConfig {
   NanPolicy on_nan = NanPolicy::kFreeze;
   int64_t max_resets = kDefaultMaxResets;  // of one model; for kReset
   std::optional<EarlyStoppingConfig> early_stopping;  // none: no early stopping
+  LogConfig log;
 };
 
 struct ExperimentConfig {

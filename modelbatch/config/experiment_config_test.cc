@@ -255,6 +255,38 @@ TEST(ParseExperimentTest, PoliciesForSingleModels) {
                         "data.split.validation is 0"));
 }
 
+TEST(ParseExperimentTest, Log) {
+  const auto none = ParseExperiment(kValid, "t.toml");
+  ASSERT_TRUE(none.ok()) << none.status();
+  EXPECT_TRUE(none->train.log.writers.empty());
+  EXPECT_FALSE(none->train.log.confusion);
+  // A run without it has the resolved config it had before there was one.
+  EXPECT_THAT(ExperimentToToml(*none), testing::Not(HasSubstr("train.log")));
+  const auto defaults = ParseExperiment(
+      kValid, "t.toml", {"train.log={writers=[\"tensorboard\"]}"});
+  ASSERT_TRUE(defaults.ok()) << defaults.status();
+  EXPECT_THAT(defaults->train.log.writers, testing::ElementsAre("tensorboard"));
+  EXPECT_EQ(defaults->train.log.every, 0);
+  for (const char* log :
+       {"{writers=[\"tensorboard\"], every=\"epoch\"}", "{confusion=true}",
+        "{writers=[\"jsonl\", \"csv\"], every=25, confusion=true}"}) {
+    const auto parsed =
+        ParseExperiment(kValid, "t.toml", {std::string("train.log=") + log});
+    ASSERT_TRUE(parsed.ok()) << parsed.status();
+    const std::string toml = ExperimentToToml(*parsed);
+    const auto again = ParseExperiment(toml, "t.toml");
+    ASSERT_TRUE(again.ok()) << again.status() << "\n" << toml;
+    EXPECT_EQ(ExperimentToToml(*again), toml);
+    EXPECT_EQ(again->train.log.writers, parsed->train.log.writers);
+    EXPECT_EQ(again->train.log.every, parsed->train.log.every);
+    EXPECT_EQ(again->train.log.confusion, parsed->train.log.confusion);
+  }
+  EXPECT_THAT(ErrorOf(kValid, {"data.task=regression", "loss=mse",
+                               "train.log={confusion=true}"}),
+              HasSubstr("train.log.confusion: needs classes, data.task is "
+                        "\"regression\""));
+}
+
 TEST(ParseExperimentTest, OverridesReplaceOneValue) {
   const auto parsed = ParseExperiment(
       kValid, "t.toml",
@@ -501,6 +533,33 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{"StoppingIsNoTable", "epochs = 3",
                 "epochs = 3\nearly_stopping = true",
                 "train.early_stopping: expected a table, found "},
+        BadCase{"UnknownWriter", "epochs = 3",
+                "epochs = 3\nlog = { writers = [\"tensorbord\"] }",
+                "train.log.writers[0]: found \"tensorbord\"; did you mean "
+                "\"tensorboard\"?"},
+        BadCase{"WriterTwice", "epochs = 3",
+                "epochs = 3\nlog = { writers = [\"csv\", \"csv\"] }",
+                "train.log.writers[1]: \"csv\" is there twice"},
+        BadCase{"WritersAreNoArray", "epochs = 3",
+                "epochs = 3\nlog = { writers = \"csv\" }",
+                "train.log.writers: expected an array of names, found a "
+                "string"},
+        BadCase{"WriterIsNoName", "epochs = 3",
+                "epochs = 3\nlog = { writers = [1] }",
+                "train.log.writers[0]: expected a name, found an integer"},
+        BadCase{"LogEveryZeroSteps", "epochs = 3",
+                "epochs = 3\nlog = { writers = [\"csv\"], every = 0 }",
+                "train.log.every: expected an integer from 1 to 1000000000, "
+                "found an integer 0"},
+        BadCase{"LogEveryDay", "epochs = 3",
+                "epochs = 3\nlog = { writers = [\"csv\"], every = \"day\" }",
+                "train.log.every: found \"day\"; expected one of: epoch"},
+        BadCase{"LogEveryWithoutWriters", "epochs = 3",
+                "epochs = 3\nlog = { every = 5 }",
+                "train.log.every: is for train.log.writers, there are none"},
+        BadCase{"UnknownLogKey", "epochs = 3",
+                "epochs = 3\nlog = { writer = [\"csv\"] }",
+                "train.log.writer: unknown key; did you mean \"writers\"?"},
         BadCase{"UnknownPolicy", "epochs = 3", "epochs = 3\non_nan = \"stop\"",
                 "dir/t.toml:26:1: train.on_nan: found \"stop\"; expected one "
                 "of: freeze, reset, warn"},

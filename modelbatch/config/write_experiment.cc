@@ -219,6 +219,15 @@ std::string ExperimentToToml(const ExperimentConfig& config) {
     line("patience = ", stopping.patience);
     line("min_delta = ", Float(stopping.min_delta));
   }
+  const LogConfig& log = config.train.log;
+  if (!log.writers.empty() || log.confusion) {
+    line("\n[train.log]");
+    line("writers = ", QuoteAll(log.writers));
+    if (!log.writers.empty()) {
+      line("every = ", log.every == 0 ? "\"epoch\"" : absl::StrCat(log.every));
+    }
+    line("confusion = ", Bool(log.confusion));
+  }
   return out;
 }
 

@@ -188,6 +188,10 @@ absl::StatusOr<Experiment> PrepareExperiment(ExperimentConfig config) {
                 split.stratified, split.seed);
   if (!rows.ok()) return At(config, "data.split", rows.status());
   experiment.split = *std::move(rows);
+  if (config.train.log.confusion && experiment.split.test.empty()) {
+    return config.source.Error("train.log.confusion",
+                               "needs test rows, there are none");
+  }
   const int64_t train_rows =
       static_cast<int64_t>(experiment.split.train.size());
   const std::vector<int64_t>& sizes = experiment.population.batch_sizes;
@@ -274,6 +278,7 @@ uint64_t ConfigFingerprint(const ExperimentConfig& config) {
   for (const auto& [key, path] : DataPaths(&core.data)) *path = "/";
   core.train.epochs = 0;
   core.train.checkpoint_every = 0;
+  core.train.log = LogConfig();
   uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
   for (unsigned char c : ExperimentToToml(core)) {
     hash = (hash ^ c) * 0x100000001b3u;

@@ -1,13 +1,13 @@
 #include "modelbatch/train/run_folder.h"
 
 #include <filesystem>
-#include <fstream>
 #include <sstream>
 #include <system_error>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "modelbatch/io/append_file.h"
 #include "modelbatch/io/atomic_file.h"
 #include "modelbatch/util/status_macros.h"
 #include "nlohmann/json.hpp"
@@ -126,11 +126,7 @@ absl::Status RunFolder::AddEvent(const Event& event) const {
 }
 
 absl::Status RunFolder::AddLine(const std::string& json) const {
-  std::ofstream out(events(), std::ios::app);
-  out << json << "\n";
-  out.close();
-  if (out) return absl::OkStatus();
-  return absl::UnavailableError(absl::StrCat("cannot write ", events()));
+  return AppendToFile(events(), json + "\n");
 }
 
 absl::StatusOr<std::vector<RunEvent>> RunFolder::ReadEvents() const {

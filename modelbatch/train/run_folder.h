@@ -7,8 +7,11 @@
 //   curves.csv              a line an epoch and model
 //   summary.json            the best model, who made the run, times, plan
 //   models/model_<id>.safetensors   weights of each model's best epoch
+//   confusion.csv           confusion matrices, if train.log asks for them
+//   metrics.csv, metrics.jsonl, tensorboard/   what train.log names
 //
-// The first three while it runs, the others when it ends or is interrupted.
+// The first three and the last line's while it runs, the others when it ends or
+// is interrupted.
 #ifndef MODELBATCH_TRAIN_RUN_FOLDER_H_
 #define MODELBATCH_TRAIN_RUN_FOLDER_H_
 
@@ -47,6 +50,10 @@ class RunFolder {
   std::string results() const { return path_ + "/results.csv"; }
   std::string curves() const { return path_ + "/curves.csv"; }
   std::string summary() const { return path_ + "/summary.json"; }
+  std::string confusion() const { return path_ + "/confusion.csv"; }
+  std::string metrics_csv() const { return path_ + "/metrics.csv"; }
+  std::string metrics_jsonl() const { return path_ + "/metrics.jsonl"; }
+  std::string tensorboard() const { return path_ + "/tensorboard"; }
 
   bool HasCheckpoint() const;
   absl::Status WriteConfig(const ExperimentConfig& config) const;

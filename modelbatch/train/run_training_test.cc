@@ -83,7 +83,35 @@ class RunTrainingTest : public ::testing::Test {
   std::unique_ptr<Backend> backend_;
 };
 
+// With every log there is.
+const char kLog[] =
+    "train.log={writers=[\"csv\", \"jsonl\", \"tensorboard\"], every=2, "
+    "confusion=true}";
+
+// Of a file of TensorBoard the size: only its times differ. What is in it is
+// read in tests/cli.
+std::map<std::string, uintmax_t> EventFiles(const RunFolder& folder) {
+  std::map<std::string, uintmax_t> sizes;
+  for (const auto& entry :
+       fs::recursive_directory_iterator(folder.tensorboard())) {
+    if (entry.is_directory()) continue;
+    sizes[fs::relative(entry.path(), folder.path()).string()] =
+        entry.file_size();
+  }
+  return sizes;
+}
+
+void ExpectSameLogs(const RunFolder& a, const RunFolder& b) {
+  ASSERT_EQ(fs::exists(a.metrics_csv()), fs::exists(b.metrics_csv()));
+  if (!fs::exists(a.metrics_csv())) return;
+  EXPECT_EQ(*ReadFile(a.metrics_csv()), *ReadFile(b.metrics_csv()));
+  EXPECT_EQ(*ReadFile(a.metrics_jsonl()), *ReadFile(b.metrics_jsonl()));
+  EXPECT_EQ(*ReadFile(a.confusion()), *ReadFile(b.confusion()));
+  EXPECT_EQ(EventFiles(a), EventFiles(b));
+}
+
 void ExpectSameFiles(const RunFolder& a, const RunFolder& b) {
+  ExpectSameLogs(a, b);
   EXPECT_EQ(*ReadFile(a.checkpoint()), *ReadFile(b.checkpoint()));
   EXPECT_EQ(*ReadFile(a.results()), *ReadFile(b.results()));
   EXPECT_EQ(*ReadFile(a.curves()), *ReadFile(b.curves()));
@@ -102,8 +130,9 @@ void ExpectSameFiles(const RunFolder& a, const RunFolder& b) {
 // weights, moments, masks, order, curves, best epochs, frozen models.
 TEST_F(RunTrainingTest, ResumesToTheSameBits) {
   for (const bool explode : {false, true}) {
-    const Experiment experiment = TestExperiment(
-        explode ? ExplodingOverrides() : std::vector<std::string>{});
+    std::vector<std::string> overrides = {kLog};
+    if (explode) overrides.push_back(ExplodingOverrides()[0]);
+    const Experiment experiment = TestExperiment(overrides);
     const std::string kind = explode ? "explode" : "calm";
     const RunFolder whole = NewFolder(kind, experiment);
     const auto result = Run(experiment, whole);
@@ -172,7 +201,7 @@ std::string ModelEvents(const RunFolder& folder) {
 // Around a removal, a reset, a copy, a freeze ... and a compaction as well,
 // interrupted or killed.
 TEST_F(RunTrainingTest, ResumesToTheSameBitsAroundEvents) {
-  const Experiment experiment = TestExperiment();
+  const Experiment experiment = TestExperiment({kLog});
   const RunFolder whole = NewFolder("whole", experiment);
   ScriptedCallback script = EventfulScript();
   const auto run = [&](const RunFolder& folder, bool resume, int stop) {
@@ -255,7 +284,7 @@ TEST_F(RunTrainingTest, FilesNameTheModelsThatAreThere) {
 
 // Stopped after every single step.
 TEST_F(RunTrainingTest, ResumesAgainAndAgain) {
-  const Experiment experiment = TestExperiment();
+  const Experiment experiment = TestExperiment({kLog});
   const RunFolder whole = NewFolder("whole", experiment);
   ASSERT_TRUE(Run(experiment, whole).ok());
   const RunFolder folder = NewFolder("pieces", experiment);
@@ -271,7 +300,7 @@ TEST_F(RunTrainingTest, ResumesAgainAndAgain) {
 
 // A process that was killed left an older checkpoint, or none.
 TEST_F(RunTrainingTest, ResumesFromAnOlderCheckpointOrNone) {
-  const Experiment experiment = TestExperiment(ExplodingOverrides());
+  const Experiment experiment = TestExperiment({kLog, ExplodingOverrides()[0]});
   const RunFolder whole = NewFolder("whole", experiment);
   ASSERT_TRUE(Run(experiment, whole).ok());
   const RunFolder none = NewFolder("none", experiment);
@@ -300,8 +329,8 @@ TEST_F(RunTrainingTest, ResumesFromAnOlderCheckpointOrNone) {
 }
 
 TEST_F(RunTrainingTest, MoreEpochsContinueARun) {
-  const Experiment three = TestExperiment();
-  const Experiment five = TestExperiment({"train.epochs=5"});
+  const Experiment three = TestExperiment({kLog});
+  const Experiment five = TestExperiment({kLog, "train.epochs=5"});
   const RunFolder whole = NewFolder("whole", five);
   ASSERT_TRUE(Run(five, whole).ok());
   const RunFolder grown = NewFolder("grown", three);
@@ -408,6 +437,20 @@ TEST_F(RunTrainingTest, FolderOfARunIsNotOverwritten) {
             absl::StatusCode::kAlreadyExists);
   EXPECT_EQ(RunFolder::Open(root_ / "none").status().code(),
             absl::StatusCode::kNotFound);
+}
+
+// Nothing is written that the config does not ask for.
+TEST_F(RunTrainingTest, LogsAreAskedFor) {
+  const Experiment experiment = TestExperiment();
+  const RunFolder folder = NewFolder("run", experiment);
+  ASSERT_TRUE(Run(experiment, folder).ok());
+  for (const std::string& path : {folder.metrics_csv(), folder.metrics_jsonl(),
+                                  folder.tensorboard(), folder.confusion()}) {
+    EXPECT_FALSE(fs::exists(path)) << path;
+  }
+  // Logs decide no bit: a run may be resumed with other ones.
+  EXPECT_TRUE(Run(TestExperiment({kLog, "train.epochs=4"}), folder, true).ok());
+  EXPECT_THAT(*ReadFile(folder.metrics_csv()), HasSubstr("\n20,4,7,,"));
 }
 
 TEST_F(RunTrainingTest, LeavesEveryFile) {

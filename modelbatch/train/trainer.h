@@ -66,6 +66,7 @@ class Trainer {
   const Experiment& experiment() const { return experiment_; }
   int num_models() const { return batch_->num_models(); }
   ModelBatch& batch() { return *batch_; }
+  const Dataset& dataset() const { return *dataset_; }
   const TrainState& state() const { return state_; }
   const StepReport& last_step() const { return report_; }
   int64_t steps_per_epoch() const { return experiment_.steps_per_epoch; }
