@@ -34,9 +34,9 @@ void Create(benchmark::State& state, const Case& c) {
   const Workload& workload = c.workload();
   const auto backend = MakeBackend(c.backend, c.threads);
   for (auto _ : state) {
-    benchmark::DoNotOptimize(Take(
-        ModelBatch::Create(backend.get(), Instances(workload),
-                           {"cross_entropy", {}}, workload.max_rows)));
+    benchmark::DoNotOptimize(
+        Take(ModelBatch::Create(backend.get(), Instances(workload),
+                                {"cross_entropy", {}}, workload.max_rows)));
   }
   CountModels(state, workload);
 }

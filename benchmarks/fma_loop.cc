@@ -11,15 +11,14 @@ constexpr int kChains = 12, kRepeats = 100;
 // needs no flag for the instruction set. Registers hold what they hold: zeros,
 // ones or infinities take the same time.
 #define MB_FMA(v, c) "vfmadd231ps %%" v "12, %%" v "13, %%" v c "\n"
-#define MB_FMA_CHAINS(v)                                               \
-  asm volatile(MB_FMA(v, "0") MB_FMA(v, "1") MB_FMA(v, "2")            \
-                   MB_FMA(v, "3") MB_FMA(v, "4") MB_FMA(v, "5")        \
-                       MB_FMA(v, "6") MB_FMA(v, "7") MB_FMA(v, "8")    \
-                           MB_FMA(v, "9") MB_FMA(v, "10")              \
-                               MB_FMA(v, "11")::                       \
-                   : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5",   \
-                     "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", \
-                     "xmm12", "xmm13")
+#define MB_FMA_CHAINS(v)                                                       \
+  asm volatile(MB_FMA(v, "0") MB_FMA(v, "1") MB_FMA(v, "2") MB_FMA(v, "3")     \
+                   MB_FMA(v, "4") MB_FMA(v, "5") MB_FMA(v, "6") MB_FMA(v, "7") \
+                       MB_FMA(v, "8") MB_FMA(v, "9") MB_FMA(v, "10")           \
+                           MB_FMA(v, "11")::                                   \
+                               : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4",       \
+                                 "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",       \
+                                 "xmm10", "xmm11", "xmm12", "xmm13")
 
 }  // namespace
 

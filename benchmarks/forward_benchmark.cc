@@ -19,8 +19,8 @@ void Predict(benchmark::State& state, const Case& c) {
   const RowSet rows = workload.batches[0].view();
   std::vector<Tensor> outputs;
   for (auto _ : state) {
-    if (Skipped(state, trainer.batch().Predict(trainer.dataset(), rows,
-                                               &outputs))) {
+    if (Skipped(state,
+                trainer.batch().Predict(trainer.dataset(), rows, &outputs))) {
       return;
     }
   }
@@ -34,8 +34,8 @@ void ForwardInTraining(benchmark::State& state, const Case& c) {
   const RowSet rows = workload.batches[0].view();
   std::vector<Tensor> outputs;
   for (auto _ : state) {
-    if (Skipped(state, trainer.batch().Forward(trainer.dataset(), rows,
-                                               &outputs))) {
+    if (Skipped(state,
+                trainer.batch().Forward(trainer.dataset(), rows, &outputs))) {
       return;
     }
   }
@@ -48,8 +48,8 @@ void Evaluate(benchmark::State& state, const Case& c) {
   const RowSet rows = workload.batches[0].view();
   EvaluateResult result;
   for (auto _ : state) {
-    if (Skipped(state, trainer.batch().Evaluate(trainer.dataset(), rows,
-                                                &result))) {
+    if (Skipped(state,
+                trainer.batch().Evaluate(trainer.dataset(), rows, &result))) {
       return;
     }
   }

@@ -95,9 +95,8 @@ void CountSteps(benchmark::State& state, const Workload& workload) {
   const double steps = static_cast<double>(state.iterations());
   state.counters["models_per_second"] =
       Counter(steps * workload.models(), Counter::kIsRate);
-  state.counters["rows_per_second"] =
-      Counter(steps * static_cast<double>(workload.RowsPerStep()),
-              Counter::kIsRate);
+  state.counters["rows_per_second"] = Counter(
+      steps * static_cast<double>(workload.RowsPerStep()), Counter::kIsRate);
 }
 
 }  // namespace modelbatch::benchmarks

@@ -22,12 +22,7 @@ ModelSpec Ragged(std::mt19937& random) {
 }
 
 ModelSpec Norm(std::mt19937&) {
-  return ModelSpec({64})
-      .Linear(128)
-      .LayerNorm()
-      .Gelu()
-      .Dropout(0.1)
-      .Linear(10);
+  return ModelSpec({64}).Linear(128).LayerNorm().Gelu().Dropout(0.1).Linear(10);
 }
 
 int64_t UpTo128(std::mt19937& random) {

@@ -13,11 +13,11 @@
 namespace modelbatch::benchmarks {
 
 struct WorkloadEntry {
-  std::string name;      // "mlp_small"
-  std::string networks;  // for people: "64-128-10"
-  Shape input;           // of one row
-  int64_t classes;       // targets of the cross-entropy
-  int64_t max_rows;      // most rows of a model in a step
+  std::string name;              // "mlp_small"
+  std::string networks;          // for people: "64-128-10"
+  Shape input;                   // of one row
+  int64_t classes;               // targets of the cross-entropy
+  int64_t max_rows;              // most rows of a model in a step
   std::vector<int> populations;  // numbers of models that are measured
   // One model; whatever differs between models is drawn from `random`.
   ModelSpec (*spec)(std::mt19937& random);

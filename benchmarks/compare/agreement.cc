@@ -1,5 +1,6 @@
 #include "benchmarks/compare/agreement.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
@@ -14,6 +15,22 @@ double Distance(const float* a, const float* b, int64_t count) {
     sum += d * d;
   }
   return std::sqrt(sum);
+}
+
+// The lower median; a NaN counts as larger than all numbers. Sorts the values.
+double MiddleOf(std::vector<double>& values) {
+  const auto middle =
+      values.begin() + static_cast<int64_t>((values.size() - 1) / 2);
+  std::nth_element(values.begin(), middle, values.end(),
+                   [](double a, double b) {
+                     return std::isnan(b) ? !std::isnan(a) : a < b;
+                   });
+  return *middle;
+}
+
+// A NaN is taken, and stays.
+void TakeLarger(double value, double* most) {
+  if (!(value <= *most) && !std::isnan(*most)) *most = value;
 }
 
 // Calls f(model, parameter, place among all weights, initial values).
@@ -32,20 +49,53 @@ void ForEachTensor(const Workload& workload, const F& f) {
 
 }  // namespace
 
-double LargestDifference(const Workload& workload,
-                         const std::vector<float>& weights,
-                         const std::vector<float>& expected) {
-  double largest = 0;
-  ForEachTensor(workload, [&](int, const Parameter& parameter, int64_t at,
+std::vector<Difference> Differences(const Workload& workload,
+                                    const std::vector<float>& weights,
+                                    const std::vector<float>& expected) {
+  std::vector<Difference> differences(workload.models());
+  std::vector<double> parts;
+  ForEachTensor(workload, [&](int model, const Parameter& parameter, int64_t at,
                               const float* initial) {
     const int64_t size = NumElements(parameter.shape);
-    const double difference =
-        Distance(&weights[at], &expected[at], size) /
-        Distance(&expected[at], initial, size);
-    // A NaN is taken, and stays.
-    if (!(difference <= largest) && !std::isnan(largest)) largest = difference;
+    Difference& largest = differences[model];
+    TakeLarger(Distance(&weights[at], &expected[at], size) /
+                   Distance(&expected[at], initial, size),
+               &largest.norm);
+    parts.clear();
+    for (int64_t e = 0; e < size; ++e) {
+      const double moved =
+          std::abs(static_cast<double>(expected[at + e]) - initial[e]);
+      const double differs =
+          std::abs(static_cast<double>(weights[at + e]) - expected[at + e]);
+      // Nobody moves the weights of a unit that is dead from the beginning.
+      if (moved > 0 || differs > 0) parts.push_back(differs / moved);
+    }
+    if (!parts.empty()) TakeLarger(MiddleOf(parts), &largest.median);
   });
+  return differences;
+}
+
+bool Agrees(const Difference& difference) {
+  return difference.median <= kAllowed.median &&
+         difference.norm <= kAllowed.norm;
+}
+
+Difference Largest(const std::vector<Difference>& differences) {
+  Difference largest;
+  for (const Difference& difference : differences) {
+    TakeLarger(difference.median, &largest.median);
+    TakeLarger(difference.norm, &largest.norm);
+  }
   return largest;
+}
+
+Difference Middle(const std::vector<Difference>& differences) {
+  std::vector<double> medians, norms;
+  for (const Difference& difference : differences) {
+    medians.push_back(difference.median);
+    norms.push_back(difference.norm);
+  }
+  return {MiddleOf(medians), MiddleOf(norms)};
 }
 
 absl::Status CheckMoved(const Workload& workload,

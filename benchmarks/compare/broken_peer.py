@@ -25,7 +25,7 @@ class Garbled(torch_trainer.TorchTrainer):
 
 def main() -> None:
     arguments = worker.parse_arguments(
-        __doc__, wrong_rate="one learning rate is too large by one percent", untrained="does nothing",
+        __doc__, wrong_rate="one learning rate is too large by half a percent", untrained="does nothing",
         garbled="gives one weight less", crashes="ends in the middle of a run", picky="cannot train anything",
         no_dropout="drops nothing")
 
@@ -34,7 +34,7 @@ def main() -> None:
             raise worker.Unsupported("it is picky")
         workload = Workload(arguments.workload, arguments.first, arguments.last, arguments.stacks)
         if arguments.wrong_rate:
-            workload.stacks[0].rates[-1] *= 1.01
+            workload.stacks[0].rates[-1] *= 1.005
         if arguments.no_dropout:
             for stack in workload.stacks:
                 for operator in stack.operators:

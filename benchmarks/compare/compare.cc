@@ -159,6 +159,10 @@ json SamplesJson(const Samples& samples) {
           {"samples_disturbed", samples.disturbed}};
 }
 
+json DifferenceJson(const Difference& difference) {
+  return {{"median", difference.median}, {"norm", difference.norm}};
+}
+
 json ContenderJson(const Contender& contender, const Workload& workload) {
   json result = {{"name", contender.Name()},
                  {"peer", contender.peer->name},
@@ -169,7 +173,9 @@ json ContenderJson(const Contender& contender, const Workload& workload) {
     return result;
   }
   result["processes"] = contender.group->processes();
-  result["weights_differ_by"] = contender.difference;
+  result["weights_differ_by"] = {
+      {"after_few_steps", DifferenceJson(contender.agreement.after_few)},
+      {"after_all_steps", DifferenceJson(contender.agreement.after_all)}};
   result["seconds_to_first_step"] = contender.group->seconds_to_ready();
   result["versions"] = contender.group->versions();
   if (contender.quiet.seconds.empty()) return result;
@@ -382,7 +388,7 @@ int Main(int argc, char** argv) {
                     {"commit", Commit()},
                     {"compiler", __VERSION__},
                     {"libtorch", LibTorchVersion()}}},
-                  {"agreement_within", kAgreement},
+                  {"agreement_within", DifferenceJson(kAllowed)},
                   {"load_average_before", LoadAverage()},
                   {"machine_limits", json::array()},
                   {"cells", json::array()}};

@@ -5,7 +5,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "benchmarks/compare/agreement.h"
 #include "benchmarks/compare/workload_folder.h"
 #include "modelbatch/util/status_macros.h"
 
@@ -26,9 +25,9 @@ absl::Status Named(const absl::Status& status, const Contender& contender) {
 
 // The weights after a run, which must have moved.
 absl::StatusOr<std::vector<float>> Train(const Workload& workload,
-                                         const Contender& contender) {
-  const absl::Status ran =
-      contender.group->Run(Workload::kSteps, 1).status();
+                                         const Contender& contender,
+                                         int steps) {
+  const absl::Status ran = contender.group->Run(steps, 1).status();
   if (!ran.ok()) return Named(ran, contender);
   absl::StatusOr<std::vector<float>> weights = contender.group->Weights();
   if (!weights.ok()) return Named(weights.status(), contender);
@@ -37,24 +36,45 @@ absl::StatusOr<std::vector<float>> Train(const Workload& workload,
   return weights;
 }
 
+// What the first contender has trained.
+struct Expected {
+  const Contender* who = nullptr;
+  std::vector<float> after_few, after_all;
+};
+
+absl::Status CheckOne(const Difference& difference, int steps,
+                      const char* models, const Contender& contender,
+                      const Contender& first) {
+  if (Agrees(difference)) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrFormat(
+      "%s does not train what %s trains: after %d steps the weights of %s "
+      "differ, of the way from the initial ones, by %.3g in the median of a "
+      "tensor (allowed is %g) and by %.3g in its norm (%g)",
+      contender.Name(), first.Name(), steps, models, difference.median,
+      kAllowed.median, difference.norm, kAllowed.norm));
+}
+
 absl::Status CheckAgreement(const Workload& workload,
                             std::vector<Contender>* contenders,
-                            std::vector<float>* expected) {
-  const Contender* first = nullptr;
+                            Expected* expected) {
   for (Contender& contender : *contenders) {
     if (contender.group == nullptr) continue;
-    MB_ASSIGN_OR_RETURN(const std::vector<float> weights,
-                        Train(workload, contender));
-    if (first == nullptr) {
-      first = &contender;
-      *expected = weights;
+    MB_ASSIGN_OR_RETURN(std::vector<float> after_few,
+                        Train(workload, contender, kFewSteps));
+    MB_ASSIGN_OR_RETURN(std::vector<float> after_all,
+                        Train(workload, contender, Workload::kSteps));
+    if (expected->who == nullptr) {
+      *expected = {&contender, std::move(after_few), std::move(after_all)};
+      continue;
     }
-    contender.difference = LargestDifference(workload, weights, *expected);
-    if (contender.difference <= kAgreement) continue;
-    return absl::FailedPreconditionError(absl::StrFormat(
-        "%s does not train what %s trains: weights differ by %.3g of the way "
-        "from the initial ones, allowed is %g",
-        contender.Name(), first->Name(), contender.difference, kAgreement));
+    contender.agreement = {
+        Largest(Differences(workload, after_few, expected->after_few)),
+        Middle(Differences(workload, after_all, expected->after_all))};
+    MB_RETURN_IF_ERROR(CheckOne(contender.agreement.after_few, kFewSteps,
+                                "a model", contender, *expected->who));
+    MB_RETURN_IF_ERROR(CheckOne(contender.agreement.after_all, Workload::kSteps,
+                                "half of the models", contender,
+                                *expected->who));
   }
   return absl::OkStatus();
 }
@@ -119,7 +139,7 @@ absl::Status StartContenders(const Workload& workload,
 
 absl::Status StartAndCheck(const Workload& workload, const std::string& scratch,
                            std::vector<Contender>* contenders) {
-  std::vector<float> expected;
+  Expected expected;
   if (!workload.HasDropout()) {
     MB_RETURN_IF_ERROR(StartContenders(workload, scratch, contenders));
     return CheckAgreement(workload, contenders, &expected);
@@ -132,12 +152,14 @@ absl::Status StartAndCheck(const Workload& workload, const std::string& scratch,
   for (const Contender& contender : *contenders) {
     if (contender.group == nullptr) continue;
     MB_ASSIGN_OR_RETURN(const std::vector<float> weights,
-                        Train(workload, contender));
-    const double difference = LargestDifference(workload, weights, expected);
-    if (difference > kAgreement) continue;
-    return absl::FailedPreconditionError(absl::StrCat(
-        contender.Name(), " drops nothing: its weights are those of a run "
-                          "without dropout"));
+                        Train(workload, contender, Workload::kSteps));
+    if (!Agrees(Middle(Differences(workload, weights, expected.after_all)))) {
+      continue;
+    }
+    return absl::FailedPreconditionError(
+        absl::StrCat(contender.Name(),
+                     " drops nothing: its weights are those of a run "
+                     "without dropout"));
   }
   return absl::OkStatus();
 }

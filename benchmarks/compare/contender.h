@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "benchmarks/compare/agreement.h"
 #include "benchmarks/compare/peers.h"
 #include "benchmarks/compare/sampling.h"
 #include "benchmarks/compare/worker_process.h"
@@ -20,7 +21,7 @@ struct Contender {
   Arrangement arrangement;
   std::unique_ptr<WorkerGroup> group;  // null: it cannot train the workload
   std::string reason;                  // why not
-  double difference = 0;  // from the first contender's weights
+  Agreement agreement;                 // with the first contender
   Samples quiet, disturbed_by_neighbour;
 
   std::string Name() const;  // "torch-vmap, 2 threads"

@@ -69,14 +69,13 @@ absl::StatusOr<StepLimits> StepLimits::Start(const Workload& workload,
     } else if (!absl::IsUnimplemented(fma.status())) {
       return fma.status();
     }
-    MB_ASSIGN_OR_RETURN(
-        MeasuredLimit update,
-        MeasuredLimit::Start(UpdateWork(std::max<int64_t>(1, parameters / cores)),
-                             cores, scratch));
+    MB_ASSIGN_OR_RETURN(MeasuredLimit update,
+                        MeasuredLimit::Start(UpdateWork(std::max<int64_t>(
+                                                 1, parameters / cores)),
+                                             cores, scratch));
     pair.update = std::make_unique<MeasuredLimit>(std::move(update));
-    pair.level =
-        LevelOf(CachesOfThisMachine(),
-                kStateBytesPerParameter * limits.parameters_, cores);
+    pair.level = LevelOf(CachesOfThisMachine(),
+                         kStateBytesPerParameter * limits.parameters_, cores);
     limits.pairs_.push_back(std::move(pair));
   }
   return limits;
@@ -101,8 +100,8 @@ absl::Status StepLimits::Sample(const SamplingOptions& options) {
 nlohmann::json StepLimits::ToJson() const {
   nlohmann::json json = nlohmann::json::array();
   for (const Pair& pair : pairs_) {
-    const double update = 1e3 * kUpdateBytesPerParameter * parameters_ /
-                          pair.update->Rate();
+    const double update =
+        1e3 * kUpdateBytesPerParameter * parameters_ / pair.update->Rate();
     nlohmann::json one = {{"cores", pair.update->cores()},
                           {"level", pair.level},
                           {"update", pair.update->ToJson()},
@@ -135,8 +134,8 @@ absl::StatusOr<nlohmann::json> MeasureMachine(const SamplingOptions& options,
     lines.push_back({"sgemm of LibTorch, FLOP/s", "", LibTorchWork(), cores});
     // Working sets of each core that fill half of a level; of memory, eight
     // times the last one.
-    const int64_t last = std::max({caches.l1, caches.l2, caches.l3 / cores,
-                                   int64_t{4} << 20});
+    const int64_t last =
+        std::max({caches.l1, caches.l2, caches.l3 / cores, int64_t{4} << 20});
     for (const auto& [level, size] :
          std::vector<std::pair<std::string, int64_t>>{
              {"L1", caches.l1 / 2},
@@ -144,9 +143,8 @@ absl::StatusOr<nlohmann::json> MeasureMachine(const SamplingOptions& options,
              {"L3", caches.l3 / 2 / cores},
              {"memory", 8 * last}}) {
       if (size == 0) continue;
-      const auto parameters =
-          static_cast<int64_t>(static_cast<double>(size) /
-                               kStateBytesPerParameter);
+      const auto parameters = static_cast<int64_t>(static_cast<double>(size) /
+                                                   kStateBytesPerParameter);
       lines.push_back(
           {"update in place, bytes/s", level, UpdateWork(parameters), cores});
       lines.push_back({"copy, bytes/s", level, CopyWork(size), cores});

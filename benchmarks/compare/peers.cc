@@ -29,10 +29,8 @@ Peer ModelBatchPeer(const std::string& backend, int threads) {
                         int last) {
     WorkerGroup::Part part;
     part.num_weights = workload.Parameters(first, last);
-    part.make_trainer =
-        [&workload, backend,
-         threads = arrangement.threads]() -> absl::StatusOr<
-                                              std::unique_ptr<Trainer>> {
+    part.make_trainer = [&workload, backend, threads = arrangement.threads]()
+        -> absl::StatusOr<std::unique_ptr<Trainer>> {
       return std::make_unique<ModelBatchTrainer>(workload, backend, threads);
     };
     return part;
@@ -100,11 +98,10 @@ Peer CommandPeer(std::string name, std::string what,
 }  // namespace
 
 std::string Arrangement::Name() const {
-  const std::string many =
-      processes > 1  ? absl::StrCat(processes, " processes")
-      : threads == 0 ? "its own threads"
-      : threads == 1 ? "1 thread"
-                     : absl::StrCat(threads, " threads");
+  const std::string many = processes > 1 ? absl::StrCat(processes, " processes")
+                           : threads == 0 ? "its own threads"
+                           : threads == 1 ? "1 thread"
+                                          : absl::StrCat(threads, " threads");
   return stacks.empty() ? many : absl::StrCat(many, ", ", stacks);
 }
 
@@ -120,20 +117,19 @@ absl::StatusOr<std::vector<Peer>> AllPeers(const PeerOptions& options) {
   peers.push_back(LibTorchPeer(
       "libtorch", "LibTorch, one model after another, torch::optim::Adam",
       false));
-  peers.push_back(LibTorchPeer("libtorch-fused",
-                               "the same with at::_fused_adam_", true));
-  const auto python = [&](std::string name, std::string what,
-                          const std::string& launcher,
-                          const std::string& script,
-                          std::vector<std::string> flags = {}) {
-    std::vector<std::string> command = {
-        runfiles->Rlocation(launcher),
-        runfiles->Rlocation(
-            absl::StrCat("modelbatch/benchmarks/compare/peers/", script))};
-    command.insert(command.end(), flags.begin(), flags.end());
-    peers.push_back(
-        CommandPeer(std::move(name), std::move(what), std::move(command)));
-  };
+  peers.push_back(
+      LibTorchPeer("libtorch-fused", "the same with at::_fused_adam_", true));
+  const auto python =
+      [&](std::string name, std::string what, const std::string& launcher,
+          const std::string& script, std::vector<std::string> flags = {}) {
+        std::vector<std::string> command = {
+            runfiles->Rlocation(launcher),
+            runfiles->Rlocation(
+                absl::StrCat("modelbatch/benchmarks/compare/peers/", script))};
+        command.insert(command.end(), flags.begin(), flags.end());
+        peers.push_back(
+            CommandPeer(std::move(name), std::move(what), std::move(command)));
+      };
   python("torch-vmap", "torch.func.vmap of grad, in Python", "pytorch/run.sh",
          "torch_vmap.py");
   python("torch-compile", "the same by torch.compile", "pytorch/run.sh",

@@ -31,10 +31,9 @@ struct Peer {
   std::vector<Arrangement> arrangements;
   // The part of models [first, last), the `process`-th of its arrangement.
   // `workload` outlives it, `folder` has its files.
-  std::function<WorkerGroup::Part(const Workload& workload,
-                                  const std::string& folder,
-                                  const Arrangement& arrangement, int process,
-                                  int first, int last)>
+  std::function<WorkerGroup::Part(
+      const Workload& workload, const std::string& folder,
+      const Arrangement& arrangement, int process, int first, int last)>
       part;
 };
 

@@ -31,8 +31,7 @@ absl::Status PlotScaling(const json& results, const std::string& workload,
     for (const json* cell : cells) {
       const json* const fastest = FastestOf(*cell, peer);
       if (fastest == nullptr) continue;
-      absl::StrAppendFormat(&points, "%d %.6g\n",
-                            cell->at("models").get<int>(),
+      absl::StrAppendFormat(&points, "%d %.6g\n", cell->at("models").get<int>(),
                             fastest->at("models_per_second").get<double>());
     }
     if (points.empty()) continue;

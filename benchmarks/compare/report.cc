@@ -18,8 +18,8 @@ double Median(const json& contender) {
 std::string LimitLines(const json& cell) {
   std::string text;
   for (const json& limit : cell.at("limits")) {
-    absl::StrAppendFormat(&text, "limit, %d core%s: ",
-                          limit.at("cores").get<int>(),
+    absl::StrAppendFormat(&text,
+                          "limit, %d core%s: ", limit.at("cores").get<int>(),
                           limit.at("cores") == 1 ? "" : "s");
     if (limit.contains("fma")) {
       absl::StrAppendFormat(
@@ -163,8 +163,7 @@ std::string Markdown(const json& results) {
   for (const std::string& workload : WorkloadsOf(results)) {
     const std::vector<const json*> cells = CellsOf(results, workload);
     absl::StrAppend(&text, text.empty() ? "" : "\n", "`", workload,
-                    "`, networks ",
-                    cells[0]->at("networks").get<std::string>(),
+                    "`, networks ", cells[0]->at("networks").get<std::string>(),
                     ": milliseconds a step\n\n| |");
     for (const json* cell : cells) {
       absl::StrAppend(&text, " N = ", cell->at("models").get<int>(), " |");
@@ -180,10 +179,9 @@ std::string Markdown(const json& results) {
           text += " – |";
           continue;
         }
-        absl::StrAppendFormat(
-            &text, " %.3g (%.1fx, %s) |", Median(*fastest),
-            Median(*fastest) / Median(*FirstOf(*cell)),
-            fastest->at("arrangement").get<std::string>());
+        absl::StrAppendFormat(&text, " %.3g (%.1fx, %s) |", Median(*fastest),
+                              Median(*fastest) / Median(*FirstOf(*cell)),
+                              fastest->at("arrangement").get<std::string>());
       }
       text += "\n";
     }

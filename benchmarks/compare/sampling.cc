@@ -101,10 +101,9 @@ absl::Status Timed::Sample(const SamplingOptions& options,
     MB_ASSIGN_OR_RETURN(const auto sample, group_->Run(steps_, repeats_));
     const std::chrono::duration<double> elapsed =
         std::chrono::steady_clock::now() - start;
-    const double others =
-        std::max(0.0, BusySeconds() - neighbours() - busy -
-                          sample.cpu_seconds) /
-        (elapsed.count() * NumCpus());
+    const double others = std::max(0.0, BusySeconds() - neighbours() - busy -
+                                            sample.cpu_seconds) /
+                          (elapsed.count() * NumCpus());
     const bool disturbed = others > options.disturbance;
     if (disturbed && attempt < options.retries) {
       ++samples->discarded;
