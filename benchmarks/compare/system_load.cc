@@ -1,4 +1,4 @@
-#include "benchmarks/system_load.h"
+#include "benchmarks/compare/system_load.h"
 
 #include <stdlib.h>
 #include <unistd.h>

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs a Python file of the runfiles, named from the workspace's root, with the pinned PyTorch.
+# Runs a Python file of the runfiles, named from the workspace's root, with the packages that are pinned.
 set -euo pipefail
 export PYTHONPATH=${TEST_SRCDIR:+$TEST_SRCDIR/$TEST_WORKSPACE}
 [[ -n $PYTHONPATH ]] || export PYTHONPATH=$PWD

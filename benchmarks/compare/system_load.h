@@ -1,7 +1,7 @@
 // CPU time of the whole machine, to tell whether somebody else was working
 // while something was timed.
-#ifndef BENCHMARKS_SYSTEM_LOAD_H_
-#define BENCHMARKS_SYSTEM_LOAD_H_
+#ifndef BENCHMARKS_COMPARE_SYSTEM_LOAD_H_
+#define BENCHMARKS_COMPARE_SYSTEM_LOAD_H_
 
 #include <string>
 
@@ -19,4 +19,4 @@ std::string CpuModel();
 
 }  // namespace modelbatch::benchmarks
 
-#endif  // BENCHMARKS_SYSTEM_LOAD_H_
+#endif  // BENCHMARKS_COMPARE_SYSTEM_LOAD_H_
