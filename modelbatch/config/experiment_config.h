@@ -25,15 +25,18 @@ namespace modelbatch {
 
 // How a number varies over the models.
 struct Sweep {
-  enum class Kind { kFixed, kValues, kRange };
+  enum class Kind { kFixed, kList, kValues, kRange };
 
   Kind kind = Kind::kFixed;
-  bool integer = false;        // every value is a whole number
-  std::vector<double> values;  // kFixed: one; kValues: at least one
-  double min = 0;              // kRange: both ends included
+  bool integer = false;  // every value is a whole number
+  // kFixed: one; kList: one a model; kValues: at least one
+  std::vector<double> values;
+  double min = 0;  // kRange: both ends included
   double max = 0;
   bool log = false;   // kRange: even on a logarithmic scale
   int64_t count = 0;  // kRange: how many a grid takes; 0: not given
+  // kValues, kRange: drawn for each model, whatever population.search says.
+  bool random = false;
 
   static Sweep Fixed(double value, bool integer = false);
 };

@@ -220,6 +220,48 @@ TEST(ParseExperimentTest, GradientsAreScaledAndClippedOnDemand) {
             std::vector<double>{0.5});
 }
 
+// Every form of a sweep is read, and written as it was.
+TEST(ParseExperimentTest, FormsOfSweeps) {
+  const auto parsed = ParseExperiment(
+      kValid, "t.toml",
+      {"optimizer={kind=\"sgd\", lr=[0.1, 0.2, 0.1], nesterov=[true, false, 1],"
+       " momentum={min=0.5, max=0.9, random=true},"
+       " weight_decay={values=[0, 1e-4], random=true},"
+       " dampening={min=1e-9, max=1, scale=\"log\", count=4, random=false}}",
+       "train.batch_size=[8, 16, 32]",
+       "model.layers[0].out_features={min=8, max=32, random=true}"});
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  const auto check = [](const ExperimentConfig& config) {
+    const auto& numbers = config.optimizer.numbers;
+    EXPECT_EQ(numbers.at("lr").kind, Sweep::Kind::kList);
+    EXPECT_EQ(numbers.at("lr").values, (std::vector<double>{0.1, 0.2, 0.1}));
+    EXPECT_FALSE(numbers.at("lr").random);
+    EXPECT_EQ(numbers.at("nesterov").kind, Sweep::Kind::kList);
+    EXPECT_EQ(numbers.at("nesterov").values, (std::vector<double>{1, 0, 1}));
+    EXPECT_EQ(numbers.at("momentum").kind, Sweep::Kind::kRange);
+    EXPECT_TRUE(numbers.at("momentum").random);
+    EXPECT_EQ(numbers.at("weight_decay").kind, Sweep::Kind::kValues);
+    EXPECT_TRUE(numbers.at("weight_decay").random);
+    EXPECT_FALSE(numbers.at("dampening").random);
+    EXPECT_EQ(config.train.batch_size.values, (std::vector<double>{8, 16, 32}));
+    EXPECT_TRUE(config.train.batch_size.integer);
+    EXPECT_TRUE(config.model.layers[0].numbers.at("out_features").random);
+  };
+  check(*parsed);
+  const std::string toml = ExperimentToToml(*parsed);
+  const auto again = ParseExperiment(toml, "t.toml");
+  ASSERT_TRUE(again.ok()) << again.status() << "\n" << toml;
+  check(*again);
+  EXPECT_EQ(ExperimentToToml(*again), toml);
+  EXPECT_THAT(ErrorOf(kValid, {"population={search=\"random\", models=4}",
+                               "optimizer.lr.random=false"}),
+              HasSubstr("optimizer.lr.random: is false, but population.search "
+                        "is \"random\""));
+  EXPECT_THAT(ErrorOf(kValid, {"population={search=\"random\", models=4}",
+                               "optimizer.lr.random=true"}),
+              "no error");
+}
+
 TEST(ParseExperimentTest, PoliciesForSingleModels) {
   const auto none = ParseExperiment(kValid, "t.toml");
   ASSERT_TRUE(none.ok()) << none.status();
@@ -373,9 +415,11 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{"LrNegative", "lr = { min = 1e-4", "lr = { min = -1.0",
                 "dir/t.toml:22:8: optimizer.lr.min: lr is -1, expected a "
                 "number finite and at least 0"},
-        BadCase{"LrString", "lr = { min", "lr = \"a\" # { min",
-                "dir/t.toml:22:1: optimizer.lr: expected a number, { values = "
-                "[...] } or { min, max, scale, count }, found a string \"a\""},
+        BadCase{
+            "LrString", "lr = { min", "lr = \"a\" # { min",
+            "dir/t.toml:22:1: optimizer.lr: expected a number, a list of one "
+            "a model, { values = [...] } or { min, max, scale, count }, "
+            "found a string \"a\""},
         BadCase{"LogFromZero", "lr = { min = 1e-4", "lr = { min = 0",
                 "dir/t.toml:22:8: optimizer.lr.min: is 0, expected a number "
                 "above 0: the scale is logarithmic"},
@@ -390,6 +434,23 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{"MisspeltRange", "max = 0.1", "mx = 0.1",
                 "dir/t.toml:22:20: optimizer.lr.mx: unknown key; did you mean "
                 "\"max\"?"},
+        BadCase{"EmptyList", "lr = {", "lr = [] # {",
+                "dir/t.toml:22:1: optimizer.lr: expected an array of at least "
+                "one number"},
+        BadCase{"ListOfWords", "lr = {", "lr = [0.1, \"a\"] # {",
+                "dir/t.toml:22:12: optimizer.lr[1]: expected a number, found a "
+                "string \"a\""},
+        BadCase{"ListOutOfRange", "lr = {", "lr = [0.1, -0.1] # {",
+                "dir/t.toml:22:12: optimizer.lr[1]: lr is -0.1, expected a "
+                "number finite and at least 0"},
+        BadCase{"ListOfLists", "lr = {", "lr = [[0.1], 0.2] # {",
+                "dir/t.toml:22:7: optimizer.lr[0]: expected a number, found an "
+                "array"},
+        BadCase{"RandomIsNoFlag", "count = 8", "random = \"uniform\"",
+                "dir/t.toml:22:46: optimizer.lr.random: expected true or "
+                "false, found a string \"uniform\""},
+        BadCase{"RandomOfNothing", "min = 1e-4, max = 0.1", "random = true",
+                "optimizer.lr.min: missing, expected a number"},
         BadCase{"WidthZero", "[32, 64]", "[32, 0]",
                 "dir/t.toml:11:53: model.layers[0].out_features.values[1]: "
                 "out_features is 0, expected 1 to"},

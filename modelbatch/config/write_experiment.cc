@@ -43,13 +43,14 @@ std::string Number(double value, bool integer) {
 std::string Bool(bool value) { return value ? "true" : "false"; }
 
 std::string SweepToToml(const Sweep& sweep) {
+  const char* const end = sweep.random ? ", random = true }" : " }";
   if (sweep.kind == Sweep::Kind::kRange) {
     std::string out =
         absl::StrCat("{ min = ", Number(sweep.min, sweep.integer),
                      ", max = ", Number(sweep.max, sweep.integer),
                      ", scale = ", sweep.log ? "\"log\"" : "\"linear\"");
     if (sweep.count > 0) absl::StrAppend(&out, ", count = ", sweep.count);
-    return out + " }";
+    return out + end;
   }
   if (sweep.kind == Sweep::Kind::kFixed) {
     return Number(sweep.values[0], sweep.integer);
@@ -58,7 +59,9 @@ std::string SweepToToml(const Sweep& sweep) {
   for (double value : sweep.values) {
     values.push_back(Number(value, sweep.integer));
   }
-  return absl::StrCat("{ values = [", absl::StrJoin(values, ", "), "] }");
+  const std::string list = absl::StrCat("[", absl::StrJoin(values, ", "), "]");
+  if (sweep.kind == Sweep::Kind::kList) return list;
+  return absl::StrCat("{ values = ", list, end);
 }
 
 std::string AttributeToToml(const AttributeValue& value) {

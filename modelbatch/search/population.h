@@ -7,9 +7,11 @@
 // Model i has id i and seed DeriveSeed(config.seed, i). Swept fields are
 // ordered: the optimizer's first, as OptimizerInfo lists them, then the
 // layers', in the order of layers and alphabetically within one, then the batch
-// size. In a grid the first field varies slowest. A random search draws field f
-// of model i from Philox(config.seed, kSweep), so a value depends on neither
-// the other fields nor the number of models.
+// size. In a grid the first field varies slowest. A list has a value for each
+// model. A field that is drawn gets its value for model i from
+// Philox(config.seed, kSweep), so that it depends on neither the other fields
+// nor the number of models. Grid, lists and population.models must say the same
+// number of models.
 #ifndef MODELBATCH_SEARCH_POPULATION_H_
 #define MODELBATCH_SEARCH_POPULATION_H_
 
