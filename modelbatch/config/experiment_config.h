@@ -88,9 +88,32 @@ struct PopulationConfig {
   bool random = false;  // else a grid
 };
 
+// A learning-rate schedule; modelbatch/optim/lr_schedule_info.h has the kinds
+// and their arguments.
+struct ScheduleConfig {
+  std::string kind;
+  std::map<std::string, Sweep> numbers;             // flags are 0 or 1
+  std::map<std::string, std::vector<Sweep>> lists;  // milestones
+  std::map<std::string, std::string> names;         // mode, ...
+  std::vector<ScheduleConfig> schedulers;  // of sequential_lr and the like
+};
+
+// What reduce_lr_on_plateau is told after an epoch.
+enum class ScheduleMetric { kValidationLoss, kValidationAccuracy, kTrainLoss };
+
+struct ScheduleSection : ScheduleConfig {
+  // It ticks after every update of a model; else after every epoch.
+  bool every_step = false;
+  ScheduleMetric metric = ScheduleMetric::kValidationLoss;
+  // Ticks of a linear_lr before it, which starts with this factor.
+  Sweep warmup = Sweep::Fixed(0, /*integer=*/true);
+  Sweep warmup_start_factor = Sweep::Fixed(1.0 / 3);
+};
+
 struct OptimizerSection {
   std::string kind = "adam";
   std::map<std::string, Sweep> numbers;
+  std::optional<ScheduleSection> schedule;
 };
 
 enum class Selection { kValidationAccuracy, kValidationLoss, kLast };
@@ -162,6 +185,9 @@ const char* SelectionName(Selection selection);
 
 // "freeze", ...: what `train.on_nan` says.
 const char* NanPolicyName(NanPolicy policy);
+
+// "validation_loss", ...: what `optimizer.schedule.metric` says.
+const char* ScheduleMetricName(ScheduleMetric metric);
 
 // "validation_loss", ...: what `train.early_stopping.metric` says.
 const char* StoppingMetricName(StoppingMetric metric);

@@ -123,28 +123,33 @@ Sweep Sweep::Fixed(double value, bool integer) {
 
 Sweep ReadSweep(TableReader* table, const std::string& key, bool integer,
                 bool grid, const CheckNumber& check, bool flag) {
+  return ReadSweepAt(*table->Find(key), table->PathOf(key), table, integer,
+                     grid, check, flag);
+}
+
+Sweep ReadSweepAt(const toml::node& node, const std::string& path,
+                  TableReader* table, bool integer, bool grid,
+                  const CheckNumber& check, bool flag) {
   Sweep sweep = Sweep::Fixed(0, integer);
-  const toml::node* node = table->Find(key);
   Reader reader(table, integer, flag, check);
-  if (node->is_array()) {
+  if (node.is_array()) {
     sweep.values.clear();
-    ReadValues(*node, table->PathOf(key), Sweep::Kind::kList, table, &reader,
-               &sweep);
+    ReadValues(node, path, Sweep::Kind::kList, table, &reader, &sweep);
     return sweep;
   }
-  if (!node->is_table()) {
-    if (!node->is_number() && !(flag && node->is_boolean())) {
-      reader.Expected(*node, table->PathOf(key),
+  if (!node.is_table()) {
+    if (!node.is_number() && !(flag && node.is_boolean())) {
+      reader.Expected(node, path,
                       absl::StrCat(integer ? "an integer" : "a number",
                                    ", a list of one a model, { values = [...] "
                                    "} or { min, max, scale, count }"));
       return sweep;
     }
-    sweep.values = {reader.Value(*node, table->PathOf(key))};
+    sweep.values = {reader.Value(node, path)};
     return sweep;
   }
   sweep.values.clear();
-  TableReader inner = table->Table(key);
+  TableReader inner(node.as_table(), path, &table->source(), table->status());
   if (const toml::node* values = inner.Find("values")) {
     ReadValues(*values, inner.PathOf("values"), Sweep::Kind::kValues, &inner,
                &reader, &sweep);

@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "modelbatch/config/experiment_config.h"
 #include "modelbatch/config/table_reader.h"
+#include "toml++/toml.h"
 
 namespace modelbatch {
 
@@ -27,6 +28,11 @@ using CheckNumber = std::function<absl::Status(double)>;
 // false stand for 1 and 0.
 Sweep ReadSweep(TableReader* table, const std::string& key, bool integer,
                 bool grid, const CheckNumber& check, bool flag = false);
+
+// The same of a node that is no key: an entry of an array, at `path`.
+Sweep ReadSweepAt(const toml::node& node, const std::string& path,
+                  TableReader* table, bool integer, bool grid,
+                  const CheckNumber& check, bool flag = false);
 
 }  // namespace modelbatch
 

@@ -109,6 +109,50 @@ std::string LayerToToml(const LayerConfig& layer) {
   return absl::StrCat("  { ", absl::StrJoin(fields, ", "), " },\n");
 }
 
+// "key = value" of kind and arguments.
+std::vector<std::string> ScheduleFields(const ScheduleConfig& schedule) {
+  std::vector<std::string> fields = {
+      absl::StrCat("kind = ", Quote(schedule.kind))};
+  for (const auto& [name, text] : schedule.names) {
+    fields.push_back(absl::StrCat(name, " = ", Quote(text)));
+  }
+  for (const auto& [name, sweep] : schedule.numbers) {
+    fields.push_back(absl::StrCat(name, " = ", SweepToToml(sweep)));
+  }
+  for (const auto& [name, sweeps] : schedule.lists) {
+    std::vector<std::string> elements;
+    for (const Sweep& sweep : sweeps) elements.push_back(SweepToToml(sweep));
+    fields.push_back(
+        absl::StrCat(name, " = [", absl::StrJoin(elements, ", "), "]"));
+  }
+  return fields;
+}
+
+std::string ScheduleToToml(const ScheduleSection& schedule) {
+  std::vector<std::string> lines = ScheduleFields(schedule);
+  lines.push_back(
+      absl::StrCat("every = ", Quote(schedule.every_step ? "step" : "epoch")));
+  if (schedule.kind == "reduce_lr_on_plateau") {
+    lines.push_back(
+        absl::StrCat("metric = ", Quote(ScheduleMetricName(schedule.metric))));
+  }
+  if (schedule.warmup.kind != Sweep::Kind::kFixed ||
+      schedule.warmup.values[0] > 0) {
+    lines.push_back(absl::StrCat("warmup = ", SweepToToml(schedule.warmup)));
+    lines.push_back(absl::StrCat("warmup_start_factor = ",
+                                 SweepToToml(schedule.warmup_start_factor)));
+  }
+  if (!schedule.schedulers.empty()) {
+    lines.push_back("schedulers = [");
+    for (const ScheduleConfig& inner : schedule.schedulers) {
+      lines.push_back(absl::StrCat(
+          "  { ", absl::StrJoin(ScheduleFields(inner), ", "), " },"));
+    }
+    lines.push_back("]");
+  }
+  return absl::StrJoin(lines, "\n");
+}
+
 // A path is made absolute, a name is not.
 std::string BackendName(const std::string& name) {
   if (name.find('/') == std::string::npos) return name;
@@ -204,6 +248,11 @@ std::string ExperimentToToml(const ExperimentConfig& config) {
   line("kind = ", Quote(config.optimizer.kind));
   for (const auto& [name, sweep] : config.optimizer.numbers) {
     line(name, " = ", SweepToToml(sweep));
+  }
+
+  if (config.optimizer.schedule.has_value()) {
+    line("\n[optimizer.schedule]");
+    line(ScheduleToToml(*config.optimizer.schedule));
   }
 
   line("\n[train]");

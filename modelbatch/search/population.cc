@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "modelbatch/config/nearest.h"
+#include "modelbatch/optim/lr_schedule_info.h"
 #include "modelbatch/optim/optimizer_info.h"
 #include "modelbatch/search/sweep_values.h"
 #include "modelbatch/util/philox.h"
@@ -21,6 +22,9 @@ namespace {
 constexpr int64_t kMaxModels = 1'000'000;
 
 constexpr char kBatchSize[] = "train.batch_size";
+constexpr char kSchedule[] = "optimizer.schedule";
+constexpr char kWarmup[] = "optimizer.schedule.warmup";
+constexpr char kWarmupFactor[] = "optimizer.schedule.warmup_start_factor";
 
 // One number of the config, fixed or swept.
 struct Field {
@@ -31,6 +35,28 @@ struct Field {
 
 std::string LayerPath(size_t layer) {
   return absl::StrCat("model.layers[", layer, "]");
+}
+
+std::string SchedulerPath(const std::string& path, size_t i) {
+  return absl::StrCat(path, ".schedulers[", i, "]");
+}
+
+// `path`: of the schedule.
+void ListScheduleFields(const ScheduleConfig& schedule, const std::string& path,
+                        std::vector<Field>* fields) {
+  for (const auto& [name, sweep] : schedule.numbers) {
+    fields->push_back({absl::StrCat(path, ".", name), name, &sweep});
+  }
+  for (const auto& [name, sweeps] : schedule.lists) {
+    for (size_t i = 0; i < sweeps.size(); ++i) {
+      const std::string element = absl::StrCat(name, "[", i, "]");
+      fields->push_back(
+          {absl::StrCat(path, ".", element), element, &sweeps[i]});
+    }
+  }
+  for (size_t i = 0; i < schedule.schedulers.size(); ++i) {
+    ListScheduleFields(schedule.schedulers[i], SchedulerPath(path, i), fields);
+  }
 }
 
 std::vector<Field> ListFields(const ExperimentConfig& config,
@@ -45,6 +71,13 @@ std::vector<Field> ListFields(const ExperimentConfig& config,
             {absl::StrCat("optimizer.", h.name), h.name, &it->second});
       }
     }
+  }
+  if (config.optimizer.schedule.has_value()) {
+    const ScheduleSection& schedule = *config.optimizer.schedule;
+    ListScheduleFields(schedule, kSchedule, &fields);
+    fields.push_back({kWarmup, "warmup", &schedule.warmup});
+    fields.push_back(
+        {kWarmupFactor, "warmup_start_factor", &schedule.warmup_start_factor});
   }
   for (size_t i = 0; i < config.model.layers.size(); ++i) {
     for (const auto& [name, sweep] : config.model.layers[i].numbers) {
@@ -299,6 +332,51 @@ ModelSpec BuildSpec(const ExperimentConfig& config, const Shape& input,
   return spec;
 }
 
+LrScheduleSpec BuildSchedule(const ScheduleConfig& schedule,
+                             const std::string& path, const Values& values) {
+  LrScheduleSpec spec;
+  spec.kind = schedule.kind;
+  const LrScheduleInfo& info = *FindLrSchedule(schedule.kind);
+  for (const auto& [name, sweep] : schedule.numbers) {
+    const double value = values.at(absl::StrCat(path, ".", name));
+    if (sweep.integer) {
+      spec.arguments[name] = static_cast<int64_t>(value);
+    } else if (info.Find(name)->type == LrScheduleArgument::Type::kBool) {
+      spec.arguments[name] = value != 0;
+    } else {
+      spec.arguments[name] = value;
+    }
+  }
+  for (const auto& [name, text] : schedule.names) spec.arguments[name] = text;
+  for (const auto& [name, sweeps] : schedule.lists) {
+    std::vector<int64_t> list;
+    for (size_t i = 0; i < sweeps.size(); ++i) {
+      list.push_back(static_cast<int64_t>(
+          values.at(absl::StrCat(path, ".", name, "[", i, "]"))));
+    }
+    spec.arguments[name] = std::move(list);
+  }
+  for (size_t i = 0; i < schedule.schedulers.size(); ++i) {
+    spec.schedulers.push_back(
+        BuildSchedule(schedule.schedulers[i], SchedulerPath(path, i), values));
+  }
+  return spec;
+}
+
+// With the warm-up that the config says in short.
+LrScheduleSpec BuildWholeSchedule(const ScheduleSection& section,
+                                  const Values& values) {
+  LrScheduleSpec spec = BuildSchedule(section, kSchedule, values);
+  const int64_t warmup = static_cast<int64_t>(values.at(kWarmup));
+  if (warmup == 0) return spec;
+  const LrScheduleSpec linear = {
+      "linear_lr",
+      {{"start_factor", values.at(kWarmupFactor)}, {"total_iters", warmup}}};
+  return {"sequential_lr",
+          {{"milestones", std::vector<int64_t>{warmup}}},
+          {linear, std::move(spec)}};
+}
+
 }  // namespace
 
 absl::StatusOr<Population> ExpandPopulation(const ExperimentConfig& config,
@@ -335,6 +413,10 @@ absl::StatusOr<Population> ExpandPopulation(const ExperimentConfig& config,
     population.models.push_back(std::move(model));
     population.layouts.push_back(*std::move(layout));
     population.optimizers.push_back(std::move(optimizer));
+    if (config.optimizer.schedule.has_value()) {
+      population.schedules.push_back(
+          BuildWholeSchedule(*config.optimizer.schedule, values));
+    }
     population.batch_sizes.push_back(
         static_cast<int64_t>(values.at(kBatchSize)));
   }

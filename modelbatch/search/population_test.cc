@@ -241,6 +241,51 @@ TEST(ExpandPopulationTest, NumbersOfModelsThatDisagree) {
                         "optimizer.lr is drawn, which does not end by itself"));
 }
 
+// A schedule's numbers are swept like the optimizer's, and vary after them.
+TEST(ExpandPopulationTest, SchedulesAreSwept) {
+  const auto population = Expand(
+      kConfig, {"optimizer.lr={values=[0.1, 0.2]}", "model.layers[2].p=0",
+                "model.layers[0].out_features=8",
+                "optimizer.schedule={kind=\"multi_step_lr\", milestones=[3, "
+                "{values=[5, 6]}], gamma=[1, 2, 3, 4], warmup=[0, 2, 0, 2]}"});
+  ASSERT_TRUE(population.ok()) << population.status();
+  ASSERT_EQ(population->size(), 4);
+  ASSERT_EQ(population->schedules.size(), 4u);
+  ASSERT_EQ(population->fields.size(), 4u);
+  EXPECT_EQ(population->fields[0].label, "lr");
+  EXPECT_EQ(population->fields[1].path, "optimizer.schedule.gamma");
+  EXPECT_EQ(population->fields[2].path, "optimizer.schedule.milestones[1]");
+  EXPECT_EQ(population->fields[2].label, "milestones[1]");
+  EXPECT_EQ(population->fields[3].label, "warmup");
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_EQ(population->optimizers[i].at("lr"), i < 2 ? 0.1 : 0.2);
+    const LrScheduleSpec& whole = population->schedules[i];
+    EXPECT_EQ(whole.kind, i % 2 == 0 ? "multi_step_lr" : "sequential_lr");
+    const LrScheduleSpec& spec = i % 2 == 0 ? whole : whole.schedulers[1];
+    EXPECT_EQ(std::get<double>(spec.arguments.at("gamma")), i + 1);
+    EXPECT_EQ(std::get<std::vector<int64_t>>(spec.arguments.at("milestones")),
+              (std::vector<int64_t>{3, 5 + i % 2}));
+    if (i % 2 == 0) continue;
+    EXPECT_EQ(std::get<std::vector<int64_t>>(whole.arguments.at("milestones")),
+              std::vector<int64_t>{2});
+    EXPECT_EQ(whole.schedulers[0].kind, "linear_lr");
+    EXPECT_EQ(
+        whole.schedulers[0].arguments,
+        (Attributes{{"start_factor", 1.0 / 3}, {"total_iters", int64_t{2}}}));
+  }
+  const auto inside = Expand(
+      kConfig, {"optimizer.lr=0.1", "model.layers[2].p=0",
+                "model.layers[0].out_features=8",
+                "optimizer.schedule={kind=\"chained_scheduler\", schedulers=["
+                "{kind=\"exponential_lr\", gamma=[0.5, 0.6]}, "
+                "{kind=\"exponential_lr\", gamma=[0.7, 0.8]}]}"});
+  ASSERT_TRUE(inside.ok()) << inside.status();
+  EXPECT_EQ(inside->fields[1].label, "optimizer.schedule.schedulers[1].gamma");
+  EXPECT_EQ(std::get<double>(
+                inside->schedules[1].schedulers[1].arguments.at("gamma")),
+            0.8);
+}
+
 TEST(ExpandPopulationTest, SameFieldInTwoLayersIsToldApart) {
   const auto population =
       Expand(kConfig, {"model.layers[3].out_features={values=[10, 12]}"});
