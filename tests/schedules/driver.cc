@@ -9,6 +9,7 @@
 // first before any tick, or {"error"}. --kinds prints each kind's arguments.
 #include <cstdint>
 #include <iostream>
+#include <limits>
 #include <string>
 #include <utility>
 #include <variant>
@@ -23,33 +24,12 @@
 #include "modelbatch/optim/optimizer.h"
 #include "modelbatch/util/status_macros.h"
 #include "nlohmann/json.hpp"
+#include "tests/schedules/parse_schedule.h"
 
 namespace modelbatch {
 namespace {
 
 using Json = nlohmann::json;
-
-AttributeValue ParseValue(const Json& json) {
-  if (json.is_boolean()) return json.get<bool>();
-  if (json.is_string()) return json.get<std::string>();
-  if (json.is_array()) return json.get<std::vector<int64_t>>();
-  if (json.is_number_integer()) return json.get<int64_t>();
-  return json.get<double>();
-}
-
-LrScheduleSpec ParseSpec(const Json& json) {
-  LrScheduleSpec spec;
-  spec.kind = json.at("kind");
-  for (const auto& [name, value] : json.at("arguments").items()) {
-    spec.arguments[name] = ParseValue(value);
-  }
-  if (json.contains("schedulers")) {
-    for (const Json& inner : json["schedulers"]) {
-      spec.schedulers.push_back(ParseSpec(inner));
-    }
-  }
-  return spec;
-}
 
 // The arguments that have a default, and those that must be given.
 Json Kinds() {
@@ -73,7 +53,7 @@ absl::StatusOr<Json> Run(const Json& job) {
   }
   std::vector<LrScheduleSpec> specs;
   for (const Json& spec : job.at("schedules")) {
-    specs.push_back(ParseSpec(spec));
+    specs.push_back(ParseSchedule(spec));
   }
   MB_ASSIGN_OR_RETURN(Optimizer optimizer,
                       Optimizer::Create(job.at("optimizer"), {}, configs));
