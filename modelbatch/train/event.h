@@ -46,7 +46,8 @@ struct Event {
   int64_t copy = 0;
   OptimizerConfig changes;
   // A fingerprint of the model: weights, optimizer state, step count, seed,
-  // hyper-parameters. Of a copy as it begins, of a reset one before and after.
+  // hyper-parameters, schedule. Of a copy as it begins, of a reset one before
+  // and after.
   uint64_t fingerprint = 0;
 
   // Epochs finished when it happened.
