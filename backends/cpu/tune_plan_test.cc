@@ -10,10 +10,15 @@
 #include "absl/status/status.h"
 #include "backends/cpu/cpu_backend.h"
 #include "backends/cpu/cpu_executor.h"
+#include "backends/cpu/kernels.h"
+#include "backends/cpu/tuning_table.h"
+#include "backends/grouped/plan.h"
+#include "backends/grouped/session.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "modelbatch/io/atomic_file.h"
 #include "modelbatch/util/test_folder.h"
+#include "modelbatch/util/thread_pool.h"
 
 namespace modelbatch::cpu {
 namespace {
@@ -170,6 +175,36 @@ TEST_P(TuneTest, EveryChoiceHasTheSameBits) {
     for (int m = 0; m < 3; ++m) {
       EXPECT_EQ(State(*session, m), Untuned(m + 1)) << "model " << m;
     }
+  }
+}
+
+// Of the products that ran, how they were cut up.
+std::vector<GemmTiling> seen;
+
+void SeeingGemm(const GemmArgs& args) {
+  seen.push_back(args.tiling);
+  GenericKernels().gemm(args);
+}
+
+TEST_P(TuneTest, TheChoiceIsWhatRuns) {
+  const std::vector<ModelInstance> models = {Model(1)};
+  Kernels kernels = *FindKernels(GetParam().kernels.c_str());
+  kernels.gemm = SeeingGemm;
+  CpuExecutor::Options options;
+  options.kernels = &kernels;
+  options.tuning_table = &table_;
+  const auto plan = std::make_shared<const grouped::Plan>(PlanOf(models));
+  auto session = *grouped::GroupedSession::Create(
+      plan,
+      *CpuExecutor::Create(plan, std::make_shared<ThreadPool>(1), options));
+  ASSERT_TRUE(session->SetOptimizer("adam").ok());
+  for (const GemmTiling& tiling : kGemmTilings) {
+    Choose(models, tiling);
+    ASSERT_TRUE(session->Tune({{"time_ms", int64_t{0}}}).ok());
+    seen.clear();
+    Train(*session, 1, 0, 1);
+    ASSERT_EQ(static_cast<int64_t>(seen.size()), kProducts);
+    for (const GemmTiling& ran : seen) EXPECT_TRUE(ran == tiling);
   }
 }
 
