@@ -1,6 +1,6 @@
 // The promise: in fp32 the cuda backend has the bits of the cpu backend. Random
-// populations go through random calls on both, the cuda backend's kernels on the
-// emulator, and everything that comes out is compared.
+// populations go through random calls on both, the cuda backend's kernels on
+// the emulator, and everything that comes out is compared.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -107,8 +107,9 @@ class Comparison {
       layouts_.push_back(*InferLayout(population_.request.models[m].spec));
       for (const Parameter& p : layouts_[m].parameters) {
         Tensor value = Tensor::Zeros(DType::kFloat32, p.shape);
-        const float scale = 1.0f / std::sqrt(static_cast<float>(
-                                       p.shape.size() > 1 ? p.shape[1] : 4));
+        const float scale =
+            1.0f /
+            std::sqrt(static_cast<float>(p.shape.size() > 1 ? p.shape[1] : 4));
         for (int64_t e = 0; e < value.size(); ++e) {
           value.data<float>()[e] = scale * random_.Normal();
         }
@@ -176,10 +177,10 @@ class Comparison {
 
   // What to look for when it fails.
   std::string ToString() const {
-    std::string text = absl::StrCat(
-        optimizer_, ", loss ", population_.request.loss.kind, ", max_rows ",
-        population_.request.max_rows, ", ",
-        population_.request.models.size(), " models:");
+    std::string text =
+        absl::StrCat(optimizer_, ", loss ", population_.request.loss.kind,
+                     ", max_rows ", population_.request.max_rows, ", ",
+                     population_.request.models.size(), " models:");
     for (const Operator& op : population_.request.models[0].spec.operators()) {
       absl::StrAppend(&text, " ", op.kind);
     }
@@ -269,8 +270,7 @@ class Comparison {
     request.active = AnyActive();
     std::vector<Tensor> gradients;
     for (size_t m = 0; m < layouts_.size(); ++m) {
-      const auto count =
-          static_cast<int64_t>(RowsOf(request.rows, m).size());
+      const auto count = static_cast<int64_t>(RowsOf(request.rows, m).size());
       gradients.push_back(
           Tensor::Zeros(DType::kFloat32, {count, population_.outputs}));
       for (int64_t e = 0; e < gradients[m].size(); ++e) {

@@ -63,8 +63,7 @@ absl::StatusOr<std::unique_ptr<CudaExecutor>> CudaExecutor::Create(
   Gpu* const device = e.gpu_.get();
   const int64_t rows = models * e.plan_->max_rows;
   MB_RETURN_IF_ERROR(e.step_.Allocate(device, models, e.plan_->max_rows));
-  MB_RETURN_IF_ERROR(
-      e.workspace_.Allocate(device, e.schedule_.workspace_size));
+  MB_RETURN_IF_ERROR(e.workspace_.Allocate(device, e.schedule_.workspace_size));
   MB_RETURN_IF_ERROR(e.gradients_.Allocate(device, e.plan_->state_size));
   MB_RETURN_IF_ERROR(e.factors_.Allocate(device, models));
   MB_RETURN_IF_ERROR(e.row_losses_.Allocate(device, rows));
@@ -147,10 +146,10 @@ absl::Status CudaExecutor::CheckMemory() const {
   MB_ASSIGN_OR_RETURN(const int64_t free, gpu_->FreeBytes());
   const int64_t floats = schedule_.workspace_size + 2 * plan_->state_size +
                          2 * models() * plan_->max_rows;
-  const int64_t bytes = floats * static_cast<int64_t>(sizeof(float)) +
-                        models() * plan_->max_rows *
-                            static_cast<int64_t>(sizeof(int32_t)) +
-                        tables_.bytes();
+  const int64_t bytes =
+      floats * static_cast<int64_t>(sizeof(float)) +
+      models() * plan_->max_rows * static_cast<int64_t>(sizeof(int32_t)) +
+      tables_.bytes();
   if (bytes <= free) return absl::OkStatus();
   return absl::ResourceExhaustedError(absl::StrCat(
       models(), " models with ", plan_->max_rows, " rows a step need ",
@@ -165,9 +164,9 @@ absl::Status CudaExecutor::Allocate(Arena arena) {
   if (!memory.allocated()) {
     const absl::Status status = memory.Allocate(gpu_.get(), plan_->state_size);
     if (absl::IsResourceExhausted(status)) {
-      return absl::ResourceExhaustedError(absl::StrCat(
-          "one more copy of the parameters of ", models(), " models: ",
-          status.message()));
+      return absl::ResourceExhaustedError(
+          absl::StrCat("one more copy of the parameters of ", models(),
+                       " models: ", status.message()));
     }
     MB_RETURN_IF_ERROR(status);
   }
@@ -338,13 +337,12 @@ absl::Status CudaExecutor::LaunchForwardOp(const GroupedOp& op, bool training) {
       args.workspace = workspace_.data();
       args.x = x;
       args.y = y;
-      return gpu_->Launch(kernels().normalize_rows,
-                          models() * args.grid.parts, args);
+      return gpu_->Launch(kernels().normalize_rows, models() * args.grid.parts,
+                          args);
     }
   }
-  return absl::UnimplementedError(
-      absl::StrCat("backend cuda has no operator number ",
-                   static_cast<int>(op.code)));
+  return absl::UnimplementedError(absl::StrCat(
+      "backend cuda has no operator number ", static_cast<int>(op.code)));
 }
 
 absl::Status CudaExecutor::LaunchDropout(const GroupedOp& op, Source x,
@@ -433,8 +431,8 @@ absl::Status CudaExecutor::LaunchBackwardOp(const GroupedOp& op,
       if (op.bias >= 0) {
         const ColumnSumArgs args = {step_.rows(), sum_parts(), dy,
                                     tables_.At(tables.bias), gradients};
-        MB_RETURN_IF_ERROR(gpu_->Launch(kernels().sum_columns,
-                                        models() * args.parts, args));
+        MB_RETURN_IF_ERROR(
+            gpu_->Launch(kernels().sum_columns, models() * args.parts, args));
       }
       if (!op.wants_gradient[0]) return absl::OkStatus();
       return LaunchProduct(Product::kInputGradient, op, gradients);
@@ -497,9 +495,8 @@ absl::Status CudaExecutor::LaunchBackwardOp(const GroupedOp& op,
                           models() * args.grid.parts, args);
     }
   }
-  return absl::UnimplementedError(
-      absl::StrCat("backend cuda has no operator number ",
-                   static_cast<int>(op.code)));
+  return absl::UnimplementedError(absl::StrCat(
+      "backend cuda has no operator number ", static_cast<int>(op.code)));
 }
 
 absl::Status CudaExecutor::LaunchState(const Kernel<StateArgs>& kernel,
@@ -668,15 +665,14 @@ absl::Status CudaExecutor::Backward(const grouped::BackwardArgs& args) {
   step_.SetSteps(steps_);
   for (int64_t m = 0; m < models(); ++m) {
     if (args.output_gradients[m] == nullptr) continue;
-    const int64_t size =
-        static_cast<int64_t>(RowsOf(args.rows, m).size()) *
-        plan_->models[m].values[plan_->output()].cols;
+    const int64_t size = static_cast<int64_t>(RowsOf(args.rows, m).size()) *
+                         plan_->models[m].values[plan_->output()].cols;
     std::copy_n(args.output_gradients[m], size,
                 packed_host_.data() + packed_offsets_[m]);
   }
   MB_RETURN_IF_ERROR(step_.Upload(gpu_.get()));
-  MB_RETURN_IF_ERROR(gpu_->Upload(packed_.data(), packed_host_.data(),
-                                  packed_host_.bytes()));
+  MB_RETURN_IF_ERROR(
+      gpu_->Upload(packed_.data(), packed_host_.data(), packed_host_.bytes()));
   MB_RETURN_IF_ERROR(LaunchForward(/*training=*/true));
   PackArgs unpack;
   unpack.grid = RowGrid(kElementRows);
@@ -709,15 +705,15 @@ absl::Status CudaExecutor::Forward(const grouped::ForwardArgs& args) {
     pack.from = Value(plan_->output());
     pack.compact = tables_.At(packed_table_);
     pack.packed = packed_.data();
-    MB_RETURN_IF_ERROR(gpu_->Launch(kernels().pack_rows,
-                                    models() * pack.grid.parts, pack));
-    MB_RETURN_IF_ERROR(gpu_->Download(packed_host_.data(), packed_.data(),
-                                      packed_.bytes()));
+    MB_RETURN_IF_ERROR(
+        gpu_->Launch(kernels().pack_rows, models() * pack.grid.parts, pack));
+    MB_RETURN_IF_ERROR(
+        gpu_->Download(packed_host_.data(), packed_.data(), packed_.bytes()));
     MB_RETURN_IF_ERROR(gpu_->Synchronize());
     for (int64_t m = 0; m < models(); ++m) {
-      const int64_t rows = std::min(
-          plan_->max_rows,
-          static_cast<int64_t>(RowsOf(args.rows, m).size()) - begin);
+      const int64_t rows =
+          std::min(plan_->max_rows,
+                   static_cast<int64_t>(RowsOf(args.rows, m).size()) - begin);
       if (rows <= 0) continue;
       const int64_t cols = plan_->models[m].values[plan_->output()].cols;
       std::copy_n(packed_host_.data() + packed_offsets_[m], rows * cols,
@@ -762,8 +758,7 @@ absl::Status CudaExecutor::Evaluate(const grouped::EvaluateArgs& args) {
         gpu_->Launch(kernels().add_to_evaluation, models(), add));
   }
   std::vector<double> sums(3 * models());
-  MB_RETURN_IF_ERROR(
-      gpu_->Download(sums.data(), sums_.data(), sums_.bytes()));
+  MB_RETURN_IF_ERROR(gpu_->Download(sums.data(), sums_.data(), sums_.bytes()));
   MB_RETURN_IF_ERROR(gpu_->Synchronize());
   for (int64_t m = 0; m < models(); ++m) {
     const bool active = args.active == nullptr || args.active[m] != 0;

@@ -108,7 +108,7 @@ class CudaExecutor : public grouped::Executor {
   std::vector<Table<MatrixPlace>> value_places_, gradient_places_;
   Table<StateTile> state_tiles_;
   Table<int64_t> state_offsets_, state_sizes_;
-  Table<float> loss_weights_;  // of the classes or outputs
+  Table<float> loss_weights_;            // of the classes or outputs
   std::vector<int64_t> packed_offsets_;  // by model: of its outputs, compact
   Table<int64_t> packed_table_;
   int64_t packed_size_ = 0;

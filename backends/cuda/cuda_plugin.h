@@ -1,5 +1,5 @@
-// What the cuda plugin exports: whether this machine has a device, and a backend
-// on the first one.
+// What the cuda plugin exports: whether this machine has a device, and a
+// backend on the first one.
 #ifndef BACKENDS_CUDA_CUDA_PLUGIN_H_
 #define BACKENDS_CUDA_CUDA_PLUGIN_H_
 

@@ -1,5 +1,5 @@
-// What the executor needs of a device: memory, copies, launches, one stream. The
-// CUDA runtime is one (runtime_gpu.h), the emulator another.
+// What the executor needs of a device: memory, copies, launches, one stream.
+// The CUDA runtime is one (runtime_gpu.h), the emulator another.
 #ifndef BACKENDS_CUDA_GPU_H_
 #define BACKENDS_CUDA_GPU_H_
 

@@ -60,8 +60,7 @@ class RuntimeGpu : public Gpu {
     const absl::StatusOr<int64_t> free = FreeBytes();
     return absl::ResourceExhaustedError(absl::StrCat(
         status.message(), "; asked for ", bytes, " bytes of device memory, ",
-        free.ok() ? absl::StrCat(*free) : "an unknown number",
-        " are free"));
+        free.ok() ? absl::StrCat(*free) : "an unknown number", " are free"));
   }
   void Free(void* memory) override {
     if (Enter().ok()) cudaFree(memory);
@@ -79,8 +78,8 @@ class RuntimeGpu : public Gpu {
   absl::StatusOr<int64_t> FreeBytes() override {
     MB_RETURN_IF_ERROR(Enter());
     size_t free = 0, total = 0;
-    MB_RETURN_IF_ERROR(ToStatus(cudaMemGetInfo(&free, &total),
-                                "cudaMemGetInfo"));
+    MB_RETURN_IF_ERROR(
+        ToStatus(cudaMemGetInfo(&free, &total), "cudaMemGetInfo"));
     return static_cast<int64_t>(free);
   }
 

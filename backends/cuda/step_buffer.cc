@@ -74,14 +74,13 @@ void StepBuffer::SetColumn(int column, const double* values) {
 }
 
 absl::Status StepBuffer::Upload(Gpu* gpu) {
-  return gpu->Upload(
-      device_.data(), host_.data(),
-      index_ + used_ * static_cast<int64_t>(sizeof(int32_t)));
+  return gpu->Upload(device_.data(), host_.data(),
+                     index_ + used_ * static_cast<int64_t>(sizeof(int32_t)));
 }
 
 absl::Status StepBuffer::Download(Gpu* gpu, float* losses, Outcome* outcomes) {
-  MB_RETURN_IF_ERROR(gpu->Download(Host<char>(outcomes_),
-                                   At<char>(outcomes_), index_ - outcomes_));
+  MB_RETURN_IF_ERROR(gpu->Download(Host<char>(outcomes_), At<char>(outcomes_),
+                                   index_ - outcomes_));
   MB_RETURN_IF_ERROR(gpu->Synchronize());
   for (int64_t m = 0; m < models_; ++m) {
     if (losses != nullptr) losses[m] = Host<float>(losses_)[m];

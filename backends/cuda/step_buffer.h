@@ -1,6 +1,6 @@
-// What goes to the device for a step and comes back from it, one copy each: which
-// rows each model sees, its hyper-parameters and its step count; its outcome and
-// its loss.
+// What goes to the device for a step and comes back from it, one copy each:
+// which rows each model sees, its hyper-parameters and its step count; its
+// outcome and its loss.
 #ifndef BACKENDS_CUDA_STEP_BUFFER_H_
 #define BACKENDS_CUDA_STEP_BUFFER_H_
 

@@ -92,7 +92,8 @@ class Runner {
 
   void Error(const std::string& what) {
     if (error_.empty()) {
-      error_ = absl::StrCat("block ", block_, ", thread ", current_, ": ", what);
+      error_ =
+          absl::StrCat("block ", block_, ", thread ", current_, ": ", what);
     }
     Leave();
   }
@@ -149,14 +150,16 @@ class Runner {
     if (_setjmp(fibers_[current_]->at) == 0) _longjmp(scheduler_, 1);
   }
 
-  void RunBlock(Order order, std::mt19937_64& random, std::vector<int>& threads) {
+  void RunBlock(Order order, std::mt19937_64& random,
+                std::vector<int>& threads) {
     for (;;) {
       if (order == Order::kRandom) {
         std::shuffle(threads.begin(), threads.end(), random);
       }
       bool ran = false;
       for (int i = 0; i < threads_; ++i) {
-        const int t = order == Order::kDescending ? threads_ - 1 - i : threads[i];
+        const int t =
+            order == Order::kDescending ? threads_ - 1 - i : threads[i];
         if (fibers_[t]->state != State::kReady) continue;
         Enter(t);
         if (!error_.empty()) return;
@@ -171,9 +174,10 @@ class Runner {
       if (done == threads_) return;
       if (in_shuffle > 0) {
         if (!EndShuffles() && !ran) {
-          error_ = absl::StrCat("block ", block_, ": ", in_shuffle,
-                                " threads wait in a shuffle for others of their "
-                                "warp");
+          error_ =
+              absl::StrCat("block ", block_, ": ", in_shuffle,
+                           " threads wait in a shuffle for others of their "
+                           "warp");
         }
         if (!error_.empty()) return;
         continue;
@@ -182,9 +186,9 @@ class Runner {
         ++time_;
         for (int t = 0; t < threads_; ++t) fibers_[t]->state = State::kReady;
       } else if (!ran) {
-        error_ = absl::StrCat("block ", block_, ": ", waiting, " of ", threads_,
-                              " threads wait at a barrier, ", done,
-                              " have ended");
+        error_ =
+            absl::StrCat("block ", block_, ": ", waiting, " of ", threads_,
+                         " threads wait at a barrier, ", done, " have ended");
         return;
       }
     }

@@ -1,7 +1,8 @@
-// Runs the threads of one CUDA block as fibers on the calling thread: each until
-// its next barrier, in an order that can be chosen.
+// Runs the threads of one CUDA block as fibers on the calling thread: each
+// until its next barrier, in an order that can be chosen.
 //
-//   absl::Status status = RunBlocks(options, blocks, threads, [&] { Kernel(args); });
+//   absl::Status status = RunBlocks(options, blocks, threads, [&] {
+//   Kernel(args); });
 #ifndef BACKENDS_CUDA_EMULATOR_BLOCK_RUNNER_H_
 #define BACKENDS_CUDA_EMULATOR_BLOCK_RUNNER_H_
 
@@ -35,8 +36,8 @@ struct Index {
 Index ThreadIndex();
 Index BlockIndex();
 void SyncThreads();
-// Of the thread at lane `from` (or, `down`, at its own lane + from) of the group
-// of `width` lanes; its own where that lies outside of the group.
+// Of the thread at lane `from` (or, `down`, at its own lane + from) of the
+// group of `width` lanes; its own where that lies outside of the group.
 uint64_t ExchangeInWarp(unsigned mask, uint64_t bits, int from, int width,
                         bool down);
 // Ends the run with this message.

@@ -34,9 +34,8 @@ const Kernels& EmulatedGpu::kernels() const { return EmulatedKernels(); }
 absl::StatusOr<void*> EmulatedGpu::Allocate(int64_t bytes) {
   calls_.push_back("allocate");
   if (bytes > memory_bytes_ - used_bytes_) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("asked for ", bytes, " bytes, free are ",
-                     memory_bytes_ - used_bytes_));
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "asked for ", bytes, " bytes, free are ", memory_bytes_ - used_bytes_));
   }
   const int64_t page = sysconf(_SC_PAGESIZE);
   // A page of canaries, the memory, canaries to the end of its page, and a page
@@ -52,8 +51,7 @@ absl::StatusOr<void*> EmulatedGpu::Allocate(int64_t bytes) {
   mprotect(base + mapped_bytes - page, page, PROT_NONE);
   std::memset(base, kCanary, mapped_bytes - page);
   // As close to the end as the alignment allows.
-  char* const memory =
-      base + mapped_bytes - page - RoundUp(bytes, kAlign);
+  char* const memory = base + mapped_bytes - page - RoundUp(bytes, kAlign);
   std::memset(memory, kPoison, bytes);
   allocations_[memory] = {base, mapped_bytes, bytes};
   used_bytes_ += bytes;
@@ -94,8 +92,9 @@ absl::Status EmulatedGpu::CheckGuards() const {
     hold = hold && GuardsHold(memory, allocation);
   }
   if (hold) return absl::OkStatus();
-  return absl::InternalError("device memory was written outside of what was "
-                             "allocated");
+  return absl::InternalError(
+      "device memory was written outside of what was "
+      "allocated");
 }
 
 absl::Status EmulatedGpu::CheckRange(const void* memory, int64_t bytes) const {

@@ -1,5 +1,5 @@
-// The cuda backend on the emulator, as a plugin: the conformance suite, which all
-// plugins pass, runs its kernels without a device.
+// The cuda backend on the emulator, as a plugin: the conformance suite, which
+// all plugins pass, runs its kernels without a device.
 #include <memory>
 #include <string>
 
@@ -18,7 +18,8 @@ namespace {
 ProbeResult Probe() { return {1, "emulated", "for tests"}; }
 
 absl::StatusOr<std::unique_ptr<Backend>> Create(const Attributes& options) {
-  MB_RETURN_IF_ERROR(AttributeReader("backend cuda_emulated", options).Finish());
+  MB_RETURN_IF_ERROR(
+      AttributeReader("backend cuda_emulated", options).Finish());
   RunOptions run;
   run.order = Order::kRandom;
   run.seed = 1;

@@ -1,5 +1,5 @@
-// The arguments of the kernels. Each kernel takes one of these structs by value.
-// Plain structs, shared by the host and the device.
+// The arguments of the kernels. Each kernel takes one of these structs by
+// value. Plain structs, shared by the host and the device.
 //
 // Arrays "by model" have one entry a model. A kernel computes nothing for a
 // model with no rows: the host sets those of inactive models to 0, and so do
@@ -34,8 +34,8 @@ inline constexpr int kNormThreads = 256;
 inline constexpr int kNormRows = 16;
 inline constexpr int kLossThreads = 256;
 inline constexpr int kLossRows = 16;
-// A state tile: 16 elements a thread. Kernels of one thread a model have as many
-// threads.
+// A state tile: 16 elements a thread. Kernels of one thread a model have as
+// many threads.
 inline constexpr int kStateThreads = 256;
 
 // Matrices by model that are read: in the workspace, or, with `index`, rows of
@@ -187,7 +187,7 @@ struct EvaluateArgs {
   const float* row_weights = nullptr;  // null: each weighs 1
   const int64_t* classes = nullptr;    // null: no classes
   int64_t ignore_index = 0;
-  double* sums = nullptr;    // by model
+  double* sums = nullptr;  // by model
   double* totals = nullptr;
   int64_t* correct = nullptr;
 };

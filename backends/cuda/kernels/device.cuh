@@ -1,6 +1,6 @@
-// What every kernel is written with. The kernels' sources are compiled twice: by
-// nvcc for devices, and as host C++ against backends/cuda/emulator, which runs
-// them without one.
+// What every kernel is written with. The kernels' sources are compiled twice:
+// by nvcc for devices, and as host C++ against backends/cuda/emulator, which
+// runs them without one.
 #ifndef BACKENDS_CUDA_KERNELS_DEVICE_CUH_
 #define BACKENDS_CUDA_KERNELS_DEVICE_CUH_
 
@@ -63,8 +63,8 @@ __device__ inline float* RowOf(const Target& target, int model, int64_t i) {
   return target.data + place.offset + i * place.ld;
 }
 
-// The 16 virtual lanes of docs/arithmetic.md are 16 neighbouring threads: half a
-// warp. All 32 threads of a warp call these together.
+// The 16 virtual lanes of docs/arithmetic.md are 16 neighbouring threads: half
+// a warp. All 32 threads of a warp call these together.
 inline constexpr int kLanes = 16;
 inline constexpr unsigned kWholeWarp = 0xffffffffu;
 

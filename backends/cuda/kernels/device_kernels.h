@@ -1,5 +1,5 @@
-// The kernels for CUDA devices. Free of other headers, so that nvcc compiles the
-// other side of it alone.
+// The kernels for CUDA devices. Free of other headers, so that nvcc compiles
+// the other side of it alone.
 #ifndef BACKENDS_CUDA_KERNELS_DEVICE_KERNELS_H_
 #define BACKENDS_CUDA_KERNELS_DEVICE_KERNELS_H_
 

@@ -12,8 +12,7 @@ template <typename F>
 __device__ inline void ForEachElement(const Grid& grid,
                                       const MatrixPlace* places, F f) {
   const int model = static_cast<int>(blockIdx.x) / grid.parts;
-  const int first =
-      static_cast<int>(blockIdx.x) % grid.parts * kElementRows;
+  const int first = static_cast<int>(blockIdx.x) % grid.parts * kElementRows;
   int rows = grid.rows[model] - first;
   if (rows > kElementRows) rows = kElementRows;
   const int cols = places[model].cols;
@@ -71,18 +70,17 @@ __device__ inline uint32_t PhiloxDraw(const DropoutMask& mask, uint64_t step,
   return word == 0 ? c0 : word == 1 ? c1 : word == 2 ? c2 : c3;
 }
 
-__global__ void __launch_bounds__(kElementThreads) ApplyDropout(
-    DropoutArgs args) {
+__global__ void __launch_bounds__(kElementThreads)
+    ApplyDropout(DropoutArgs args) {
   ForEachElement(args.grid, args.y.places, [&](int model, int i, int j) {
     const DropoutMask& mask = args.masks[model];
     const auto element = static_cast<uint32_t>(
         static_cast<int64_t>(i) * args.y.places[model].cols + j);
     // Thresholds of 0 and of 2^32 keep all and nothing.
-    const bool kept =
-        PhiloxDraw(mask, static_cast<uint64_t>(args.steps[model]), element) >=
-        mask.threshold;
-    const float value = math::ZeroUnless(
-        kept, Open(args.x, model).Row(i)[j] * mask.scale);
+    const bool kept = PhiloxDraw(mask, static_cast<uint64_t>(args.steps[model]),
+                                 element) >= mask.threshold;
+    const float value =
+        math::ZeroUnless(kept, Open(args.x, model).Row(i)[j] * mask.scale);
     float* const to = RowOf(args.y, model, i) + j;
     *to = args.accumulate ? *to + value : value;
   });

@@ -1,6 +1,6 @@
 // What happens to gradients between the backward pass and the update: models
-// whose gradient is not finite are found and left out, gradients are summed over
-// batches, scaled and clipped.
+// whose gradient is not finite are found and left out, gradients are summed
+// over batches, scaled and clipped.
 #ifndef BACKENDS_CUDA_KERNELS_GRADIENTS_CUH_
 #define BACKENDS_CUDA_KERNELS_GRADIENTS_CUH_
 
@@ -29,11 +29,10 @@ __global__ void __launch_bounds__(kStateThreads) FindNonFinite(StateArgs args) {
 }
 
 // Models that FindNonFinite found do not step.
-__global__ void __launch_bounds__(kStateThreads) EndNonFinite(
-    OutcomeArgs args) {
-  const int model =
-      static_cast<int>(blockIdx.x) * kStateThreads +
-      static_cast<int>(threadIdx.x);
+__global__ void __launch_bounds__(kStateThreads)
+    EndNonFinite(OutcomeArgs args) {
+  const int model = static_cast<int>(blockIdx.x) * kStateThreads +
+                    static_cast<int>(threadIdx.x);
   if (model >= args.models) return;
   if (args.outcomes[model] == kStepped && args.bad[model] != 0) {
     args.outcomes[model] = kNonFiniteGradient;
@@ -54,20 +53,19 @@ __global__ void __launch_bounds__(kStateThreads) CopyGradients(StateArgs args) {
 
 // Times scale, then clamped to [-value, value].
 __global__ void __launch_bounds__(kStateThreads) ClipElements(ClipArgs args) {
-  ForEachOfTile(args.tiles, args.outcomes,
-                [&](const StateTile& tile, int64_t e) {
-                  float g = args.gradients[e];
-                  if (args.scale != nullptr && args.scale[tile.model] != 1) {
-                    g = g * static_cast<float>(args.scale[tile.model]);
-                  }
-                  if (args.value != nullptr &&
-                      args.value[tile.model] < __builtin_inf()) {
-                    const double most = args.value[tile.model];
-                    g = math::Max(static_cast<float>(-most),
-                                  math::Min(static_cast<float>(most), g));
-                  }
-                  args.gradients[e] = g;
-                });
+  ForEachOfTile(
+      args.tiles, args.outcomes, [&](const StateTile& tile, int64_t e) {
+        float g = args.gradients[e];
+        if (args.scale != nullptr && args.scale[tile.model] != 1) {
+          g = g * static_cast<float>(args.scale[tile.model]);
+        }
+        if (args.value != nullptr && args.value[tile.model] < __builtin_inf()) {
+          const double most = args.value[tile.model];
+          g = math::Max(static_cast<float>(-most),
+                        math::Min(static_cast<float>(most), g));
+        }
+        args.gradients[e] = g;
+      });
 }
 
 // The model's norm in double over the 16 lanes, element e in lane e % 16, which
@@ -108,13 +106,12 @@ __global__ void __launch_bounds__(kStateThreads) FindNormFactor(NormArgs args) {
 }
 
 // A factor of 1 changes no bit.
-__global__ void __launch_bounds__(kStateThreads) ScaleGradients(
-    ScaleArgs args) {
-  ForEachOfTile(args.tiles, args.outcomes,
-                [&](const StateTile& tile, int64_t e) {
-                  args.gradients[e] =
-                      args.gradients[e] * args.factors[tile.model];
-                });
+__global__ void __launch_bounds__(kStateThreads)
+    ScaleGradients(ScaleArgs args) {
+  ForEachOfTile(
+      args.tiles, args.outcomes, [&](const StateTile& tile, int64_t e) {
+        args.gradients[e] = args.gradients[e] * args.factors[tile.model];
+      });
 }
 
 }  // namespace modelbatch::cuda

@@ -1,6 +1,6 @@
 // The kernels as a device's table: launched by Gpu (gpu.h) with a struct of
-// args.h. There are two tables with the same entries: code for CUDA devices, and
-// the same sources for the emulator.
+// args.h. There are two tables with the same entries: code for CUDA devices,
+// and the same sources for the emulator.
 #ifndef BACKENDS_CUDA_KERNELS_KERNELS_H_
 #define BACKENDS_CUDA_KERNELS_KERNELS_H_
 

@@ -9,8 +9,8 @@ namespace modelbatch::cuda {
 
 static_assert(kNormRows == kNormThreads / kLanes, "");
 
-__global__ void __launch_bounds__(kNormThreads) NormalizeRows(
-    LayerNormArgs args) {
+__global__ void __launch_bounds__(kNormThreads)
+    NormalizeRows(LayerNormArgs args) {
   const int model = static_cast<int>(blockIdx.x) / args.grid.parts;
   const int first = static_cast<int>(blockIdx.x) % args.grid.parts * kNormRows;
   const int rows = args.grid.rows[model];
@@ -65,12 +65,13 @@ __global__ void __launch_bounds__(kNormThreads)
   const float* const stats = args.workspace + args.stats[model];
   const float mean = stats[at], rstd = stats[args.max_rows + at];
   const auto normal = [&](int64_t j) { return (x[j] - mean) * rstd; };
-  const float g_mean = SumLanes(cols, lane, [&](int64_t j) {
-                         return dy[j] * weight[j];
-                       }) / count;
-  const float gh_mean = SumLanes(cols, lane, [&](int64_t j) {
-                          return dy[j] * weight[j] * normal(j);
-                        }) / count;
+  const float g_mean =
+      SumLanes(cols, lane, [&](int64_t j) { return dy[j] * weight[j]; }) /
+      count;
+  const float gh_mean =
+      SumLanes(cols, lane,
+               [&](int64_t j) { return dy[j] * weight[j] * normal(j); }) /
+      count;
   if (!active) return;
   float* const dx = RowOf(args.dx, model, row);
   for (int j = lane; j < cols; j += kLanes) {

@@ -1,6 +1,6 @@
-// Losses with their derivatives (cpu/loss-inl.h), and what an evaluation counts.
-// One block a model, half a warp a row: the row's columns run over its 16
-// threads, and in the end the rows over those of the first half warp.
+// Losses with their derivatives (cpu/loss-inl.h), and what an evaluation
+// counts. One block a model, half a warp a row: the row's columns run over its
+// 16 threads, and in the end the rows over those of the first half warp.
 #ifndef BACKENDS_CUDA_KERNELS_LOSS_CUH_
 #define BACKENDS_CUDA_KERNELS_LOSS_CUH_
 
@@ -35,16 +35,15 @@ __device__ inline int SumOverBlock(SharedArray& counts, int count) {
   return counts[0];
 }
 
-// The mean of the rows' terms, by `total`; ends the model's step where it is not
-// finite. After a barrier, in the first warp.
+// The mean of the rows' terms, by `total`; ends the model's step where it is
+// not finite. After a barrier, in the first warp.
 __device__ inline void FinishLoss(const LossArgs& args, int model, int rows,
                                   float total) {
   if (threadIdx.x >= 32) return;
   const float* const terms = args.row_losses + model * args.max_rows;
-  const float loss =
-      SumLanes(rows, static_cast<int>(threadIdx.x) % kLanes,
-               [&](int64_t i) { return terms[i]; }) /
-      total;
+  const float loss = SumLanes(rows, static_cast<int>(threadIdx.x) % kLanes,
+                              [&](int64_t i) { return terms[i]; }) /
+                     total;
   if (threadIdx.x != 0) return;
   args.losses[model] = loss;
   if (IsFinite(loss)) return;
@@ -64,7 +63,7 @@ __device__ inline double WeighRows(const LossArgs& args, int model, int rows,
     const int64_t label = args.classes[index[i]];
     const bool ignored = label == args.ignore_index;
     count += ignored ? 0 : 1;
-    weights[i] = ignored                          ? 0.0f
+    weights[i] = ignored                         ? 0.0f
                  : args.class_weights == nullptr ? 1.0f
                                                  : args.class_weights[label];
   }
@@ -173,19 +172,18 @@ __global__ void __launch_bounds__(kLossThreads) ClassLoss(LossArgs args) {
   const float total = static_cast<float>(weight);
   const int lane = static_cast<int>(threadIdx.x) % kLanes;
   const int cols = args.x.places[model].cols;
-  const float all_weights =
-      args.class_weights == nullptr
-          ? static_cast<float>(cols)
-          : SumLanes(cols, lane,
-                     [&](int64_t j) { return args.class_weights[j]; });
+  const float all_weights = args.class_weights == nullptr
+                                ? static_cast<float>(cols)
+                                : SumLanes(cols, lane, [&](int64_t j) {
+                                    return args.class_weights[j];
+                                  });
   const int32_t* const index = args.index + args.begin[model];
   const RowsOf x = Open(args.x, model);
   ForEachRow(rows, [&](int i, bool active) {
     const int64_t at = model * args.max_rows + i;
     const int64_t label = args.classes[index[i]];
     const int64_t target = label == args.ignore_index ? -1 : label;
-    float* const dx =
-        training && active ? RowOf(args.dx, model, i) : nullptr;
+    float* const dx = training && active ? RowOf(args.dx, model, i) : nullptr;
     const float loss =
         kNll ? NllRow(x.Row(i), dx, cols, target, args.row_weights[at], total)
              : CrossEntropyRow(args, x.Row(i), dx, cols, target,
@@ -223,18 +221,16 @@ __global__ void __launch_bounds__(kLossThreads) MeanLoss(LossArgs args) {
   const bool training = args.dx.data != nullptr;
   const int lane = static_cast<int>(threadIdx.x) % kLanes;
   const int cols = args.x.places[model].cols;
-  const double elements =
-      static_cast<double>(rows) * static_cast<double>(cols);
-  const float scale = static_cast<float>(
-      (kLoss == ValueLoss::kMse ? 2.0 : 1.0) / elements);
+  const double elements = static_cast<double>(rows) * static_cast<double>(cols);
+  const float scale =
+      static_cast<float>((kLoss == ValueLoss::kMse ? 2.0 : 1.0) / elements);
   const int32_t* const index = args.index + args.begin[model];
   const RowsOf x = Open(args.x, model);
   ForEachRow(rows, [&](int i, bool active) {
     const float* const from = x.Row(i);
     const float* const target =
         args.values + static_cast<int64_t>(index[i]) * cols;
-    float* const dx =
-        training && active ? RowOf(args.dx, model, i) : nullptr;
+    float* const dx = training && active ? RowOf(args.dx, model, i) : nullptr;
     const float sum = SumLanes(cols, lane, [&](int64_t j) {
       float derivative;
       const float term =
@@ -254,8 +250,8 @@ __global__ void __launch_bounds__(kLossThreads) MeanLoss(LossArgs args) {
 
 // Adds a batch's rows to the sums of an evaluation, one by one in double, and
 // counts the rows whose largest output is the class.
-__global__ void __launch_bounds__(kLossThreads) AddToEvaluation(
-    EvaluateArgs args) {
+__global__ void __launch_bounds__(kLossThreads)
+    AddToEvaluation(EvaluateArgs args) {
   __shared__ Shared<int, kLossThreads> counts;
   const int model = static_cast<int>(blockIdx.x);
   const int rows = args.rows[model];

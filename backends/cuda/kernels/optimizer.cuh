@@ -20,9 +20,8 @@ __device__ inline double Power(double x, int64_t n) {
 
 // One thread a model. Columns in the order of OptimizerInfo::hyper_parameters.
 __global__ void __launch_bounds__(kStateThreads) PrepareSgd(PrepareArgs args) {
-  const int model =
-      static_cast<int>(blockIdx.x) * kStateThreads +
-      static_cast<int>(threadIdx.x);
+  const int model = static_cast<int>(blockIdx.x) * kStateThreads +
+                    static_cast<int>(threadIdx.x);
   if (model >= args.models) return;
   const auto column = [&](int c) {
     return args.columns[static_cast<int64_t>(c) * args.models + model];
@@ -40,9 +39,8 @@ __global__ void __launch_bounds__(kStateThreads) PrepareSgd(PrepareArgs args) {
 }
 
 __global__ void __launch_bounds__(kStateThreads) PrepareAdam(PrepareArgs args) {
-  const int model =
-      static_cast<int>(blockIdx.x) * kStateThreads +
-      static_cast<int>(threadIdx.x);
+  const int model = static_cast<int>(blockIdx.x) * kStateThreads +
+                    static_cast<int>(threadIdx.x);
   if (model >= args.models) return;
   const auto column = [&](int c) {
     return args.columns[static_cast<int64_t>(c) * args.models + model];
@@ -67,47 +65,45 @@ __global__ void __launch_bounds__(kStateThreads) PrepareAdam(PrepareArgs args) {
 }
 
 __global__ void __launch_bounds__(kStateThreads) UpdateSgd(UpdateArgs args) {
-  ForEachOfTile(args.tiles, args.outcomes,
-                [&](const StateTile& tile, int64_t e) {
-                  const SgdNumbers& n = args.sgd[tile.model];
-                  const float p = args.params[e];
-                  float g = args.gradients[e];
-                  if (n.has_decay) g = math::Fma(p, n.decay, g);
-                  if (n.has_momentum) {
-                    const float b =
-                        n.first ? g
-                                : math::Fma(g, n.fresh,
-                                            args.state0[e] * n.momentum);
-                    args.state0[e] = b;
-                    g = n.nesterov ? math::Fma(b, n.momentum, g) : b;
-                  }
-                  args.params[e] = math::Fma(g, n.step, p);
-                });
+  ForEachOfTile(
+      args.tiles, args.outcomes, [&](const StateTile& tile, int64_t e) {
+        const SgdNumbers& n = args.sgd[tile.model];
+        const float p = args.params[e];
+        float g = args.gradients[e];
+        if (n.has_decay) g = math::Fma(p, n.decay, g);
+        if (n.has_momentum) {
+          const float b =
+              n.first ? g : math::Fma(g, n.fresh, args.state0[e] * n.momentum);
+          args.state0[e] = b;
+          g = n.nesterov ? math::Fma(b, n.momentum, g) : b;
+        }
+        args.params[e] = math::Fma(g, n.step, p);
+      });
 }
 
 __global__ void __launch_bounds__(kStateThreads) UpdateAdam(UpdateArgs args) {
-  ForEachOfTile(
-      args.tiles, args.outcomes, [&](const StateTile& tile, int64_t e) {
-        const AdamNumbers& n = args.adam[tile.model];
-        float p = args.params[e];
-        float g = args.gradients[e];
-        if (n.has_decay) {
-          if (n.decoupled) {
-            p = p * n.shrink;
-          } else {
-            g = math::Fma(p, n.decay, g);
-          }
-        }
-        float m = args.state0[e], v = args.state1[e];
-        m = n.from_end ? math::Fma(n.back, g - m, g)
-                       : math::Fma(n.fresh1, g - m, m);
-        v = math::Fma(n.fresh2 * g, g, v * n.beta2);
-        const float denominator =
-            math::Fma(math::Sqrt(v), n.inverse_root, n.eps);
-        args.state0[e] = m;
-        args.state1[e] = v;
-        args.params[e] = p + n.step * m / denominator;
-      });
+  ForEachOfTile(args.tiles, args.outcomes,
+                [&](const StateTile& tile, int64_t e) {
+                  const AdamNumbers& n = args.adam[tile.model];
+                  float p = args.params[e];
+                  float g = args.gradients[e];
+                  if (n.has_decay) {
+                    if (n.decoupled) {
+                      p = p * n.shrink;
+                    } else {
+                      g = math::Fma(p, n.decay, g);
+                    }
+                  }
+                  float m = args.state0[e], v = args.state1[e];
+                  m = n.from_end ? math::Fma(n.back, g - m, g)
+                                 : math::Fma(n.fresh1, g - m, m);
+                  v = math::Fma(n.fresh2 * g, g, v * n.beta2);
+                  const float denominator =
+                      math::Fma(math::Sqrt(v), n.inverse_root, n.eps);
+                  args.state0[e] = m;
+                  args.state1[e] = v;
+                  args.params[e] = p + n.step * m / denominator;
+                });
 }
 
 }  // namespace modelbatch::cuda

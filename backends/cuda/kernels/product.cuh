@@ -11,12 +11,12 @@
 
 namespace modelbatch::cuda {
 
-// 16 columns of fp32 are 64 bytes, two sectors of DRAM; two stages of two 64 x 16
-// tiles are 17 KiB of shared memory, so that registers, not it, bound the blocks
-// of a multiprocessor.
+// 16 columns of fp32 are 64 bytes, two sectors of DRAM; two stages of two 64 x
+// 16 tiles are 17 KiB of shared memory, so that registers, not it, bound the
+// blocks of a multiprocessor.
 inline constexpr int kDepth = 16;
-// One group of four banks aside, so that columns of a tile do not all lie in the
-// same banks; still a multiple of 16 bytes.
+// One group of four banks aside, so that columns of a tile do not all lie in
+// the same banks; still a multiple of 16 bytes.
 inline constexpr int kPad = 4;
 
 // kDepth slices of `kSize` elements of one operand, on their way from global
@@ -85,7 +85,7 @@ __device__ inline void Store4(float* to, const float (&values)[4], int count) {
 
 // kTileRows x kTileCols elements of c a block, kRows x 4 a thread.
 template <Product kProduct, int kTileRows, int kTileCols, int kRows>
-__global__ void __launch_bounds__(kTileRows / kRows* kTileCols / 4)
+__global__ void __launch_bounds__(kTileRows / kRows * kTileCols / 4)
     MultiplyTiles(ProductArgs args) {
   constexpr int kCols = 4;
   constexpr int kThreads = kTileRows / kRows * kTileCols / kCols;
@@ -194,7 +194,7 @@ __global__ void __launch_bounds__(kTileRows / kRows* kTileCols / 4)
     const int64_t i = tile.row + row + r;
     const int64_t j = tile.col + col;
     float* const to = args.c + problem.c + i * problem.ldc + j;
-    float (&sum)[kCols] = acc[r];
+    float(&sum)[kCols] = acc[r];
     if constexpr (kForward) {
       if (problem.bias >= 0) {
         const float* const bias = args.params + problem.bias + j;

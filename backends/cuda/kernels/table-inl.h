@@ -15,8 +15,8 @@
 namespace modelbatch::cuda {
 
 // One product in the shapes of TileShape. A thread has 8 x 4 elements where the
-// tile is large, so that three loads from shared memory feed 32 FMAs, else 4 x 4
-// so that a block has two warps.
+// tile is large, so that three loads from shared memory feed 32 FMAs, else 4 x
+// 4 so that a block has two warps.
 template <Product kProduct>
 void FillProducts(Kernel<ProductArgs> (&kernels)[4]) {
   kernels[0] = {"product 64x64",
@@ -43,7 +43,7 @@ inline Kernels MakeKernels() {
   FillProducts<Product::kInputGradient>(k.products[1]);
   FillProducts<Product::kWeightGradient>(k.products[2]);
 #define MODELBATCH_CUDA_KERNEL(args, kernel, threads) \
-  { #kernel, MODELBATCH_CUDA_FUNCTION(args, (kernel)), threads }
+  {#kernel, MODELBATCH_CUDA_FUNCTION(args, (kernel)), threads}
   k.apply_activation =
       MODELBATCH_CUDA_KERNEL(UnaryArgs, ApplyActivation, kElementThreads);
   k.derive_activation = MODELBATCH_CUDA_KERNEL(

@@ -90,8 +90,8 @@ LinearSchedule ScheduleLinear(const grouped::Plan& plan, const Schedule& s,
     MatrixPlace dx = layout.gradients[op.inputs[0]];
     if (fusion.backward_activation >= 0) {
       const GroupedOp& before = plan.ops[fusion.backward_activation];
-      const bool reads_input = before.code == OpCode::kGelu ||
-                               before.code == OpCode::kGeluTanh;
+      const bool reads_input =
+          before.code == OpCode::kGelu || before.code == OpCode::kGeluTanh;
       const MatrixPlace& saved =
           layout.values[reads_input ? before.inputs[0] : before.output];
       input.saved = saved.offset;
@@ -128,8 +128,7 @@ absl::StatusOr<Schedule> BuildSchedule(const grouped::Plan& plan) {
     schedule.layouts.push_back(
         LayOut(plan, model, lifetimes, schedule.workspace_size));
     schedule.workspace_size = schedule.layouts.back().end;
-    schedule.workspace_size_unshared +=
-        LayOut(plan, model, unshared, 0).end;
+    schedule.workspace_size_unshared += LayOut(plan, model, unshared, 0).end;
     blocks.push_back({model.state_offset, model.state_size});
   }
   schedule.state_tiles = CutState(blocks);

@@ -29,9 +29,9 @@ struct LinearSchedule {
 };
 
 struct Schedule {
-  std::vector<Fusion> fusion;        // by operation
-  std::vector<bool> input;           // by ValueId: the dataset's rows
-  std::vector<ModelLayout> layouts;  // by model
+  std::vector<Fusion> fusion;          // by operation
+  std::vector<bool> input;             // by ValueId: the dataset's rows
+  std::vector<ModelLayout> layouts;    // by model
   std::vector<LinearSchedule> linear;  // by operation; empty for others
   std::vector<StateTile> state_tiles;
   int64_t workspace_size = 0;  // floats

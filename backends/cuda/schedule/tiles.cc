@@ -62,10 +62,9 @@ std::vector<StateTile> CutState(absl::Span<const StateBlock> blocks) {
   std::vector<StateTile> tiles;
   for (size_t model = 0; model < blocks.size(); ++model) {
     for (int64_t e = 0; e < blocks[model].size; e += kStateTile) {
-      tiles.push_back(
-          {blocks[model].offset + e, static_cast<int32_t>(model),
-           static_cast<int32_t>(
-               std::min<int64_t>(kStateTile, blocks[model].size - e))});
+      tiles.push_back({blocks[model].offset + e, static_cast<int32_t>(model),
+                       static_cast<int32_t>(std::min<int64_t>(
+                           kStateTile, blocks[model].size - e))});
     }
   }
   return tiles;

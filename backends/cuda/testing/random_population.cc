@@ -81,8 +81,7 @@ LossSpec AnyLoss(Random& random, int64_t outputs) {
   std::vector<std::string> kinds;
   for (const LossInfo& info : Losses()) kinds.push_back(info.kind);
   LossSpec loss{random.Pick(kinds), {}};
-  for (const LossAttribute& attribute :
-       FindLoss(loss.kind)->attributes) {
+  for (const LossAttribute& attribute : FindLoss(loss.kind)->attributes) {
     if (random.OneIn(2)) continue;
     if (attribute.name == "ignore_index") {
       loss.attributes[attribute.name] = random.Int(0, outputs);
@@ -167,7 +166,8 @@ RandomPopulation::Rows RandomPopulation::AnyRows(Random& random,
   Rows rows;
   const auto add = [&](int64_t count) {
     for (int64_t i = 0; i < count; ++i) {
-      rows.rows.push_back(static_cast<int32_t>(random.Int(0, dataset_rows - 1)));
+      rows.rows.push_back(
+          static_cast<int32_t>(random.Int(0, dataset_rows - 1)));
     }
   };
   if (random.OneIn(3)) {
@@ -201,14 +201,14 @@ std::vector<Column> RandomPopulation::AnyColumns(
   if (optimizer == "sgd") {
     // Nesterov wants momentum and no dampening.
     std::vector<double> nesterov;
-    for (size_t m = 0; m < request.models.size(); ++m) nesterov.push_back(flag());
+    for (size_t m = 0; m < request.models.size(); ++m)
+      nesterov.push_back(flag());
     size_t i = 0, j = 0, k = 0;
     add("nesterov", [&] { return nesterov[i++]; });
     add("momentum", [&] {
       return nesterov[j++] != 0 ? random.Uniform(0.1, 0.9) : maybe(0.1, 0.9);
     });
-    add("dampening",
-        [&] { return nesterov[k++] != 0 ? 0.0 : maybe(0, 0.5); });
+    add("dampening", [&] { return nesterov[k++] != 0 ? 0.0 : maybe(0, 0.5); });
   } else {
     add("beta1", [&] { return random.OneIn(3) ? 0.3 : 0.9; });
     add("beta2", [&] { return random.Uniform(0.9, 0.9999); });
@@ -217,8 +217,10 @@ std::vector<Column> RandomPopulation::AnyColumns(
   if (random.OneIn(2)) {
     add("gradient_scale", [&] { return random.OneIn(2) ? 1.0 : 0.5; });
   }
-  if (random.OneIn(2)) add("clip_value", [&] { return random.Uniform(0.01, 1); });
-  if (random.OneIn(2)) add("clip_norm", [&] { return random.Uniform(0.01, 2); });
+  if (random.OneIn(2))
+    add("clip_value", [&] { return random.Uniform(0.01, 1); });
+  if (random.OneIn(2))
+    add("clip_norm", [&] { return random.Uniform(0.01, 2); });
   return columns;
 }
 

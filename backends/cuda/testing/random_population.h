@@ -1,6 +1,6 @@
-// Populations for the tests of the cuda backend: graphs, widths, rows, losses and
-// hyper-parameters drawn from a seed, so that thousands of shapes come by, odd
-// ones more often than round ones.
+// Populations for the tests of the cuda backend: graphs, widths, rows, losses
+// and hyper-parameters drawn from a seed, so that thousands of shapes come by,
+// odd ones more often than round ones.
 #ifndef BACKENDS_CUDA_TESTING_RANDOM_POPULATION_H_
 #define BACKENDS_CUDA_TESTING_RANDOM_POPULATION_H_
 
