@@ -214,7 +214,7 @@ __device__ inline float ValueTerm(const LossArgs& args, int64_t j, float x,
 }
 
 template <ValueLoss kLoss>
-__global__ void __launch_bounds__(kLossThreads) MeanLoss(LossArgs args) {
+__global__ void __launch_bounds__(kLossThreads, 4) MeanLoss(LossArgs args) {
   const int model = static_cast<int>(blockIdx.x);
   const int rows = args.rows[model];
   if (rows == 0) return;

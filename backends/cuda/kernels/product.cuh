@@ -19,37 +19,54 @@ inline constexpr int kDepth = 16;
 // the same banks; still a multiple of 16 bytes.
 inline constexpr int kPad = 4;
 
-// kDepth slices of `kSize` elements of one operand, on their way from global
-// memory (strided, or row by row) through registers to shared memory.
-template <int kSize, int kThreads>
-struct Slice {
+// kDepth slices of kSize elements of one operand, on their way from global memory
+// through registers to shared memory. Where kDepthFirst, neighbouring threads take
+// neighbouring slices, else neighbouring elements of a slice: as they lie in
+// memory. A thread's elements are `kStep` elements, or slices, apart.
+template <int kSize, int kThreads, bool kDepthFirst>
+struct Slices {
   static constexpr int kPitch = kSize + kPad;
+  static constexpr int kStep = kThreads / (kDepthFirst ? kDepth : kSize);
   static constexpr int kLoads = kSize * kDepth / kThreads;
+  static_assert(kStep > 0 && kThreads % (kDepthFirst ? kDepth : kSize) == 0,
+                "");
   static_assert(kSize * kDepth % kThreads == 0, "");
 
   float values[kLoads];
 
-  // Element (i, p) for i < size, p < depth by `load(i, p)`; 0 beyond. Where
-  // kDepthFirst, neighbouring threads load neighbouring p.
-  template <bool kDepthFirst, typename F>
-  __device__ void Load(int size, int depth, F load) {
+  __device__ static int Element(int s) {
+    const int t = static_cast<int>(threadIdx.x);
+    return kDepthFirst ? t / kDepth + s * kStep : t % kSize;
+  }
+  __device__ static int Depth(int s) {
+    const int t = static_cast<int>(threadIdx.x);
+    return kDepthFirst ? t % kDepth : t / kSize + s * kStep;
+  }
+
+  // Element (i, p) for i < size, p < depth, 0 beyond. `at` is the thread's first,
+  // `step` floats lie between one and the next.
+  __device__ void Load(const float* at, int64_t step, int size, int depth) {
 #pragma unroll
     for (int s = 0; s < kLoads; ++s) {
-      const int e = static_cast<int>(threadIdx.x) + s * kThreads;
-      const int i = kDepthFirst ? e / kDepth : e % kSize;
-      const int p = kDepthFirst ? e % kDepth : e / kSize;
-      values[s] = i < size && p < depth ? load(i, p) : 0.0f;
+      values[s] = Element(s) < size && Depth(s) < depth ? *at : 0.0f;
+      at += step;
+    }
+  }
+  // The same, of rows that `row(i, p)` finds.
+  template <typename F>
+  __device__ void LoadRows(int size, int depth, F row) {
+#pragma unroll
+    for (int s = 0; s < kLoads; ++s) {
+      const int i = Element(s), p = Depth(s);
+      values[s] = i < size && p < depth ? *row(i, p) : 0.0f;
     }
   }
 
-  template <bool kDepthFirst, typename Tile>
+  template <typename Tile>
   __device__ void Store(Tile& tile, int start) const {
 #pragma unroll
     for (int s = 0; s < kLoads; ++s) {
-      const int e = static_cast<int>(threadIdx.x) + s * kThreads;
-      const int i = kDepthFirst ? e / kDepth : e % kSize;
-      const int p = kDepthFirst ? e % kDepth : e / kSize;
-      tile[start + p * kPitch + i] = values[s];
+      tile[start + Depth(s) * kPitch + Element(s)] = values[s];
     }
   }
 };
@@ -83,16 +100,20 @@ __device__ inline void Store4(float* to, const float (&values)[4], int count) {
   }
 }
 
-// kTileRows x kTileCols elements of c a block, kRows x 4 a thread.
+// kTileRows x kTileCols elements of c a block, kRows x 4 a thread. Sixteen warps
+// a multiprocessor, which 128 registers a thread allow, hide the latency of
+// memory.
 template <Product kProduct, int kTileRows, int kTileCols, int kRows>
-__global__ void __launch_bounds__(kTileRows / kRows * kTileCols / 4)
+__global__ void __launch_bounds__(kTileRows / kRows* kTileCols / 4,
+                                  512 / (kTileRows / kRows * kTileCols / 4))
     MultiplyTiles(ProductArgs args) {
   constexpr int kCols = 4;
   constexpr int kThreads = kTileRows / kRows * kTileCols / kCols;
   constexpr bool kForward = kProduct == Product::kForward;
   constexpr bool kWeights = kProduct == Product::kWeightGradient;
-  using SliceA = Slice<kTileRows, kThreads>;
-  using SliceB = Slice<kTileCols, kThreads>;
+  // As the operands lie in memory: x and dy by rows, w by outputs.
+  using SliceA = Slices<kTileRows, kThreads, !kWeights>;
+  using SliceB = Slices<kTileCols, kThreads, kForward>;
   constexpr int kStageA = kDepth * SliceA::kPitch;
   constexpr int kStageB = kDepth * SliceB::kPitch;
   __shared__ Shared<float, 2 * kStageA> a_tile;
@@ -117,28 +138,44 @@ __global__ void __launch_bounds__(kTileRows / kRows * kTileCols / 4)
     }
     __syncthreads();
   }
-  const float* const a = args.a + problem.a;
-  const float* const b = args.b + problem.b;
+  // The thread's first elements, and the way from one to the next.
   const int64_t lda = problem.lda, ldb = problem.ldb;
+  const float* a = args.a + problem.a;
+  const float* b = args.b + problem.b;
+  if (kWeights) {
+    a += SliceA::Depth(0) * lda + tile.row + SliceA::Element(0);
+  } else if (!kForward) {
+    a += (tile.row + SliceA::Element(0)) * lda + SliceA::Depth(0);
+  }
+  if (kForward) {
+    b += (tile.col + SliceB::Element(0)) * ldb + SliceB::Depth(0);
+  } else if (index == nullptr) {
+    b += SliceB::Depth(0) * ldb + tile.col + SliceB::Element(0);
+  }
   SliceA slice_a;
   SliceB slice_b;
   const auto load = [&](int p0) {
     const int depth = k - p0;
-    slice_a.template Load<!kWeights>(size_a, depth, [&](int i, int p) {
-      if constexpr (kForward) return a[row_ids[i] * lda + p0 + p];
-      if constexpr (kWeights) return a[(p0 + p) * lda + tile.row + i];
-      return a[(tile.row + i) * lda + p0 + p];
-    });
-    slice_b.template Load<kForward>(size_b, depth, [&](int j, int p) {
-      if constexpr (kForward) return b[(tile.col + j) * ldb + p0 + p];
-      int64_t row = p0 + p;
-      if (kWeights && index != nullptr) row = index[row];
-      return b[row * ldb + tile.col + j];
-    });
+    if (kForward) {
+      slice_a.LoadRows(size_a, depth, [&](int i, int p) {
+        return a + row_ids[i] * lda + p0 + p;
+      });
+    } else {
+      slice_a.Load(a, SliceA::kStep * lda, size_a, depth);
+      a += kWeights ? kDepth * lda : kDepth;
+    }
+    if (kWeights && index != nullptr) {
+      slice_b.LoadRows(size_b, depth, [&](int j, int p) {
+        return b + index[p0 + p] * ldb + tile.col + j;
+      });
+    } else {
+      slice_b.Load(b, SliceB::kStep * ldb, size_b, depth);
+      b += kForward ? kDepth : kDepth * ldb;
+    }
   };
   const auto store = [&](int stage) {
-    slice_a.template Store<!kWeights>(a_tile, stage * kStageA);
-    slice_b.template Store<kForward>(b_tile, stage * kStageB);
+    slice_a.Store(a_tile, stage * kStageA);
+    slice_b.Store(b_tile, stage * kStageB);
   };
 
   constexpr int kThreadCols = kTileCols / kCols;
