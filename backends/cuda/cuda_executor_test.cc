@@ -1,5 +1,5 @@
-// What the executor promises beside its numbers: what crosses to the device in a
-// step, and what it says when there is not enough memory or a kernel fails.
+// What the executor promises beside its numbers: what crosses to the device in
+// a step, and what it says when there is not enough memory or a kernel fails.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -135,7 +135,8 @@ TEST(CudaExecutor, TooLittleMemorySaysHowMuchAndHowManyModelsFit) {
 TEST(CudaExecutor, TooLittleMemoryForAnOptimizerLeavesASessionThatWorks) {
   Watched measured;
   auto session = *measured.backend.Compile(Request(100));
-  const int64_t with_parameters = (int64_t{1} << 30) - *measured.gpu->FreeBytes();
+  const int64_t with_parameters =
+      (int64_t{1} << 30) - *measured.gpu->FreeBytes();
   Watched watched(with_parameters + 1000);
   auto tight = *watched.backend.Compile(Request(100));
   const absl::Status status = tight->SetOptimizer("adam");

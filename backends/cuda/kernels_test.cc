@@ -1,13 +1,14 @@
-// The kernels' own corners, beyond what whole steps reach: any bits as input, any
-// alignment, lengths of sums around those of a slice, and the numbers that the
-// formulas are compiled for one by one.
+// The kernels' own corners, beyond what whole steps reach: any bits as input,
+// any alignment, lengths of sums around those of a slice, and the numbers that
+// the formulas are compiled for one by one.
+#include "backends/cpu/kernels.h"
+
 #include <gtest/gtest.h>
 
 #include <cstring>
 #include <vector>
 
 #include "absl/types/span.h"
-#include "backends/cpu/kernels.h"
 #include "backends/cpu/targets.h"
 #include "backends/cpu/testing.h"
 #include "backends/cuda/device_memory.h"
@@ -41,8 +42,8 @@ std::vector<T> ToHost(EmulatedGpu& gpu, const DeviceArray<T>& array) {
   return values;
 }
 
-// A group of products on the device, each matrix an allocation's worth apart from
-// the others by a few floats of any alignment.
+// A group of products on the device, each matrix an allocation's worth apart
+// from the others by a few floats of any alignment.
 struct Layout {
   std::vector<ProductProblem> problems;
   std::vector<int32_t> rows;
@@ -70,8 +71,8 @@ TEST_P(Products, HaveTheBitsOfTheCpu) {
     Layout layout;
     std::vector<int32_t> index;  // rows of the dataset that each model sees
     std::vector<int64_t> begin;
-    const bool indexed = !weights && forward ? random.Bool()
-                                             : weights && random.Bool();
+    const bool indexed =
+        !weights && forward ? random.Bool() : weights && random.Bool();
     const int32_t dataset_rows = 50;
     const auto data_width = static_cast<int32_t>(random.Int(1, 70));
     const int models = static_cast<int>(random.Int(1, 4));
@@ -79,10 +80,9 @@ TEST_P(Products, HaveTheBitsOfTheCpu) {
       ProductProblem p;
       p.model = m;
       const auto rows = static_cast<int32_t>(
-          m == 1 ? 0
-                 : weights ? std::min<int64_t>(
-                                 max_rows, depths[random.Int(0, 9)])
-                           : random.Int(1, max_rows));
+          m == 1    ? 0
+          : weights ? std::min<int64_t>(max_rows, depths[random.Int(0, 9)])
+                    : random.Int(1, max_rows));
       layout.rows.push_back(rows);
       begin.push_back(static_cast<int64_t>(index.size()));
       for (int i = 0; i < rows; ++i) {
@@ -145,10 +145,10 @@ TEST_P(Products, HaveTheBitsOfTheCpu) {
          CutIntoTiles(product, layout.problems, max_rows)) {
       const auto tiles = OnDevice(gpu, list.tiles);
       args.tiles = tiles.data();
-      const absl::Status status = gpu.Launch(
-          gpu.kernels().products[static_cast<int>(product)]
-                                [static_cast<int>(list.shape)],
-          tiles.size(), args);
+      const absl::Status status =
+          gpu.Launch(gpu.kernels().products[static_cast<int>(product)]
+                                           [static_cast<int>(list.shape)],
+                     tiles.size(), args);
       ASSERT_TRUE(status.ok()) << status;
     }
 
@@ -204,8 +204,8 @@ INSTANTIATE_TEST_SUITE_P(All, Products,
                                            Product::kInputGradient,
                                            Product::kWeightGradient));
 
-// One number at a time the functions have the bits of the vectors: all exponents,
-// both signs, and what is special.
+// One number at a time the functions have the bits of the vectors: all
+// exponents, both signs, and what is special.
 TEST(Formulas, OfOneNumberHaveTheBitsOfTheVectors) {
   const cpu::MathFunctions& math = cpu::generic::Math();
   std::vector<float> x;
@@ -225,12 +225,18 @@ TEST(Formulas, OfOneNumberHaveTheBitsOfTheVectors) {
     }
   };
   namespace lane = cpu::lane;
-  check(math.exp, [](float v) { return lane::Exp(v); }, "exp");
-  check(math.log, [](float v) { return lane::Log(v); }, "log");
-  check(math.log1p, [](float v) { return lane::Log1p(v); }, "log1p");
-  check(math.tanh, [](float v) { return lane::Tanh(v); }, "tanh");
-  check(math.sigmoid, [](float v) { return lane::Sigmoid(v); }, "sigmoid");
-  check(math.erf, [](float v) { return lane::Erf(v); }, "erf");
+  check(
+      math.exp, [](float v) { return lane::Exp(v); }, "exp");
+  check(
+      math.log, [](float v) { return lane::Log(v); }, "log");
+  check(
+      math.log1p, [](float v) { return lane::Log1p(v); }, "log1p");
+  check(
+      math.tanh, [](float v) { return lane::Tanh(v); }, "tanh");
+  check(
+      math.sigmoid, [](float v) { return lane::Sigmoid(v); }, "sigmoid");
+  check(
+      math.erf, [](float v) { return lane::Erf(v); }, "erf");
 }
 
 // The device's own Philox against Random123's.
@@ -263,10 +269,11 @@ TEST(Dropout, DrawsTheMasksOfPhilox) {
   const std::vector<float> y = ToHost(gpu, x);
   for (int i = 0; i < kRows; ++i) {
     for (int j = 0; j < kCols + 3; ++j) {
-      const uint32_t draw = PhiloxDraw(seed, RandomPurpose::kDropout, kOp,
-                                       step, i * kCols + j);
-      const float expected =
-          j >= kCols ? 1.0f : draw >= DropoutThreshold(kP) ? 2.0f : 0.0f;
+      const uint32_t draw =
+          PhiloxDraw(seed, RandomPurpose::kDropout, kOp, step, i * kCols + j);
+      const float expected = j >= kCols                     ? 1.0f
+                             : draw >= DropoutThreshold(kP) ? 2.0f
+                                                            : 0.0f;
       ASSERT_EQ(y[i * (kCols + 3) + j], expected) << i << ", " << j;
     }
   }

@@ -20,8 +20,9 @@ __device__ inline float SumRows(SharedArray& sums, int rows, bool active,
   if (active) {
     for (int i = lane; i < rows; i += kLanes) sum = sum + terms(i);
   }
+  // No two rounds write the same element, so one barrier each is enough, also
+  // where a second sum follows.
   for (int half = kLanes / 2; half > 0; half /= 2) {
-    __syncthreads();
     if (lane >= half && lane < 2 * half) sums[lane * kSumCols + col] = sum;
     __syncthreads();
     if (lane < half) sum = sum + sums[(lane + half) * kSumCols + col];

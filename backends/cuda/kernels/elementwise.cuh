@@ -48,10 +48,10 @@ __global__ void __launch_bounds__(kElementThreads) AddOrCopy(AddArgs args) {
   });
 }
 
-// Word `element` % 4 of Philox4x32-10's block: modelbatch/util/philox.h.
-__device__ inline uint32_t PhiloxDraw(const DropoutMask& mask, uint64_t step,
-                                      uint32_t element) {
-  uint32_t c0 = element / 4, c1 = mask.op;
+// The block of four draws of Philox4x32-10: modelbatch/util/philox.h.
+__device__ inline void PhiloxBlock(const DropoutMask& mask, uint64_t step,
+                                   uint32_t block, uint32_t (&draws)[4]) {
+  uint32_t c0 = block, c1 = mask.op;
   uint32_t c2 = static_cast<uint32_t>(step);
   uint32_t c3 = static_cast<uint32_t>(step >> 32);
   uint32_t k0 = mask.key[0], k1 = mask.key[1];
@@ -66,24 +66,44 @@ __device__ inline uint32_t PhiloxDraw(const DropoutMask& mask, uint64_t step,
     k0 += 0x9E3779B9u;
     k1 += 0xBB67AE85u;
   }
-  const uint32_t word = element % 4;
-  return word == 0 ? c0 : word == 1 ? c1 : word == 2 ? c2 : c3;
+  draws[0] = c0;
+  draws[1] = c1;
+  draws[2] = c2;
+  draws[3] = c3;
 }
 
+// A thread takes the four elements of a block of draws. Element (i, j) of the
+// mask has index i * cols + j.
 __global__ void __launch_bounds__(kElementThreads)
     ApplyDropout(DropoutArgs args) {
-  ForEachElement(args.grid, args.y.places, [&](int model, int i, int j) {
-    const DropoutMask& mask = args.masks[model];
-    const auto element = static_cast<uint32_t>(
-        static_cast<int64_t>(i) * args.y.places[model].cols + j);
-    // Thresholds of 0 and of 2^32 keep all and nothing.
-    const bool kept = PhiloxDraw(mask, static_cast<uint64_t>(args.steps[model]),
-                                 element) >= mask.threshold;
-    const float value =
-        math::ZeroUnless(kept, Open(args.x, model).Row(i)[j] * mask.scale);
-    float* const to = RowOf(args.y, model, i) + j;
-    *to = args.accumulate ? *to + value : value;
-  });
+  static_assert(kElementRows % 4 == 0, "blocks of draws begin with a row");
+  const int model = static_cast<int>(blockIdx.x) / args.grid.parts;
+  const int first =
+      static_cast<int>(blockIdx.x) % args.grid.parts * kElementRows;
+  int rows = args.grid.rows[model] - first;
+  if (rows > kElementRows) rows = kElementRows;
+  if (rows <= 0) return;
+  const int cols = args.y.places[model].cols;
+  const DropoutMask& mask = args.masks[model];
+  const auto step = static_cast<uint64_t>(args.steps[model]);
+  const RowsOf x = Open(args.x, model);
+  for (int e = 4 * static_cast<int>(threadIdx.x); e < rows * cols;
+       e += 4 * kElementThreads) {
+    uint32_t draws[4];
+    const auto block =
+        static_cast<uint32_t>((static_cast<int64_t>(first) * cols + e) / 4);
+    PhiloxBlock(mask, step, block, draws);
+#pragma unroll
+    for (int q = 0; q < 4; ++q) {
+      if (e + q >= rows * cols) break;
+      const int i = first + (e + q) / cols, j = (e + q) % cols;
+      // Thresholds of 0 and of 2^32 keep all and nothing.
+      const float value = math::ZeroUnless(draws[q] >= mask.threshold,
+                                           x.Row(i)[j] * mask.scale);
+      float* const to = RowOf(args.y, model, i) + j;
+      *to = args.accumulate ? *to + value : value;
+    }
+  }
 }
 
 // From the workspace's padded rows to compact ones, and back.

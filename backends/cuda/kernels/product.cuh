@@ -19,10 +19,11 @@ inline constexpr int kDepth = 16;
 // the same banks; still a multiple of 16 bytes.
 inline constexpr int kPad = 4;
 
-// kDepth slices of kSize elements of one operand, on their way from global memory
-// through registers to shared memory. Where kDepthFirst, neighbouring threads take
-// neighbouring slices, else neighbouring elements of a slice: as they lie in
-// memory. A thread's elements are `kStep` elements, or slices, apart.
+// kDepth slices of kSize elements of one operand, on their way from global
+// memory through registers to shared memory. Where kDepthFirst, neighbouring
+// threads take neighbouring slices, else neighbouring elements of a slice: as
+// they lie in memory. A thread's elements are `kStep` elements, or slices,
+// apart.
 template <int kSize, int kThreads, bool kDepthFirst>
 struct Slices {
   static constexpr int kPitch = kSize + kPad;
@@ -43,8 +44,8 @@ struct Slices {
     return kDepthFirst ? t % kDepth : t / kSize + s * kStep;
   }
 
-  // Element (i, p) for i < size, p < depth, 0 beyond. `at` is the thread's first,
-  // `step` floats lie between one and the next.
+  // Element (i, p) for i < size, p < depth, 0 beyond. `at` is the thread's
+  // first, `step` floats lie between one and the next.
   __device__ void Load(const float* at, int64_t step, int size, int depth) {
 #pragma unroll
     for (int s = 0; s < kLoads; ++s) {
@@ -100,11 +101,11 @@ __device__ inline void Store4(float* to, const float (&values)[4], int count) {
   }
 }
 
-// kTileRows x kTileCols elements of c a block, kRows x 4 a thread. Sixteen warps
-// a multiprocessor, which 128 registers a thread allow, hide the latency of
-// memory.
+// kTileRows x kTileCols elements of c a block, kRows x 4 a thread. Sixteen
+// warps a multiprocessor, which 128 registers a thread allow, hide the latency
+// of memory.
 template <Product kProduct, int kTileRows, int kTileCols, int kRows>
-__global__ void __launch_bounds__(kTileRows / kRows* kTileCols / 4,
+__global__ void __launch_bounds__(kTileRows / kRows * kTileCols / 4,
                                   512 / (kTileRows / kRows * kTileCols / 4))
     MultiplyTiles(ProductArgs args) {
   constexpr int kCols = 4;

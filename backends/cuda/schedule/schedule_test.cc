@@ -1,6 +1,6 @@
 // The promises of a schedule: memory is shared only by what is never in use at
-// the same time, a model's part is a function of its own shape, and what is fused
-// is what can be.
+// the same time, a model's part is a function of its own shape, and what is
+// fused is what can be.
 #include "backends/cuda/schedule/schedule.h"
 
 #include <gmock/gmock.h>
@@ -51,7 +51,8 @@ class Simulation {
       if (fusion.forward_activation >= 0) {
         WriteValue(ops[fusion.forward_activation].output);
       }
-      if (layout_.stats[i] >= 0) Write(layout_.stats[i], 2 * plan_.max_rows, 1000 + i);
+      if (layout_.stats[i] >= 0)
+        Write(layout_.stats[i], 2 * plan_.max_rows, 1000 + i);
     }
     ReadValue(plan_.output());
     WriteGradient(plan_.output());
@@ -64,7 +65,8 @@ class Simulation {
       }
       ReadGradient(op.output);
       ReadForBackward(op);
-      if (layout_.stats[i] >= 0) Read(layout_.stats[i], 2 * plan_.max_rows, 1000 + i, "stats");
+      if (layout_.stats[i] >= 0)
+        Read(layout_.stats[i], 2 * plan_.max_rows, 1000 + i, "stats");
       for (int j = 0; j < op.num_inputs; ++j) {
         if (!op.wants_gradient[j] || op.in_place) continue;
         if (fusion.backward_activation >= 0) {
@@ -170,7 +172,8 @@ TEST(BuildSchedule, WhatIsReadIsStillThere) {
       for (const auto* places : {&layout.values, &layout.gradients}) {
         for (size_t v = 0; v < places->size(); ++v) {
           const MatrixPlace& place = (*places)[v];
-          if (place.cols == 0 || (places == &layout.values && schedule->input[v])) {
+          if (place.cols == 0 ||
+              (places == &layout.values && schedule->input[v])) {
             continue;
           }
           ASSERT_GE(place.offset, end);
@@ -243,12 +246,12 @@ TEST(Fuse, ActivationsGoIntoTheProductsAroundThem) {
 // Sums of gradients keep the plan's order: a derivative that others add to is a
 // step of its own.
 TEST(Fuse, DerivativesOfWhatHasSeveralReadersAreNotFused) {
-  const std::vector<Fusion> residual =
-      Fuse(PlanOf({ModelSpec({8}).Linear(8).Relu().Linear(8).Add(1).Linear(2)}));
+  const std::vector<Fusion> residual = Fuse(
+      PlanOf({ModelSpec({8}).Linear(8).Relu().Linear(8).Add(1).Linear(2)}));
   EXPECT_TRUE(residual[1].forward_done);
   EXPECT_FALSE(residual[1].backward_done);
-  const std::vector<Fusion> before =
-      Fuse(PlanOf({ModelSpec({8}).Linear(8).Relu().Linear(8).Add(0).Linear(2)}));
+  const std::vector<Fusion> before = Fuse(
+      PlanOf({ModelSpec({8}).Linear(8).Relu().Linear(8).Add(0).Linear(2)}));
   EXPECT_FALSE(before[1].backward_done);
 }
 

@@ -56,12 +56,33 @@ std::vector<Step> AnyGraph(Random& random, bool flatten) {
   }
   const int64_t layers = random.Int(0, 3);
   for (int64_t l = 0; l < layers; ++l) {
-    add({"linear", 0, !random.OneIn(4)}, ++linear);
+    if (l > 0 && random.OneIn(3)) {
+      // Three operators: two layers and their sum.
+      add({random.OneIn(2) ? "fork" : "fork_before"}, ++linear);
+      width.insert(width.end(), 2, linear);
+      steps.insert(steps.end(), 2, Step{"of the fork"});
+    } else {
+      add({"linear", 0, !random.OneIn(4)}, ++linear);
+    }
     for (int64_t i = random.Int(0, 3); i > 0; --i) other(random.Pick(kinds));
   }
   add({"linear", 0, !random.OneIn(5), true}, ++linear);
   while (random.OneIn(3)) other(random.Pick(kinds));
   return steps;
+}
+
+// The sum of two layers, of which one reads the last output and one it too, or,
+// `before`, what the last operator reads.
+void Fork(bool before, int64_t width, ModelSpec* spec) {
+  const int last = spec->last();
+  const Operator& op = spec->operators()[last];
+  const int other = before && op.inputs[0] >= 0 ? op.inputs[0] : last;
+  const auto linear = [&](int input) {
+    return spec->AddOperator(
+        {"", "linear", {input}, {{"out_features", width}}});
+  };
+  const int first = linear(other), second = linear(last);
+  spec->AddOperator({"", "add", {first, second}, {}});
 }
 
 }  // namespace
@@ -127,6 +148,10 @@ RandomPopulation::RandomPopulation(uint64_t seed) {
         spec.LayerNorm(random.Uniform(1e-6, 1e-2));
       } else if (step.kind == "flatten") {
         spec.Flatten();
+      } else if (step.kind == "fork" || step.kind == "fork_before") {
+        Fork(step.kind == "fork_before", random.Width(), &spec);
+      } else if (step.kind == "of the fork") {
+        continue;
       } else {
         spec.Add(step.other);
       }
@@ -215,7 +240,10 @@ std::vector<Column> RandomPopulation::AnyColumns(
     add("eps", [&] { return random.Uniform(1e-8, 1e-4); });
   }
   if (random.OneIn(2)) {
-    add("gradient_scale", [&] { return random.OneIn(2) ? 1.0 : 0.5; });
+    // 1e39 is infinite as a float.
+    add("gradient_scale", [&] {
+      return random.OneIn(12) ? 1e39 : random.OneIn(2) ? 1.0 : 0.5;
+    });
   }
   if (random.OneIn(2))
     add("clip_value", [&] { return random.Uniform(0.01, 1); });
