@@ -16,12 +16,13 @@ class DeviceBits : public ::testing::Test {
     ordinal_ = report.devices.front().ordinal;
   }
 
-  // Each population twice: what depends on chance would differ from the cpu once.
+  // Each population twice: what depends on chance would differ from the cpu
+  // once.
   void Compare(uint64_t populations, int calls) {
     uint64_t compiled = 0, stepped = 0;
     for (uint64_t run = 0; run < 2 * populations; ++run) {
-      testing::CpuComparison comparison(
-          run / 2, [this] { return OpenGpu(ordinal_); });
+      testing::CpuComparison comparison(run / 2,
+                                        [this] { return OpenGpu(ordinal_); });
       if (!comparison.Compile()) continue;
       ++compiled;
       for (int call = 0; call < calls && !HasFailure(); ++call) {

@@ -14,7 +14,9 @@
 
 #include "backends/cuda/emulator/block_runner.h"
 
-#define __global__ inline
+// So that the variables in a kernel, its shared memory, are no symbols of a
+// plugin.
+#define __global__ static
 #define __device__
 #define __host__
 #define __launch_bounds__(...)

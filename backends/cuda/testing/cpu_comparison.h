@@ -1,7 +1,7 @@
-// The promise that in fp32 the cuda backend has the bits of the cpu backend, put
-// to the test: random populations go through random calls on both, and everything
-// that comes out is compared. On the emulator (cpu_bits_test.cc) or on a device
-// (device_bits_test.cc).
+// The promise that in fp32 the cuda backend has the bits of the cpu backend,
+// put to the test: random populations go through random calls on both, and
+// everything that comes out is compared. On the emulator (cpu_bits_test.cc) or
+// on a device (device_bits_test.cc).
 #ifndef BACKENDS_CUDA_TESTING_CPU_COMPARISON_H_
 #define BACKENDS_CUDA_TESTING_CPU_COMPARISON_H_
 
