@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "modelbatch/loss/loss.h"
 #include "modelbatch/util/philox.h"
 #include "modelbatch/util/status_macros.h"
@@ -567,6 +568,7 @@ absl::Status CudaExecutor::LaunchUpdate(const grouped::UpdateRule& rule,
   update.gradients = gradients;
   update.state0 = arena(Arena::kState0);
   update.state1 = arena(Arena::kState1);
+  update.state2 = arena(Arena::kState2);
   update.sgd = sgd_.data();
   update.adam = adam_.data();
   const bool sgd = rule.optimizer == OptimizerKind::kSgd;
@@ -586,16 +588,31 @@ absl::Status CudaExecutor::SetDataset(const grouped::HostDataset* dataset) {
 }
 
 absl::Status CudaExecutor::CheckRule(const grouped::UpdateRule& rule) const {
+  const auto lacks = [](const char* optimizer) {
+    return absl::UnimplementedError(absl::StrCat(
+        "optimizer ", optimizer, " is not in backend cuda; it has: ",
+        absl::StrJoin(CudaOptimizers(), ", ")));
+  };
   switch (rule.optimizer) {
+    case OptimizerKind::kNone:
     case OptimizerKind::kSgd:
     case OptimizerKind::kAdam:
     case OptimizerKind::kAdamW:
       return absl::OkStatus();
-    default:
-      return absl::UnimplementedError(
-          absl::StrCat("backend cuda has no optimizer number ",
-                       static_cast<int>(rule.optimizer)));
+    case OptimizerKind::kNAdam:
+      return lacks("nadam");
+    case OptimizerKind::kRAdam:
+      return lacks("radam");
+    case OptimizerKind::kRmsProp:
+      return lacks("rmsprop");
+    case OptimizerKind::kAdagrad:
+      return lacks("adagrad");
+    case OptimizerKind::kAdadelta:
+      return lacks("adadelta");
+    case OptimizerKind::kLion:
+      return lacks("lion");
   }
+  return absl::InternalError("no such optimizer");
 }
 
 void CudaExecutor::SetColumns(const grouped::UpdateRule& rule) {
@@ -619,7 +636,6 @@ void CudaExecutor::CountSteps(const Outcome* outcomes) {
 
 absl::Status CudaExecutor::TrainStep(const grouped::TrainArgs& args) {
   MB_RETURN_IF_ERROR(SetDataset(args.dataset));
-  if (args.update) MB_RETURN_IF_ERROR(CheckRule(args.rule));
   step_.SetRows(args.rows, 0, args.active);
   SetColumns(args.rule);
   MB_RETURN_IF_ERROR(step_.Upload(gpu_.get()));
@@ -640,7 +656,6 @@ absl::Status CudaExecutor::TrainStep(const grouped::TrainArgs& args) {
 }
 
 absl::Status CudaExecutor::Update(const grouped::UpdateArgs& args) {
-  MB_RETURN_IF_ERROR(CheckRule(args.rule));
   step_.SetOutcomes(args.outcomes);
   SetColumns(args.rule);
   MB_RETURN_IF_ERROR(step_.Upload(gpu_.get()));

@@ -40,6 +40,7 @@ class CudaExecutor : public grouped::Executor {
   absl::Status Write(grouped::Arena arena, int64_t offset, int64_t size,
                      const float* values) override;
   absl::Span<int64_t> steps() override { return absl::MakeSpan(steps_); }
+  absl::Status CheckRule(const grouped::UpdateRule& rule) const override;
   // Datasets are those of this backend: InvalidArgument.
   absl::Status TrainStep(const grouped::TrainArgs& args) override;
   absl::Status Evaluate(const grouped::EvaluateArgs& args) override;
@@ -96,7 +97,6 @@ class CudaExecutor : public grouped::Executor {
                            float* to);
 
   absl::Status SetDataset(const grouped::HostDataset* dataset);
-  absl::Status CheckRule(const grouped::UpdateRule& rule) const;
   void SetColumns(const grouped::UpdateRule& rule);
   void CountSteps(const Outcome* outcomes);
 

@@ -13,6 +13,7 @@
 #include "backends/cpu/cpu_backend.h"
 #include "backends/cuda/cuda_backend.h"
 #include "backends/cuda/emulator/emulated_gpu.h"
+#include "modelbatch/optim/optimizer_info.h"
 
 namespace modelbatch::cuda {
 namespace {
@@ -160,12 +161,20 @@ TEST(CudaExecutor, ADatasetOfAnotherBackendIsRefused) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("another backend"));
 }
 
-TEST(CudaExecutor, ClaimsTheOptimizersItHas) {
+TEST(CudaExecutor, HasTheOptimizersItClaimsAndNamesTheOthers) {
   Watched watched;
   auto session = *watched.backend.Compile(Request(1));
-  for (const std::string& optimizer :
-       watched.backend.capabilities().optimizers) {
-    EXPECT_TRUE(session->SetOptimizer(optimizer).ok()) << optimizer;
+  const std::vector<std::string> claimed =
+      watched.backend.capabilities().optimizers;
+  for (const std::string& optimizer : OptimizerKinds()) {
+    const absl::Status status = session->SetOptimizer(optimizer);
+    if (std::count(claimed.begin(), claimed.end(), optimizer) > 0) {
+      EXPECT_TRUE(status.ok()) << optimizer << ": " << status;
+    } else {
+      EXPECT_TRUE(absl::IsUnimplemented(status)) << optimizer << ": " << status;
+      EXPECT_THAT(std::string(status.message()),
+                  HasSubstr(optimizer + " is not in backend cuda"));
+    }
   }
 }
 

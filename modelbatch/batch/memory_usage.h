@@ -14,6 +14,7 @@
 #include "absl/types/span.h"
 #include "modelbatch/backend/backend.h"
 #include "modelbatch/model/model_spec.h"
+#include "modelbatch/optim/optimizer.h"
 
 namespace modelbatch {
 
@@ -33,14 +34,17 @@ struct MemoryUsage {
 };
 
 // What a ModelBatch of these models will hold on `backend`, its dataset not
-// counted. `optimizer`: its kind, or "none". `keep_gradients`: for Backward and
-// Accumulate. Compiles one model of each distinct shape, so the backend's own
-// figures are in it; a backend that does not tell its workspace (libtorch
-// allocates within a step) counts none. Errors as ModelBatch::Create.
+// counted. `optimizer`: its kind, or "none"; `hyper_parameters`: what any of
+// the models has that is not the default, as {{"momentum", 0.9}}, which decides
+// on some states. `keep_gradients`: for Backward and Accumulate. Compiles one
+// model of each distinct shape, so the backend's own figures are in it; a
+// backend that does not tell its workspace (libtorch allocates within a step)
+// counts none. Errors as ModelBatch::Create.
 absl::StatusOr<MemoryUsage> EstimateMemoryUsage(
     Backend* backend, absl::Span<const ModelInstance> models,
     const LossSpec& loss, int64_t max_rows, const std::string& optimizer,
-    bool keep_gradients = false, const Attributes& options = {});
+    const OptimizerConfig& hyper_parameters = {}, bool keep_gradients = false,
+    const Attributes& options = {});
 
 }  // namespace modelbatch
 

@@ -97,7 +97,9 @@ void AddCurves(const TrainState& state, Writer* writer) {
 void AddModel(const std::string& prefix, ModelState model, Writer* writer) {
   for (auto& [slot, tensors] : model.slots) {
     for (auto& [parameter, tensor] : tensors) {
-      writer->Add(absl::StrCat(prefix, slot, ".", parameter),
+      writer->Add(parameter.empty()
+                      ? prefix + slot
+                      : absl::StrCat(prefix, slot, ".", parameter),
                   std::move(tensor));
     }
   }
@@ -286,7 +288,8 @@ class Reader {
     return absl::OkStatus();
   }
 
-  // "model.<id>.<slot>.<parameter>", "model.<id>.step", "best.<id>.<parameter>"
+  // "model.<id>.<slot>.<parameter>", "model.<id>.<slot>", "model.<id>.step",
+  // "best.<id>.<parameter>"
   absl::Status ReadTensor(const std::string& name, Tensor* tensor,
                           Checkpoint* checkpoint) const {
     if (absl::StartsWith(name, "run.")) return absl::OkStatus();
@@ -316,9 +319,10 @@ class Reader {
       return absl::OkStatus();
     }
     const size_t dot = rest.find('.');
-    if (dot == std::string::npos) return unknown;
-    model.slots[rest.substr(0, dot)].emplace(rest.substr(dot + 1),
-                                             std::move(*tensor));
+    // One number a model has no parameter's name.
+    model.slots[rest.substr(0, dot)].emplace(
+        dot == std::string::npos ? "" : rest.substr(dot + 1),
+        std::move(*tensor));
     return absl::OkStatus();
   }
 

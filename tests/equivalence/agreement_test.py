@@ -54,7 +54,7 @@ class AgreementTest(unittest.TestCase):
 
     def train(self, driver: Driver, models: list[Model], loss: str, optimizer: str, data, steps):
         entry = LOSSES[loss]
-        return driver.run(models, entry.kind, *data, steps, optimizer, final=["param", *driver.states(optimizer)],
+        return driver.run(models, entry.kind, *data, steps, optimizer, final=["param", *driver.states(optimizer), *driver.numbers(optimizer)],
                           forward=list(range(ROWS)), attributes=entry.attributes(OUTPUTS))
 
     def setup_run(self, build, inputs, loss: str, optimizer: str, ragged: bool):

@@ -112,11 +112,20 @@ class Output {
   std::vector<std::pair<std::string, Tensor>> tensors_;
 };
 
-// Adds "<prefix>.<slot>.<model>.<parameter>" for every model and parameter.
-absl::Status AddState(ModelBatch& batch, const std::string& prefix,
-                      const Json& slots, Output* output) {
+// Adds "<prefix>.<slot>.<model>.<parameter>" for every model and parameter, or
+// "<prefix>.<slot>.<model>" where the optimizer has one number a model.
+absl::Status AddState(ModelBatch& batch, const OptimizerInfo& optimizer,
+                      const std::string& prefix, const Json& slots,
+                      Output* output) {
   for (const std::string slot : slots) {
+    const OptimizerState* const state = optimizer.FindState(slot);
     for (int i = 0; i < batch.num_models(); ++i) {
+      if (state != nullptr && state->per_model) {
+        MB_ASSIGN_OR_RETURN(Tensor value,
+                            batch.session().ReadState(i, slot, ""));
+        output->Add(absl::StrCat(prefix, ".", slot, ".", i), std::move(value));
+        continue;
+      }
       for (const Parameter& parameter : batch.layout(i).parameters) {
         MB_ASSIGN_OR_RETURN(Tensor value,
                             batch.session().ReadState(i, slot, parameter.name));
@@ -196,7 +205,8 @@ absl::Status RunJob(const Json& job, Backend* backend) {
                       OptimizerFactory(optimizer_json.at("kind"))
                           .CreateOptimizer(batch.get(), configs));
   Output output;
-  MB_RETURN_IF_ERROR(AddState(*batch, "initial", {"param"}, &output));
+  MB_RETURN_IF_ERROR(
+      AddState(*batch, optimizer.info(), "initial", {"param"}, &output));
   MB_RETURN_IF_ERROR(LoadInitialState(input, batch.get()));
 
   int index = 0;
@@ -211,12 +221,12 @@ absl::Status RunJob(const Json& job, Backend* backend) {
     }
     output.Add(prefix + ".loss", result.losses);
     output.Add(prefix + ".outcome", outcomes);
-    MB_RETURN_IF_ERROR(
-        AddState(*batch, prefix, step.value("record", Json::array()), &output));
+    MB_RETURN_IF_ERROR(AddState(*batch, optimizer.info(), prefix,
+                                step.value("record", Json::array()), &output));
   }
 
-  MB_RETURN_IF_ERROR(
-      AddState(*batch, "final", job.value("final", Json::array()), &output));
+  MB_RETURN_IF_ERROR(AddState(*batch, optimizer.info(), "final",
+                              job.value("final", Json::array()), &output));
   if (job.contains("evaluate")) {
     const Rows rows(job["evaluate"]);
     EvaluateResult result;
@@ -239,12 +249,22 @@ absl::Status PrintKinds() {
   Json optimizers = Json::object();
   for (const std::string& kind : OptimizerKinds()) {
     MB_ASSIGN_OR_RETURN(const OptimizerInfo* info, FindOptimizer(kind));
-    Json hyper_parameters = Json::array();
+    Json hyper_parameters = Json::object(), states = Json::array(),
+         numbers = Json::array();
     for (const HyperParameter& h : info->hyper_parameters) {
-      hyper_parameters.push_back(h.name);
+      hyper_parameters[h.name] = {{"default", h.default_value},
+                                  {"min", h.min},
+                                  {"max", h.max},
+                                  {"max_open", h.max_open},
+                                  {"flag", h.flag},
+                                  {"optional", h.optional}};
+    }
+    for (const OptimizerState& state : info->state) {
+      (state.per_model ? numbers : states).push_back(state.name);
     }
     optimizers[kind] = {{"hyper_parameters", hyper_parameters},
-                        {"states", info->state}};
+                        {"states", states},
+                        {"numbers", numbers}};
   }
   Json losses = Json::object();
   for (const LossInfo& info : Losses()) {

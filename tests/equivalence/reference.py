@@ -114,7 +114,7 @@ def train(model: Model, loss: str, optimizer: str, x, targets, row_sets, orders=
         result[f"param.{name}"] = parameter.detach()
         for state, value in optimize.state[parameter].items():
             if state != "step" and value is not None:
-                result[f"{state}.{name}"] = value
+                result[f"{state}.{name}" if value.dim() or not parameter.dim() else state] = value
     with torch.no_grad():
         result["output"] = forward(model.spec, parameters, x)[-1]
     return result
@@ -143,7 +143,7 @@ def trained(result: dict[str, numpy.ndarray], model: int, steps: int) -> dict[st
         named["output"] = torch.from_numpy(result[f"forward.{model}"])
     for name, value in result.items():
         if name.startswith("final."):
-            _, slot, index, parameter = name.split(".", 3)
+            _, slot, index, *parameter = name.split(".", 3)
             if int(index) == model:
-                named[f"{slot}.{parameter}"] = torch.from_numpy(value)
+                named[".".join([slot, *parameter])] = torch.from_numpy(value)
     return named

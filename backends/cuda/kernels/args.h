@@ -234,12 +234,14 @@ struct ScaleArgs {
 
 // An update's numbers, rounded to float once.
 struct SgdNumbers {
+  float sign;  // -1: maximize
   float step, decay, momentum, fresh;
   bool has_decay, has_momentum, nesterov, first;
 };
 struct AdamNumbers {
+  float sign;
   float step, inverse_root, eps, fresh1, back, beta2, fresh2, decay, shrink;
-  bool has_decay, from_end, decoupled;
+  bool has_decay, from_end, decoupled, amsgrad;
 };
 
 struct PrepareArgs {
@@ -258,6 +260,7 @@ struct UpdateArgs {
   const float* gradients = nullptr;
   float* state0 = nullptr;
   float* state1 = nullptr;
+  float* state2 = nullptr;
   const SgdNumbers* sgd = nullptr;
   const AdamNumbers* adam = nullptr;
 };

@@ -1,5 +1,6 @@
-// Updates of parameters (cpu/optimizer-inl.h): the numbers of each model in
-// double, rounded to float once, then one flat pass over all models' state.
+// Updates of parameters (cpu/optimizer-inl.h, cpu/adam-inl.h): the numbers of
+// each model in double, rounded to float once, then one flat pass over all
+// models' state.
 #ifndef BACKENDS_CUDA_KERNELS_OPTIMIZER_CUH_
 #define BACKENDS_CUDA_KERNELS_OPTIMIZER_CUH_
 
@@ -34,6 +35,7 @@ __global__ void __launch_bounds__(kStateThreads) PrepareSgd(PrepareArgs args) {
   n.has_momentum = column(1) != 0;
   n.has_decay = column(3) != 0;
   n.nesterov = column(4) != 0;
+  n.sign = column(5) != 0 ? -1.0f : 1.0f;
   n.first = args.steps[model] == 0;
   args.sgd[model] = n;
 }
@@ -61,6 +63,8 @@ __global__ void __launch_bounds__(kStateThreads) PrepareAdam(PrepareArgs args) {
   n.has_decay = decay != 0;
   n.from_end = 1 - beta1 >= 0.5;
   n.decoupled = args.decoupled;
+  n.amsgrad = column(5) != 0;
+  n.sign = column(6) != 0 ? -1.0f : 1.0f;
   args.adam[model] = n;
 }
 
@@ -69,7 +73,7 @@ __global__ void __launch_bounds__(kStateThreads) UpdateSgd(UpdateArgs args) {
       args.tiles, args.outcomes, [&](const StateTile& tile, int64_t e) {
         const SgdNumbers& n = args.sgd[tile.model];
         const float p = args.params[e];
-        float g = args.gradients[e];
+        float g = args.gradients[e] * n.sign;
         if (n.has_decay) g = math::Fma(p, n.decay, g);
         if (n.has_momentum) {
           const float b =
@@ -86,7 +90,7 @@ __global__ void __launch_bounds__(kStateThreads) UpdateAdam(UpdateArgs args) {
                 [&](const StateTile& tile, int64_t e) {
                   const AdamNumbers& n = args.adam[tile.model];
                   float p = args.params[e];
-                  float g = args.gradients[e];
+                  float g = args.gradients[e] * n.sign;
                   if (n.has_decay) {
                     if (n.decoupled) {
                       p = p * n.shrink;
@@ -98,10 +102,14 @@ __global__ void __launch_bounds__(kStateThreads) UpdateAdam(UpdateArgs args) {
                   m = n.from_end ? math::Fma(n.back, g - m, g)
                                  : math::Fma(n.fresh1, g - m, m);
                   v = math::Fma(n.fresh2 * g, g, v * n.beta2);
-                  const float denominator =
-                      math::Fma(math::Sqrt(v), n.inverse_root, n.eps);
                   args.state0[e] = m;
                   args.state1[e] = v;
+                  if (n.amsgrad) {
+                    v = math::Max(v, args.state2[e]);
+                    args.state2[e] = v;
+                  }
+                  const float denominator =
+                      math::Fma(math::Sqrt(v), n.inverse_root, n.eps);
                   args.params[e] = p + n.step * m / denominator;
                 });
 }

@@ -121,7 +121,7 @@ void CpuComparison::Compare() {
   if (optimizer_ == "sgd") {
     slots.push_back("momentum_buffer");
   } else {
-    slots.insert(slots.end(), {"exp_avg", "exp_avg_sq"});
+    slots.insert(slots.end(), {"exp_avg", "exp_avg_sq", "max_exp_avg_sq"});
   }
   slots.push_back("grad");
   for (size_t m = 0; m < layouts_.size(); ++m) {

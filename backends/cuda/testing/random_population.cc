@@ -223,6 +223,7 @@ std::vector<Column> RandomPopulation::AnyColumns(
   const auto flag = [&] { return random.OneIn(2) ? 1.0 : 0.0; };
   add("lr", [&] { return random.Uniform(1e-4, 0.05); });
   add("weight_decay", [&] { return maybe(0, 0.1); });
+  if (random.OneIn(3)) add("maximize", flag);
   if (optimizer == "sgd") {
     // Nesterov wants momentum and no dampening.
     std::vector<double> nesterov;
@@ -235,6 +236,7 @@ std::vector<Column> RandomPopulation::AnyColumns(
     });
     add("dampening", [&] { return nesterov[k++] != 0 ? 0.0 : maybe(0, 0.5); });
   } else {
+    if (random.OneIn(2)) add("amsgrad", flag);
     add("beta1", [&] { return random.OneIn(3) ? 0.3 : 0.9; });
     add("beta2", [&] { return random.Uniform(0.9, 0.9999); });
     add("eps", [&] { return random.Uniform(1e-8, 1e-4); });
