@@ -37,12 +37,7 @@
 #ifndef BACKENDS_CPU_SIMD_H_
 #define BACKENDS_CPU_SIMD_H_
 
-// What formulas are declared with: nvcc compiles them for the device as well.
-#if defined(__CUDACC__)
-#define MODELBATCH_INLINE __host__ __device__ inline
-#else
-#define MODELBATCH_INLINE inline
-#endif
+#include "backends/cpu/host_device.h"
 
 #if defined(MODELBATCH_CPU_AVX2)
 #include "backends/cpu/simd_avx2.h"

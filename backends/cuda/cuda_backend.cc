@@ -13,7 +13,7 @@ namespace modelbatch::cuda {
 Capabilities CudaBackend::capabilities() const {
   return {grouped::PlannedOperators(),
           grouped::PlannedLosses(),
-          CudaOptimizers(),
+          grouped::GroupedOptimizers(),
           {"fp32"},
           {"bitwise_independence", "mixed_widths", "ragged_rows", "gradients",
            "gradient_clipping"}};

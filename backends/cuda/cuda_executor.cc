@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "modelbatch/loss/loss.h"
 #include "modelbatch/util/philox.h"
 #include "modelbatch/util/status_macros.h"
@@ -39,7 +38,9 @@ DropoutMask MaskOf(const ModelPlan& model, const GroupedOp& op) {
 
 }  // namespace
 
-std::vector<std::string> CudaOptimizers() { return {"sgd", "adam", "adamw"}; }
+static_assert(static_cast<int>(OptimizerKind::kLion) ==
+                  static_cast<int>(Optimizer::kLion) + 1,
+              "the optimizers of kernels/args.h are those of the executor");
 
 absl::StatusOr<std::unique_ptr<CudaExecutor>> CudaExecutor::Create(
     std::shared_ptr<const grouped::Plan> plan, std::shared_ptr<Gpu> gpu) {
@@ -69,8 +70,6 @@ absl::StatusOr<std::unique_ptr<CudaExecutor>> CudaExecutor::Create(
   MB_RETURN_IF_ERROR(e.factors_.Allocate(device, models));
   MB_RETURN_IF_ERROR(e.row_losses_.Allocate(device, rows));
   MB_RETURN_IF_ERROR(e.row_weights_.Allocate(device, rows));
-  MB_RETURN_IF_ERROR(e.sgd_.Allocate(device, models));
-  MB_RETURN_IF_ERROR(e.adam_.Allocate(device, models));
   MB_RETURN_IF_ERROR(e.sums_.Allocate(device, 3 * models));
   return executor;
 }
@@ -198,9 +197,9 @@ absl::Status CudaExecutor::Write(Arena which, int64_t offset, int64_t size,
 
 int64_t CudaExecutor::workspace_bytes() const {
   return workspace_.bytes() + gradients_.bytes() + factors_.bytes() +
-         row_losses_.bytes() + row_weights_.bytes() + sgd_.bytes() +
-         adam_.bytes() + sums_.bytes() + packed_.bytes() +
-         packed_host_.bytes() + step_.bytes() + tables_.bytes();
+         row_losses_.bytes() + row_weights_.bytes() + sums_.bytes() +
+         packed_.bytes() + packed_host_.bytes() + step_.bytes() +
+         tables_.bytes();
 }
 
 // ---- Launches.
@@ -554,29 +553,22 @@ absl::Status CudaExecutor::LaunchUpdate(const grouped::UpdateRule& rule,
   // Scaling may have overflowed.
   if (clip.any()) MB_RETURN_IF_ERROR(LaunchFindNonFinite(gradients));
 
-  PrepareArgs prepare;
-  prepare.models = static_cast<int32_t>(models());
-  prepare.columns = step_.column(0);
-  prepare.steps = step_.steps();
-  prepare.decoupled = rule.optimizer == OptimizerKind::kAdamW;
-  prepare.sgd = sgd_.data();
-  prepare.adam = adam_.data();
+  if (rule.optimizer == OptimizerKind::kNone) return absl::OkStatus();
   UpdateArgs update;
   update.tiles = tables_.At(state_tiles_);
   update.outcomes = step_.outcomes();
+  update.models = models();
+  update.columns = step_.column(0);
+  update.steps = step_.steps();
   update.params = arena(Arena::kParam);
   update.gradients = gradients;
-  update.state0 = arena(Arena::kState0);
-  update.state1 = arena(Arena::kState1);
-  update.state2 = arena(Arena::kState2);
-  update.sgd = sgd_.data();
-  update.adam = adam_.data();
-  const bool sgd = rule.optimizer == OptimizerKind::kSgd;
-  MB_RETURN_IF_ERROR(
-      gpu_->Launch(sgd ? kernels().prepare_sgd : kernels().prepare_adam,
-                   Parts(models(), kStateThreads), prepare));
-  return gpu_->Launch(sgd ? kernels().update_sgd : kernels().update_adam,
-                      state_tiles_.size, update);
+  for (int i = 0; i < grouped::kMaxStates; ++i) {
+    update.states[i] = arena(grouped::StateArena(i));
+  }
+  update.mu_product = step_.mu_products();
+  update.new_mu_product = step_.new_mu_products();
+  const int optimizer = static_cast<int>(rule.optimizer) - 1;
+  return gpu_->Launch(kernels().updates[optimizer], state_tiles_.size, update);
 }
 
 // ---- Calls.
@@ -587,36 +579,9 @@ absl::Status CudaExecutor::SetDataset(const grouped::HostDataset* dataset) {
   return absl::InvalidArgumentError("the dataset belongs to another backend");
 }
 
-absl::Status CudaExecutor::CheckRule(const grouped::UpdateRule& rule) const {
-  const auto lacks = [](const char* optimizer) {
-    return absl::UnimplementedError(absl::StrCat(
-        "optimizer ", optimizer, " is not in backend cuda; it has: ",
-        absl::StrJoin(CudaOptimizers(), ", ")));
-  };
-  switch (rule.optimizer) {
-    case OptimizerKind::kNone:
-    case OptimizerKind::kSgd:
-    case OptimizerKind::kAdam:
-    case OptimizerKind::kAdamW:
-      return absl::OkStatus();
-    case OptimizerKind::kNAdam:
-      return lacks("nadam");
-    case OptimizerKind::kRAdam:
-      return lacks("radam");
-    case OptimizerKind::kRmsProp:
-      return lacks("rmsprop");
-    case OptimizerKind::kAdagrad:
-      return lacks("adagrad");
-    case OptimizerKind::kAdadelta:
-      return lacks("adadelta");
-    case OptimizerKind::kLion:
-      return lacks("lion");
-  }
-  return absl::InternalError("no such optimizer");
-}
-
 void CudaExecutor::SetColumns(const grouped::UpdateRule& rule) {
   step_.SetSteps(steps_);
+  if (rule.mu_product != nullptr) step_.SetMuProducts(rule.mu_product);
   for (size_t c = 0; c < rule.columns.size(); ++c) {
     if (rule.columns[c] != nullptr) step_.SetColumn(c, rule.columns[c]);
   }
@@ -650,7 +615,9 @@ absl::Status CudaExecutor::TrainStep(const grouped::TrainArgs& args) {
     MB_RETURN_IF_ERROR(LaunchState(kernels().add_gradients, gradients, kept));
   }
   if (args.update) MB_RETURN_IF_ERROR(LaunchUpdate(args.rule, gradients));
-  MB_RETURN_IF_ERROR(step_.Download(gpu_.get(), args.losses, args.outcomes));
+  MB_RETURN_IF_ERROR(
+      step_.Download(gpu_.get(), args.losses, args.outcomes,
+                     args.update ? args.rule.mu_product : nullptr));
   if (args.update) CountSteps(args.outcomes);
   return absl::OkStatus();
 }
@@ -662,7 +629,8 @@ absl::Status CudaExecutor::Update(const grouped::UpdateArgs& args) {
   float* const gradients = arena(Arena::kGradient);
   MB_RETURN_IF_ERROR(LaunchFindNonFinite(gradients));
   MB_RETURN_IF_ERROR(LaunchUpdate(args.rule, gradients));
-  MB_RETURN_IF_ERROR(step_.Download(gpu_.get(), nullptr, args.outcomes));
+  MB_RETURN_IF_ERROR(
+      step_.Download(gpu_.get(), nullptr, args.outcomes, args.rule.mu_product));
   CountSteps(args.outcomes);
   return absl::OkStatus();
 }
@@ -700,7 +668,7 @@ absl::Status CudaExecutor::Backward(const grouped::BackwardArgs& args) {
   MB_RETURN_IF_ERROR(LaunchFindNonFinite(gradients_.data()));
   MB_RETURN_IF_ERROR(LaunchState(kernels().add_gradients, gradients_.data(),
                                  arena(Arena::kGradient)));
-  return step_.Download(gpu_.get(), nullptr, args.outcomes);
+  return step_.Download(gpu_.get(), nullptr, args.outcomes, nullptr);
 }
 
 absl::Status CudaExecutor::Forward(const grouped::ForwardArgs& args) {

@@ -19,10 +19,12 @@ absl::Status StepBuffer::Allocate(Gpu* gpu, int64_t models, int64_t max_rows) {
   begin_ = take(models * sizeof(int64_t));
   steps_ = take(models * sizeof(int64_t));
   columns_ = take(kColumns * models * sizeof(double));
+  mu_products_ = take(models * sizeof(float));
   rows_ = take(models * sizeof(int32_t));
   bad_ = take(models * sizeof(int32_t));
   outcomes_ = take(models * sizeof(int32_t));
   losses_ = take(models * sizeof(float));
+  new_mu_products_ = take(models * sizeof(float));
   index_ = take(models * max_rows * sizeof(int32_t));
   MB_RETURN_IF_ERROR(device_.Allocate(gpu, bytes));
   MB_RETURN_IF_ERROR(host_.Allocate(gpu, bytes));
@@ -73,19 +75,26 @@ void StepBuffer::SetColumn(int column, const double* values) {
   std::copy_n(values, models_, Host<double>(columns_) + column * models_);
 }
 
+void StepBuffer::SetMuProducts(const float* values) {
+  std::copy_n(values, models_, Host<float>(mu_products_));
+}
+
 absl::Status StepBuffer::Upload(Gpu* gpu) {
   return gpu->Upload(device_.data(), host_.data(),
                      index_ + used_ * static_cast<int64_t>(sizeof(int32_t)));
 }
 
-absl::Status StepBuffer::Download(Gpu* gpu, float* losses, Outcome* outcomes) {
+absl::Status StepBuffer::Download(Gpu* gpu, float* losses, Outcome* outcomes,
+                                  float* mu_products) {
   MB_RETURN_IF_ERROR(gpu->Download(Host<char>(outcomes_), At<char>(outcomes_),
                                    index_ - outcomes_));
   MB_RETURN_IF_ERROR(gpu->Synchronize());
   for (int64_t m = 0; m < models_; ++m) {
+    const auto outcome = static_cast<Outcome>(Host<int32_t>(outcomes_)[m]);
     if (losses != nullptr) losses[m] = Host<float>(losses_)[m];
-    if (outcomes != nullptr) {
-      outcomes[m] = static_cast<Outcome>(Host<int32_t>(outcomes_)[m]);
+    if (outcomes != nullptr) outcomes[m] = outcome;
+    if (mu_products != nullptr && outcome == Outcome::kStepped) {
+      mu_products[m] = Host<float>(new_mu_products_)[m];
     }
   }
   return absl::OkStatus();

@@ -28,11 +28,14 @@ class StepBuffer {
   void SetOutcomes(const Outcome* outcomes);
   void SetSteps(absl::Span<const int64_t> steps);
   void SetColumn(int column, const double* values);
+  // nadam's numbers, by model.
+  void SetMuProducts(const float* values);
 
   absl::Status Upload(Gpu* gpu);
-  // Waits, then `losses` and `outcomes`, by model, are the step's; null: not
-  // wanted.
-  absl::Status Download(Gpu* gpu, float* losses, Outcome* outcomes);
+  // Waits, then `losses` and `outcomes`, by model, are the step's, and the
+  // `mu_products` of models that stepped; null: not wanted.
+  absl::Status Download(Gpu* gpu, float* losses, Outcome* outcomes,
+                        float* mu_products);
 
   int64_t bytes() const { return device_.bytes() + host_.bytes(); }
 
@@ -46,6 +49,8 @@ class StepBuffer {
   int32_t* bad() const { return At<int32_t>(bad_); }
   int32_t* outcomes() const { return At<int32_t>(outcomes_); }
   float* losses() const { return At<float>(losses_); }
+  const float* mu_products() const { return At<const float>(mu_products_); }
+  float* new_mu_products() const { return At<float>(new_mu_products_); }
   const int32_t* index() const { return At<const int32_t>(index_); }
 
  private:
@@ -62,7 +67,8 @@ class StepBuffer {
   int64_t models_ = 0, max_rows_ = 0;
   // In bytes. The last is `index_`, of which a step uploads what it uses.
   int64_t begin_ = 0, steps_ = 0, columns_ = 0, rows_ = 0, bad_ = 0;
-  int64_t outcomes_ = 0, losses_ = 0, index_ = 0;
+  int64_t mu_products_ = 0, outcomes_ = 0, losses_ = 0, new_mu_products_ = 0;
+  int64_t index_ = 0;
   int64_t used_ = 0;  // entries of the index
   DeviceArray<char> device_;
   HostArray<char> host_;

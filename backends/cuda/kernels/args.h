@@ -232,37 +232,32 @@ struct ScaleArgs {
   float* gradients = nullptr;
 };
 
-// An update's numbers, rounded to float once.
-struct SgdNumbers {
-  float sign;  // -1: maximize
-  float step, decay, momentum, fresh;
-  bool has_decay, has_momentum, nesterov, first;
+// The optimizers, in the order of grouped::OptimizerKind.
+enum class Optimizer {
+  kSgd,
+  kAdam,
+  kAdamW,
+  kNAdam,
+  kRAdam,
+  kRmsProp,
+  kAdagrad,
+  kAdadelta,
+  kLion,
 };
-struct AdamNumbers {
-  float sign;
-  float step, inverse_root, eps, fresh1, back, beta2, fresh2, decay, shrink;
-  bool has_decay, from_end, decoupled, amsgrad;
-};
-
-struct PrepareArgs {
-  int32_t models = 0;
-  const double* columns = nullptr;  // [column, models]
-  const int64_t* steps = nullptr;   // by model: updates made
-  bool decoupled = false;           // adam: its decay is AdamW's
-  SgdNumbers* sgd = nullptr;        // by model
-  AdamNumbers* adam = nullptr;
-};
+inline constexpr int kNumOptimizers = 9;
 
 struct UpdateArgs {
   const StateTile* tiles = nullptr;
   const int32_t* outcomes = nullptr;
+  int64_t models = 0;
+  const double* columns = nullptr;  // [column, models]
+  const int64_t* steps = nullptr;   // by model: updates made
   float* params = nullptr;
   const float* gradients = nullptr;
-  float* state0 = nullptr;
-  float* state1 = nullptr;
-  float* state2 = nullptr;
-  const SgdNumbers* sgd = nullptr;
-  const AdamNumbers* adam = nullptr;
+  float* states[3] = {};  // null: no model needs it
+  // nadam's number of each model, and what becomes of it.
+  const float* mu_product = nullptr;
+  float* new_mu_product = nullptr;
 };
 
 // Between matrices with padded rows and compact ones, one behind the other.

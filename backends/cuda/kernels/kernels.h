@@ -34,8 +34,7 @@ struct Kernels {
   Kernel<ClipArgs> clip_elements;
   Kernel<NormArgs> find_norm_factor;
   Kernel<ScaleArgs> scale_gradients;
-  Kernel<PrepareArgs> prepare_sgd, prepare_adam;
-  Kernel<UpdateArgs> update_sgd, update_adam;
+  Kernel<UpdateArgs> updates[kNumOptimizers];  // by Optimizer
 };
 
 }  // namespace modelbatch::cuda

@@ -3,6 +3,8 @@
 #ifndef BACKENDS_CUDA_KERNELS_TABLE_INL_H_
 #define BACKENDS_CUDA_KERNELS_TABLE_INL_H_
 
+#include <utility>
+
 #include "backends/cuda/kernels/columns.cuh"
 #include "backends/cuda/kernels/elementwise.cuh"
 #include "backends/cuda/kernels/gradients.cuh"
@@ -35,6 +37,17 @@ void FillProducts(Kernel<ProductArgs> (&kernels)[4]) {
                 MODELBATCH_CUDA_FUNCTION(ProductArgs,
                                          (MultiplyTiles<kProduct, 16, 64, 4>)),
                 64};
+}
+
+template <int... kOptimizers>
+void FillUpdates(Kernel<UpdateArgs> (&kernels)[kNumOptimizers],
+                 std::integer_sequence<int, kOptimizers...>) {
+  ((kernels[kOptimizers] = {"update",
+                            MODELBATCH_CUDA_FUNCTION(
+                                UpdateArgs,
+                                (UpdateModels<Optimizer{kOptimizers}>)),
+                            kStateThreads}),
+   ...);
 }
 
 inline Kernels MakeKernels() {
@@ -88,12 +101,7 @@ inline Kernels MakeKernels() {
       MODELBATCH_CUDA_KERNEL(NormArgs, FindNormFactor, kStateThreads);
   k.scale_gradients =
       MODELBATCH_CUDA_KERNEL(ScaleArgs, ScaleGradients, kStateThreads);
-  k.prepare_sgd =
-      MODELBATCH_CUDA_KERNEL(PrepareArgs, PrepareSgd, kStateThreads);
-  k.prepare_adam =
-      MODELBATCH_CUDA_KERNEL(PrepareArgs, PrepareAdam, kStateThreads);
-  k.update_sgd = MODELBATCH_CUDA_KERNEL(UpdateArgs, UpdateSgd, kStateThreads);
-  k.update_adam = MODELBATCH_CUDA_KERNEL(UpdateArgs, UpdateAdam, kStateThreads);
+  FillUpdates(k.updates, std::make_integer_sequence<int, kNumOptimizers>());
 #undef MODELBATCH_CUDA_KERNEL
   return k;
 }

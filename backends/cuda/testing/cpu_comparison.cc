@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "backends/cpu/cpu_backend.h"
+#include "modelbatch/optim/optimizer_info.h"
 
 namespace modelbatch::cuda::testing {
 namespace {
@@ -73,7 +74,7 @@ bool CpuComparison::Compile() {
   EXPECT_EQ(sides_[0].session == nullptr, sides_[1].session == nullptr)
       << message_;
   if (sides_[0].session == nullptr) return false;
-  optimizer_ = random_.Pick<std::string>({"sgd", "adam", "adamw"});
+  optimizer_ = random_.Pick(OptimizerKinds());
   for (Side& side : sides_) {
     EXPECT_TRUE(side.session->SetOptimizer(optimizer_).ok());
   }
@@ -118,16 +119,14 @@ void CpuComparison::CallAnything() {
 
 void CpuComparison::Compare() {
   std::vector<std::string> slots = {"param", "step"};
-  if (optimizer_ == "sgd") {
-    slots.push_back("momentum_buffer");
-  } else {
-    slots.insert(slots.end(), {"exp_avg", "exp_avg_sq", "max_exp_avg_sq"});
+  for (const OptimizerState& state : (*FindOptimizer(optimizer_))->state) {
+    slots.push_back(state.name);
   }
   slots.push_back("grad");
   for (size_t m = 0; m < layouts_.size(); ++m) {
     for (const std::string& slot : slots) {
       std::vector<std::string> names = {""};
-      if (slot != "step") {
+      if (slot != "step" && slot != "mu_product") {
         names.clear();
         for (const Parameter& p : layouts_[m].parameters) {
           names.push_back(p.name);

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "modelbatch/loss/loss.h"
+#include "modelbatch/optim/optimizer_info.h"
 
 namespace modelbatch::cuda::testing {
 namespace {
@@ -221,25 +222,31 @@ std::vector<Column> RandomPopulation::AnyColumns(
     return random.OneIn(3) ? 0.0 : random.Uniform(low, high);
   };
   const auto flag = [&] { return random.OneIn(2) ? 1.0 : 0.0; };
-  add("lr", [&] { return random.Uniform(1e-4, 0.05); });
-  add("weight_decay", [&] { return maybe(0, 0.1); });
-  if (random.OneIn(3)) add("maximize", flag);
-  if (optimizer == "sgd") {
-    // Nesterov wants momentum and no dampening.
-    std::vector<double> nesterov;
-    for (size_t m = 0; m < request.models.size(); ++m)
-      nesterov.push_back(flag());
-    size_t i = 0, j = 0, k = 0;
-    add("nesterov", [&] { return nesterov[i++]; });
-    add("momentum", [&] {
-      return nesterov[j++] != 0 ? random.Uniform(0.1, 0.9) : maybe(0.1, 0.9);
+  // Nesterov wants momentum and no dampening.
+  std::vector<double> nesterov;
+  for (size_t m = 0; m < request.models.size(); ++m) {
+    nesterov.push_back(optimizer == "sgd" ? flag() : 0);
+  }
+  for (const HyperParameter& h :
+       (*FindOptimizer(optimizer))->hyper_parameters) {
+    if (h.optional && random.OneIn(2)) continue;
+    size_t m = 0;
+    add(h.name, [&]() -> double {
+      const bool is_nesterov = nesterov[m++] != 0;
+      if (h.name == "nesterov") return is_nesterov ? 1 : 0;
+      if (h.name == "dampening") return is_nesterov ? 0 : maybe(0, 0.5);
+      if (h.name == "momentum") {
+        return is_nesterov ? random.Uniform(0.1, 0.9) : maybe(0.1, 0.9);
+      }
+      if (h.flag) return flag();
+      if (h.name == "lr") return random.Uniform(1e-4, 0.05);
+      if (h.name == "eps") return random.Uniform(1e-8, 1e-4);
+      if (h.name == "beta1") return random.OneIn(3) ? 0.3 : 0.9;
+      if (h.name == "beta2" || h.name == "alpha" || h.name == "rho") {
+        return random.Uniform(0.6, 0.9999);
+      }
+      return maybe(0, 0.1);  // decays and the like
     });
-    add("dampening", [&] { return nesterov[k++] != 0 ? 0.0 : maybe(0, 0.5); });
-  } else {
-    if (random.OneIn(2)) add("amsgrad", flag);
-    add("beta1", [&] { return random.OneIn(3) ? 0.3 : 0.9; });
-    add("beta2", [&] { return random.Uniform(0.9, 0.9999); });
-    add("eps", [&] { return random.Uniform(1e-8, 1e-4); });
   }
   if (random.OneIn(2)) {
     // 1e39 is infinite as a float.
