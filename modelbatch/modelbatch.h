@@ -28,7 +28,10 @@
 #include "modelbatch/model/initialize.h"           // IWYU pragma: export
 #include "modelbatch/model/layout.h"               // IWYU pragma: export
 #include "modelbatch/model/model_spec.h"           // IWYU pragma: export
+#include "modelbatch/optim/lr_lambda.h"            // IWYU pragma: export
+#include "modelbatch/optim/lr_scheduler.h"         // IWYU pragma: export
 #include "modelbatch/optim/optimizer.h"            // IWYU pragma: export
+#include "modelbatch/optim/optimizer_configs.h"    // IWYU pragma: export
 #include "modelbatch/optim/optimizer_factory.h"    // IWYU pragma: export
 #include "modelbatch/plugin/plugin.h"              // IWYU pragma: export
 #include "modelbatch/routing/data_router.h"        // IWYU pragma: export

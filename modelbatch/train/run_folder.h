@@ -16,6 +16,7 @@
 #define MODELBATCH_TRAIN_RUN_FOLDER_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,14 @@
 #include "modelbatch/train/event.h"
 
 namespace modelbatch {
+
+// A line of events.jsonl.
+struct RunEvent {
+  int64_t step = 0;
+  int64_t epoch = 1;           // the one it happened in, from 1
+  std::string what;            // of the run as a whole: "interrupted"
+  std::optional<Event> event;  // of a model; `what` is empty then
+};
 
 class RunFolder {
  public:
@@ -54,6 +63,9 @@ class RunFolder {
   absl::Status AddEvent(int64_t step, int64_t epoch,
                         const std::string& event) const;
   absl::Status AddEvent(const Event& event) const;
+  // All lines, none without the file. InvalidArgument names file, line and
+  // field; a last line that a crash cut off is none.
+  absl::StatusOr<std::vector<RunEvent>> ReadEvents() const;
   // Removes files that a killed process left half-written.
   void RemoveTemporaries() const;
   // Forgets what happened after `step`: a resumed run does it again. The

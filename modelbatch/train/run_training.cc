@@ -183,6 +183,7 @@ class Run {
       copy.frozen_reason = record.frozen_reason;
       copy.resets = record.resets;
       copy.since_epoch = record.since_epoch;
+      copy.schedule = record.schedule;
       copy.skipped_updates = record.skipped_updates;
       copy.best_epoch = record.best_epoch;
       copy.best_validation = record.best_validation;
