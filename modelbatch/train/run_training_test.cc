@@ -573,6 +573,31 @@ TEST_F(RunTrainingTest, LogsAreAskedFor) {
   EXPECT_THAT(*ReadFile(folder.metrics_csv()), HasSubstr("\n20,4,7,,"));
 }
 
+// A process that is killed right after a checkpoint has lost no step before it.
+TEST_F(RunTrainingTest, LogsAreWrittenBeforeTheCheckpoint) {
+  class ReadLog : public StopAfter {
+   public:
+    explicit ReadLog(const RunFolder& folder) : StopAfter(7), folder_(folder) {}
+    void OnCheckpoint(const Trainer&, const std::string&) override {
+      log = *ReadFile(folder_.metrics_csv());
+    }
+    std::string log;
+
+   private:
+    const RunFolder& folder_;
+  };
+  const Experiment experiment = TestExperiment(
+      {"train.log={writers=[\"csv\"], every=1}", "train.checkpoint_every=0"});
+  const RunFolder folder = NewFolder("run", experiment);
+  ReadLog observer(folder);
+  RunOptions options;
+  options.info = Info();
+  options.stop = observer.flag();
+  ASSERT_TRUE(
+      RunTraining(experiment, backend_.get(), folder, options, &observer).ok());
+  EXPECT_THAT(observer.log, HasSubstr("\n7,2,7,"));
+}
+
 TEST_F(RunTrainingTest, LeavesEveryFile) {
   const Experiment experiment = TestExperiment(ExplodingOverrides());
   const RunFolder folder = NewFolder("run", experiment);
