@@ -391,10 +391,7 @@ Outcome CpuExecutor::UpdateModel(int model, const TeamMember& member,
     }
   }
   if (rule.optimizer == OptimizerKind::kNone) return Outcome::kStepped;
-  // nadam changes a number of the model's own.
-  const Range mine = rule.optimizer == OptimizerKind::kNAdam
-                         ? member.Whole(plan.state_size)
-                         : member.Share(plan.state_size, kAlignFloats);
+  const Range mine = member.Share(plan.state_size, kAlignFloats);
   const auto part = [&](Arena arena) {
     float* const block = Block(arena, plan);
     return block == nullptr ? nullptr : block + mine.begin;
@@ -407,11 +404,18 @@ Outcome CpuExecutor::UpdateModel(int model, const TeamMember& member,
     blocks.states[s] = part(grouped::StateArena(s));
   }
   int64_t& count = steps_[model];
+  // Each of the team moves a copy of the number.
+  const bool has_number = rule.optimizer == OptimizerKind::kNAdam;
+  float mu_product = has_number ? rule.mu_product[model] : 0;
+  blocks.mu_product = &mu_product;
   if (mine.size() > 0) {
     cpu::UpdateModel(*kernels_, rule, model, count + 1, blocks);
   }
   member.Wait();  // all have read the count
-  if (member.leads()) ++count;
+  if (member.leads()) {
+    ++count;
+    if (has_number) rule.mu_product[model] = mu_product;
+  }
   return Outcome::kStepped;
 }
 

@@ -50,7 +50,7 @@ void UpdateModel(const Kernels& kernels, const UpdateRule& rule, int model,
                                  values, states));
     case OptimizerKind::kNAdam:
       return kernels.nadam(NAdamOf(Begin<NAdamArgs>(step, blocks), values,
-                                   states, rule.mu_product + model));
+                                   states, blocks.mu_product));
     case OptimizerKind::kRAdam:
       return kernels.radam(
           RAdamOf(Begin<RAdamArgs>(step, blocks), values, states));

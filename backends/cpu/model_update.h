@@ -9,13 +9,14 @@
 
 namespace modelbatch::cpu {
 
-// A model's compact blocks of `count` floats.
+// A model's compact blocks of `count` floats, or a part of them.
 struct ModelBlocks {
   int64_t count = 0;
   float* param = nullptr;
   const float* grad = nullptr;
   // In the order of the arenas; null: not allocated, and not needed.
   float* states[grouped::kMaxStates] = {};
+  float* mu_product = nullptr;  // the model's number; of nadam only
 };
 
 // Changes parameters and states as the rule says for the model at index

@@ -44,8 +44,6 @@ class TeamMember {
     };
     return {cut(rank_), cut(rank_ + 1)};
   }
-  // The whole for the leader, nothing for the others.
-  Range Whole(int64_t count) const { return {0, leads() ? count : 0}; }
 
   void Wait() const {
     if (barrier_ != nullptr) barrier_->Wait();

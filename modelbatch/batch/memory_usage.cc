@@ -11,6 +11,13 @@
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch {
+namespace {
+
+// Measured with glibc's allocator, of networks of three to seven operators.
+constexpr int64_t kBytesPerModel = 900;
+constexpr int64_t kBytesPerOperatorOrParameter = 450;
+
+}  // namespace
 
 absl::StatusOr<int64_t> CountParameters(const ModelSpec& spec) {
   MB_ASSIGN_OR_RETURN(const Layout layout, InferLayout(spec));
@@ -42,6 +49,10 @@ absl::StatusOr<MemoryUsage> EstimateMemoryUsage(
     }
     usage.parameters +=
         layout->num_parameters() * static_cast<int64_t>(sizeof(float));
+    usage.descriptions +=
+        kBytesPerModel + kBytesPerOperatorOrParameter *
+                             static_cast<int64_t>(layout->outputs.size() +
+                                                  layout->parameters.size());
     // Outputs decide the workspace, and with the input the parameters.
     if (seen.insert(layout->outputs).second) distinct.push_back(model);
   }

@@ -27,9 +27,12 @@ struct MemoryUsage {
   int64_t gradients = 0;  // that are kept between calls: 0 unless asked for
   int64_t optimizer = 0;  // its state
   int64_t workspace = 0;  // whatever else the backend's session holds
+  // The models' graphs, shapes and plans on the host, roughly: of matter where
+  // models are tiny.
+  int64_t descriptions = 0;
 
   int64_t total() const {
-    return parameters + gradients + optimizer + workspace;
+    return parameters + gradients + optimizer + workspace + descriptions;
   }
 };
 

@@ -461,8 +461,8 @@ OPTIMIZERS = {
         {"lr": 0.05, "momentum": 0.8, "weight_decay": 0.3, "nesterov": 1},
         {"lr": 0.0, "momentum": 0.9},
     ), {"lr": 0.1, "momentum": 0.9}, (
-        {"lr": 0.1, "maximize": 1},
-        {"lr": 0.05, "momentum": 0.8, "weight_decay": 0.3, "nesterov": 1, "maximize": 1},
+        {"lr": 1e-2, "maximize": 1},
+        {"lr": 2e-3, "momentum": 0.8, "weight_decay": 0.3, "nesterov": 1, "maximize": 1},
     )),
     "adam": Optimizer(_torch(torch.optim.Adam, foreach=False), _ADAM_CASES, optional=_AMSGRAD_CASES),
     "adamw": Optimizer(_torch(torch.optim.AdamW, foreach=False), _ADAM_CASES, optional=_AMSGRAD_CASES),
@@ -471,7 +471,7 @@ OPTIMIZERS = {
         {"lr": 1e-2, "momentum_decay": 0.5},
         {"lr": 1e-2, "beta1": 0.5, "momentum_decay": 30.0, "maximize": 1},
     ), {"lr": 1e-3}),
-    "radam": Optimizer(_torch(torch.optim.RAdam, foreach=False), _ADAM_CASES + _DECOUPLED_CASES, {"lr": 1e-3}),
+    "radam": Optimizer(_torch(torch.optim.RAdam, foreach=False), _ADAM_CASES + _DECOUPLED_CASES, {"lr": 5e-3}),
     "rmsprop": Optimizer(_torch(torch.optim.RMSprop, foreach=False), (
         {},
         {"lr": 1e-3},

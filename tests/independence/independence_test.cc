@@ -317,6 +317,14 @@ INSTANTIATE_TEST_SUITE_P(
                                      Population::Rows::kRagged)),
     ParamName);
 
+INSTANTIATE_TEST_SUITE_P(
+    OtherOptimizers, IndependenceTest,
+    testing::Combine(testing::Values(GraphKind::kDropout),
+                     testing::Values("nadam", "radam", "rmsprop", "adagrad",
+                                     "adadelta", "lion"),
+                     testing::Values(Population::Rows::kRagged)),
+    ParamName);
+
 // A gradient that overflows where the loss is finite: nothing is changed.
 TEST(Independence, NextToOneWhoseGradientOverflows) {
   const Population population(GraphKind::kRegression, "adam");
