@@ -1,5 +1,5 @@
-// What formulas, and members of classes in them, are declared with: nvcc compiles
-// them for the device as well.
+// What formulas, and members of classes in them, are declared with: nvcc
+// compiles them for the device as well.
 #ifndef BACKENDS_CPU_HOST_DEVICE_H_
 #define BACKENDS_CPU_HOST_DEVICE_H_
 

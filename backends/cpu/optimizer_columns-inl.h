@@ -1,7 +1,7 @@
 // One model's entries of the columns of a step, in the order of
-// OptimizerInfo::hyper_parameters, as the arguments of its update: `values[c]` is
-// the model's entry of column c, `values.flag(c)` whether it is not 0. Of `args`
-// those that every optimizer has are set.
+// OptimizerInfo::hyper_parameters, as the arguments of its update: `values[c]`
+// is the model's entry of column c, `values.flag(c)` whether it is not 0. Of
+// `args` those that every optimizer has are set.
 #ifndef BACKENDS_CPU_OPTIMIZER_COLUMNS_INL_H_
 #define BACKENDS_CPU_OPTIMIZER_COLUMNS_INL_H_
 
@@ -11,7 +11,8 @@
 namespace modelbatch::cpu {
 
 template <typename Values>
-MODELBATCH_INLINE SgdArgs SgdOf(SgdArgs args, const Values& values, float* const* states) {
+MODELBATCH_INLINE SgdArgs SgdOf(SgdArgs args, const Values& values,
+                                float* const* states) {
   args.lr = values[0];
   args.momentum = values[1];
   args.dampening = values[2];
@@ -23,8 +24,8 @@ MODELBATCH_INLINE SgdArgs SgdOf(SgdArgs args, const Values& values, float* const
 }
 
 template <typename Values>
-MODELBATCH_INLINE AdamArgs AdamOf(AdamArgs args, bool decoupled, const Values& values,
-              float* const* states) {
+MODELBATCH_INLINE AdamArgs AdamOf(AdamArgs args, bool decoupled,
+                                  const Values& values, float* const* states) {
   args.lr = values[0];
   args.beta1 = values[1];
   args.beta2 = values[2];
@@ -40,8 +41,8 @@ MODELBATCH_INLINE AdamArgs AdamOf(AdamArgs args, bool decoupled, const Values& v
 }
 
 template <typename Values>
-MODELBATCH_INLINE NAdamArgs NAdamOf(NAdamArgs args, const Values& values, float* const* states,
-                float* mu_product) {
+MODELBATCH_INLINE NAdamArgs NAdamOf(NAdamArgs args, const Values& values,
+                                    float* const* states, float* mu_product) {
   args.lr = values[0];
   args.beta1 = values[1];
   args.beta2 = values[2];
@@ -57,7 +58,8 @@ MODELBATCH_INLINE NAdamArgs NAdamOf(NAdamArgs args, const Values& values, float*
 }
 
 template <typename Values>
-MODELBATCH_INLINE RAdamArgs RAdamOf(RAdamArgs args, const Values& values, float* const* states) {
+MODELBATCH_INLINE RAdamArgs RAdamOf(RAdamArgs args, const Values& values,
+                                    float* const* states) {
   args.lr = values[0];
   args.beta1 = values[1];
   args.beta2 = values[2];
@@ -72,7 +74,7 @@ MODELBATCH_INLINE RAdamArgs RAdamOf(RAdamArgs args, const Values& values, float*
 
 template <typename Values>
 MODELBATCH_INLINE RmsPropArgs RmsPropOf(RmsPropArgs args, const Values& values,
-                    float* const* states) {
+                                        float* const* states) {
   args.lr = values[0];
   args.alpha = values[1];
   args.eps = values[2];
@@ -88,7 +90,7 @@ MODELBATCH_INLINE RmsPropArgs RmsPropOf(RmsPropArgs args, const Values& values,
 
 template <typename Values>
 MODELBATCH_INLINE AdagradArgs AdagradOf(AdagradArgs args, const Values& values,
-                    float* const* states) {
+                                        float* const* states) {
   args.lr = values[0];
   args.lr_decay = values[1];
   args.weight_decay = values[2];
@@ -100,8 +102,9 @@ MODELBATCH_INLINE AdagradArgs AdagradOf(AdagradArgs args, const Values& values,
 }
 
 template <typename Values>
-MODELBATCH_INLINE AdadeltaArgs AdadeltaOf(AdadeltaArgs args, const Values& values,
-                      float* const* states) {
+MODELBATCH_INLINE AdadeltaArgs AdadeltaOf(AdadeltaArgs args,
+                                          const Values& values,
+                                          float* const* states) {
   args.lr = values[0];
   args.rho = values[1];
   args.eps = values[2];
@@ -113,7 +116,8 @@ MODELBATCH_INLINE AdadeltaArgs AdadeltaOf(AdadeltaArgs args, const Values& value
 }
 
 template <typename Values>
-MODELBATCH_INLINE LionArgs LionOf(LionArgs args, const Values& values, float* const* states) {
+MODELBATCH_INLINE LionArgs LionOf(LionArgs args, const Values& values,
+                                  float* const* states) {
   args.lr = values[0];
   args.beta1 = values[1];
   args.beta2 = values[2];

@@ -1,5 +1,5 @@
-// Compact arrays vector by vector, the last one partial; or, where a vector is one
-// number (simd_lane.h), number by number.
+// Compact arrays vector by vector, the last one partial; or, where a vector is
+// one number (simd_lane.h), number by number.
 #ifndef BACKENDS_CPU_PARTS_INL_H_
 #define BACKENDS_CPU_PARTS_INL_H_
 
@@ -10,9 +10,7 @@
 namespace modelbatch::cpu::MODELBATCH_CPU_NAMESPACE {
 
 // A scalar computed in double, rounded to float once.
-MODELBATCH_INLINE V SetRounded(double x) {
-  return Set1(static_cast<float>(x));
-}
+MODELBATCH_INLINE V SetRounded(double x) { return Set1(static_cast<float>(x)); }
 
 #if defined(MODELBATCH_CPU_ONE_LANE)
 
@@ -33,9 +31,9 @@ inline void StoreUpTo(float* p, V a, int64_t n) {
   }
 }
 
-// Calls f(e, n) for each vector of `count` elements: it begins at element e and n
-// are left, at most eight of which it has. (A kernel of CUDA brings its own, in
-// which each thread takes some.)
+// Calls f(e, n) for each vector of `count` elements: it begins at element e and
+// n are left, at most eight of which it has. (A kernel of CUDA brings its own,
+// in which each thread takes some.)
 template <typename F>
 inline void ForEachPart(int64_t count, F f) {
   int64_t e = 0;
