@@ -7,15 +7,21 @@ namespace modelbatch::grouped {
 absl::StatusOr<ModelDescription> GroupedSession::Describe(int model) {
   MB_RETURN_IF_ERROR(CheckModel(model));
   const ModelPlan& plan = plan_->models[model];
-  std::vector<std::string> slots = {"param"};
-  if (info_ != nullptr) {
-    slots.insert(slots.end(), info_->state.begin(), info_->state.end());
-  }
   ModelDescription description;
-  for (const std::string& slot : slots) {
+  const auto add = [&](const std::string& slot) {
     for (const ParameterPlan& parameter : plan.parameters) {
       description.states.push_back(
           {slot, parameter.name, DType::kFloat32, parameter.shape});
+    }
+  };
+  add("param");
+  if (info_ != nullptr) {
+    for (const OptimizerState& state : info_->state) {
+      if (state.per_model) {
+        description.states.push_back({state.name, "", DType::kFloat32, {}});
+      } else {
+        add(state.name);
+      }
     }
   }
   description.states.push_back({"step", "", DType::kInt64, {}});

@@ -423,6 +423,8 @@ class PluginSession : public Session {
         }
       }
     }
+    // One number of the optimizer's state.
+    if (parameter.empty()) return Tensor::Zeros(DType::kFloat32, {});
     MB_ASSIGN_OR_RETURN(const Shape* shape, FindShape(model, parameter));
     return Tensor::Zeros(DType::kFloat32, *shape);
   }
