@@ -12,6 +12,7 @@ namespace modelbatch {
 using batch_internal::CheckValue;
 using batch_internal::InModel;
 using batch_internal::ModelName;
+using batch_internal::Tune;
 using batch_internal::WriteInitialValues;
 
 namespace {
@@ -240,6 +241,8 @@ absl::Status ModelBatch::Rebuild(std::map<int, ModelInstance> replaced,
   if (optimizer_ != nullptr) {
     MB_RETURN_IF_ERROR(session->SetOptimizer(optimizer_->kind));
   }
+  if (compile_.has_value())
+    MB_RETURN_IF_ERROR(Tune(*session, *compile_).status());
   for (int slot = 0; slot < slots.num_slots(); ++slot) {
     const int model = slots.models()[slot];
     const Layout& layout = layouts[model];

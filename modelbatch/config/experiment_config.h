@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "modelbatch/backend/backend.h"
+#include "modelbatch/backend/tune_report.h"
 #include "modelbatch/config/config_source.h"
 #include "modelbatch/data/column_ref.h"
 #include "modelbatch/model/model_spec.h"
@@ -42,9 +43,10 @@ struct Sweep {
 };
 
 struct BackendConfig {
-  std::string name = "cpu";  // or the path of a plugin
-  int64_t threads = 0;       // 0: the backend chooses
-  Attributes options;        // further ones, the plugin's own
+  std::string name = "cpu";            // or the path of a plugin
+  int64_t threads = 0;                 // 0: the backend chooses
+  Attributes options;                  // further ones, the plugin's own
+  std::optional<TuneOptions> compile;  // none: not tuned
 };
 
 struct SplitConfig {

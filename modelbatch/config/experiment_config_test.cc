@@ -139,6 +139,35 @@ TEST(ParseExperimentTest, ResolvedTomlReadsBackAsTheSame) {
   EXPECT_EQ(again->train.select, Selection::kLast);
 }
 
+TEST(ParseExperimentTest, CompileIsOffOnOrATable) {
+  const auto parse = [](const std::string& backend) {
+    return ParseExperiment(kValid, "/dir/t.toml", {"backend=" + backend});
+  };
+  EXPECT_FALSE(ParseExperiment(kValid, "t.toml")->backend.compile.has_value());
+  EXPECT_FALSE(parse("{compile=false}")->backend.compile.has_value());
+  const auto on = parse("{compile=true}");
+  ASSERT_TRUE(on.ok()) << on.status();
+  ASSERT_TRUE(on->backend.compile.has_value());
+  EXPECT_EQ(on->backend.compile->time_ms, 1000);
+  EXPECT_EQ(on->backend.compile->cache, "");
+  // Relative to the file's folder, and so it reads back from any folder.
+  const auto table = parse("{compile={time_ms=50, cache=\"tuning.txt\"}}");
+  ASSERT_TRUE(table.ok()) << table.status();
+  const auto again = ParseExperiment(ExperimentToToml(*table), "/x/run.toml");
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->backend.compile->time_ms, 50);
+  EXPECT_EQ(again->backend.compile->cache, "/dir/tuning.txt");
+  EXPECT_EQ(ExperimentToToml(*again), ExperimentToToml(*table));
+  const auto message = [&](const std::string& backend) {
+    return std::string(parse(backend).status().message());
+  };
+  EXPECT_THAT(message("{compile=2}"),
+              HasSubstr("backend.compile: expected true, false or a table"));
+  EXPECT_THAT(message("{compile={time_ms=-1}}"),
+              HasSubstr("backend.compile.time_ms"));
+  EXPECT_THAT(message("{compile={time=1}}"), HasSubstr("time_ms"));
+}
+
 // The keys of each format, and what tells the format where it is not said.
 TEST(ParseExperimentTest, FormatsOfData) {
   struct Case {

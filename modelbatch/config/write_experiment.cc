@@ -81,6 +81,10 @@ std::string AttributeToToml(const AttributeValue& value) {
                                         }),
                           "]");
     }
+    // No key of a file has bytes: as numbers, to be seen.
+    std::string operator()(const std::vector<uint8_t>& v) const {
+      return absl::StrCat("[", absl::StrJoin(v, ", "), "]");
+    }
   };
   return std::visit(Visitor(), value);
 }
@@ -201,6 +205,14 @@ std::string ExperimentToToml(const ExperimentConfig& config) {
   line("\n[backend]");
   line("name = ", Quote(BackendName(config.backend.name)));
   line("threads = ", config.backend.threads);
+  if (const auto& compile = config.backend.compile; compile.has_value()) {
+    const std::string cache =
+        compile->cache.empty()
+            ? ""
+            : std::filesystem::absolute(compile->cache).string();
+    line("compile = { time_ms = ", compile->time_ms, ", cache = ", Quote(cache),
+         " }");
+  }
   if (!config.backend.options.empty()) {
     line("\n[backend.options]");
     for (const auto& [name, value] : config.backend.options) {

@@ -270,6 +270,10 @@ absl::Status CheckCapabilities(const Experiment& experiment,
     MB_RETURN_IF_ERROR(check(absl::StrCat("model.layers[", mixed, "]"),
                              "feature", "mixed_widths", capabilities.features));
   }
+  if (config.backend.compile.has_value()) {
+    MB_RETURN_IF_ERROR(
+        check("backend.compile", "feature", "tuning", capabilities.features));
+  }
   MB_RETURN_IF_ERROR(
       check(config.loss.attributes.empty() ? "loss" : "loss.kind", "loss",
             config.loss.kind, capabilities.losses));

@@ -135,6 +135,13 @@ TEST(CheckCapabilitiesTest, NamesTheOperatorsLine) {
             "feature \"mixed_widths\"; it has: none");
   capabilities.features = {"mixed_widths"};
   EXPECT_TRUE(check().ok());
+  EXPECT_EQ(CheckCapabilities(
+                TestExperiment({"backend={name=\"mine\", compile=true}"}),
+                capabilities, "mine")
+                .message(),
+            "--set backend={name=\"mine\", compile=true}: backend.compile: "
+            "backend \"mine\" lacks the feature \"tuning\"; it has: "
+            "mixed_widths");
   // One width and one dropout rate: nothing is mixed.
   const Experiment equal = TestExperiment(
       {"model.layers[0].out_features=4", "model.layers[2].p=0.1"});

@@ -25,7 +25,9 @@ namespace modelbatch {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 RunInfo Info() {
   RunInfo info = RunInfo::OfThisMachine();
@@ -152,6 +154,48 @@ TEST_F(RunTrainingTest, ResumesToTheSameBits) {
       ExpectSameFiles(whole, folder);
     }
   }
+}
+
+// Tuned or not, before a stop or after, all files are the same but those that
+// say so. What was chosen is in the summary.
+TEST_F(RunTrainingTest, TuningChangesNoFile) {
+  const Experiment plain = TestExperiment();
+  const std::string cache = (root_ / "tuning.txt").string();
+  fs::create_directories(root_);
+  const Experiment tuned = TestExperiment(
+      {"backend={compile={time_ms=200, cache=\"" + cache + "\"}}"});
+  const RunFolder whole = NewFolder("plain", plain);
+  ASSERT_TRUE(Run(plain, whole).ok());
+  EXPECT_THAT(*ReadFile(whole.summary()), Not(HasSubstr("tuned, forward")));
+  const RunFolder compiled = NewFolder("tuned", tuned);
+  const auto result = Run(tuned, compiled);
+  ASSERT_TRUE(result.ok()) << result.status();
+  ExpectSameFiles(whole, compiled);
+  EXPECT_THAT(*ReadFile(compiled.summary()), HasSubstr("tuned, forward"));
+  EXPECT_THAT(*ReadFile(cache), HasSubstr("modelbatch cpu tuning 1"));
+  // Resumed with the other of the two.
+  const RunFolder first = NewFolder("first", tuned);
+  ASSERT_TRUE(Run(tuned, first, false, 4).ok());
+  ASSERT_TRUE(Run(plain, first, true).ok());
+  ExpectSameFiles(whole, first);
+  const RunFolder second = NewFolder("second", plain);
+  ASSERT_TRUE(Run(plain, second, false, 7).ok());
+  ASSERT_TRUE(Run(tuned, second, true).ok());
+  ExpectSameFiles(whole, second);
+}
+
+TEST_F(RunTrainingTest, ABrokenTuningFileIsNamed) {
+  fs::create_directories(root_);
+  const std::string cache = (root_ / "tuning.txt").string();
+  ASSERT_TRUE(WriteFileAtomically(cache, "epoch,model\n").ok());
+  const Experiment tuned =
+      TestExperiment({"backend={compile={cache=\"" + cache + "\"}}"});
+  const RunFolder folder = NewFolder("run", tuned);
+  const absl::Status status = Run(tuned, folder).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(HasSubstr("backend.compile"), HasSubstr(cache),
+                    HasSubstr("line 1")));
 }
 
 // With every optimizer, where some of the models need a state that others do

@@ -88,6 +88,7 @@ absl::StatusOr<std::unique_ptr<Predictor>> Predictor::Create(
   Capabilities capabilities = backend->capabilities();
   // Nothing is trained.
   capabilities.optimizers = {experiment.config.optimizer.kind};
+  capabilities.features.push_back("tuning");
   MB_RETURN_IF_ERROR(CheckCapabilities(experiment, capabilities,
                                        experiment.config.backend.name));
   auto predictor = std::unique_ptr<Predictor>(new Predictor());

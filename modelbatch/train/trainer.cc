@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "modelbatch/train/population_events.h"
+#include "modelbatch/util/logging.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch {
@@ -102,7 +103,17 @@ absl::Status Trainer::BuildBatch() {
     }
     schedules_.push_back(std::move(schedule));
   }
-  return batch_->SetOptimizer(config.optimizer.kind);
+  MB_RETURN_IF_ERROR(batch_->SetOptimizer(config.optimizer.kind));
+  if (!config.backend.compile.has_value()) return absl::OkStatus();
+  absl::StatusOr<TuneReport> report =
+      batch_->EnableCompile(*config.backend.compile);
+  if (!report.ok()) {
+    return config.source.Error("backend.compile",
+                               std::string(report.status().message()),
+                               report.status().code());
+  }
+  Log(LogSeverity::kInfo, report->ToString());
+  return absl::OkStatus();
 }
 
 int Trainer::num_active() const {
