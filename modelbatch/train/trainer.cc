@@ -116,8 +116,11 @@ absl::Status Trainer::Step() {
     started_ = true;
     MB_RETURN_IF_ERROR(Call(&Callback::OnTrainStart));
   }
-  MB_RETURN_IF_ERROR(TrainBatch());
-  MB_RETURN_IF_ERROR(Call(&Callback::OnStep));
+  // Unless the last call trained, and failed to finish the epoch.
+  if (state_.step_in_epoch < steps_per_epoch()) {
+    MB_RETURN_IF_ERROR(TrainBatch());
+    MB_RETURN_IF_ERROR(Call(&Callback::OnStep));
+  }
   if (state_.step_in_epoch == steps_per_epoch()) {
     MB_RETURN_IF_ERROR(FinishEpoch());
     MB_RETURN_IF_ERROR(Call(&Callback::OnEpoch));
@@ -188,26 +191,35 @@ absl::Status Trainer::FinishEpoch() {
     MB_RETURN_IF_ERROR(batch_->Evaluate(
         *dataset_, AllModels(experiment_.split.validation), &validation));
   }
-  std::vector<uint8_t> improved(num_models(), 0);
+  std::vector<int> improved;
   for (int i = 0; i < num_models(); ++i) {
-    if (!state_.models[i].frozen()) {
-      if (state_.epoch_rows[i] > 0) {
-        curve.train_loss[i] = state_.epoch_loss[i] / state_.epoch_rows[i];
-      }
-      if (validate) {
-        curve.validation[i].loss = validation.losses[i];
-        curve.validation[i].correct = validation.correct[i];
-      }
-      improved[i] = Improves(i, curve.validation[i]);
+    if (state_.models[i].frozen()) continue;
+    if (state_.epoch_rows[i] > 0) {
+      curve.train_loss[i] = state_.epoch_loss[i] / state_.epoch_rows[i];
     }
-    state_.epoch_loss[i] = 0;
-    state_.epoch_rows[i] = 0;
+    if (validate) {
+      curve.validation[i].loss = validation.losses[i];
+      curve.validation[i].correct = validation.correct[i];
+    }
+    if (Improves(i, curve.validation[i])) improved.push_back(i);
   }
+  MB_ASSIGN_OR_RETURN(std::vector<BestOfModel> best,
+                      EvaluateBest(improved, curve));
+  // Nothing fails from here on: an epoch is finished as a whole or not at all.
+  for (BestOfModel& of_model : best) {
+    ModelRecord& record = state_.models[of_model.model];
+    record.best_epoch = state_.epoch + 1;
+    record.best_validation = of_model.validation;
+    record.best_test = of_model.test;
+    record.best = std::move(of_model.weights);
+  }
+  std::fill(state_.epoch_loss.begin(), state_.epoch_loss.end(), 0);
+  std::fill(state_.epoch_rows.begin(), state_.epoch_rows.end(), 0);
   ++state_.epoch;
   state_.step_in_epoch = 0;
-  report_.epoch_finished = true;
-  MB_RETURN_IF_ERROR(KeepBest(improved, curve));
   state_.curves.push_back(std::move(curve));
+  report_.epoch_finished = true;
+  report_.improved = std::move(improved);
   return absl::OkStatus();
 }
 
@@ -223,43 +235,44 @@ bool Trainer::Improves(int model, const Score& validation) const {
   return validation.loss < best.loss;  // the earlier epoch wins a tie
 }
 
-absl::Status Trainer::KeepBest(const std::vector<uint8_t>& improved,
-                               const EpochCurve& curve) {
+absl::StatusOr<std::vector<Trainer::BestOfModel>> Trainer::EvaluateBest(
+    const std::vector<int>& improved, const EpochCurve& curve) {
   EvaluateResult test;
-  const bool any = std::count(improved.begin(), improved.end(), 1) > 0;
-  const bool evaluate = any && !experiment_.split.test.empty();
+  const bool evaluate = !improved.empty() && !experiment_.split.test.empty();
   if (evaluate) MB_RETURN_IF_ERROR(EvaluateTest(improved, &test));
-  for (int i = 0; i < num_models(); ++i) {
-    if (!improved[i]) continue;
-    ModelRecord& record = state_.models[i];
-    record.best_epoch = state_.epoch;
-    record.best_validation = curve.validation[i];
+  std::vector<BestOfModel> all;
+  for (const int i : improved) {
+    BestOfModel best;
+    best.model = i;
+    best.validation = curve.validation[i];
     if (evaluate) {
-      record.best_test.loss = test.losses[i];
-      record.best_test.correct = test.correct[i];
+      best.test.loss = test.losses[i];
+      best.test.correct = test.correct[i];
     }
     for (const Parameter& parameter : batch_->layout(i).parameters) {
       MB_ASSIGN_OR_RETURN(Tensor value,
                           batch_->GetParameter(i, parameter.name));
-      record.best[parameter.name] = std::move(value);
+      best.weights[parameter.name] = std::move(value);
     }
-    report_.improved.push_back(i);
+    all.push_back(std::move(best));
   }
-  return absl::OkStatus();
+  return all;
 }
 
-absl::Status Trainer::EvaluateTest(const std::vector<uint8_t>& models,
+absl::Status Trainer::EvaluateTest(const std::vector<int>& models,
                                    EvaluateResult* result) {
+  std::vector<uint8_t> these(num_models(), 0);
+  for (const int model : models) these[model] = 1;
   const std::vector<uint8_t> active(batch_->active().begin(),
                                     batch_->active().end());
-  const auto activate = [this](const std::vector<uint8_t>& these) {
+  const auto activate = [this](const std::vector<uint8_t>& some) {
     for (int i = 0; i < num_models(); ++i) {
       if (batch_->removed(i)) continue;
-      MB_RETURN_IF_ERROR(batch_->SetActive(i, these[i] != 0));
+      MB_RETURN_IF_ERROR(batch_->SetActive(i, some[i] != 0));
     }
     return absl::OkStatus();
   };
-  MB_RETURN_IF_ERROR(activate(models));
+  MB_RETURN_IF_ERROR(activate(these));
   const absl::Status status =
       batch_->Evaluate(*dataset_, AllModels(experiment_.split.test), result);
   MB_RETURN_IF_ERROR(activate(active));

@@ -17,6 +17,8 @@
 #define MODELBATCH_TRAIN_TRAINER_H_
 
 #include <cstdint>
+#include <limits>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -28,6 +30,7 @@
 #include "modelbatch/batch/model_batch.h"
 #include "modelbatch/optim/optimizer.h"
 #include "modelbatch/routing/per_model_batches.h"
+#include "modelbatch/tensor/tensor.h"
 #include "modelbatch/train/callback.h"
 #include "modelbatch/train/event.h"
 #include "modelbatch/train/experiment.h"
@@ -45,8 +48,8 @@ struct StepReport {
   std::vector<int> improved;  // models that reached their best epoch
   int64_t model_rows = 0;     // rows trained on, over all models
   // Over the models that stepped; NaN when none did.
-  float min_loss = 0;
-  float max_loss = 0;
+  float min_loss = std::numeric_limits<float>::quiet_NaN();
+  float max_loss = std::numeric_limits<float>::quiet_NaN();
 };
 
 struct ResetRequest {
@@ -79,7 +82,9 @@ class Trainer {
   void AddCallback(Callback* callback) { callbacks_.Add(callback); }
 
   // One step of all models that are not frozen; when all are, it only counts.
-  // FailedPrecondition when all epochs are done.
+  // FailedPrecondition when all epochs are done. After any other error the state
+  // is that of a whole number of steps and epochs, and the next call goes on
+  // from there: where an epoch's evaluation has failed, with that.
   absl::Status Step();
 
   // Continues from `state` with the models' states, as if the steps before had
@@ -138,10 +143,17 @@ class Trainer {
   absl::Status FinishEpoch();
   absl::Status CompactRemoved();
   bool Improves(int model, const Score& validation) const;
-  absl::Status KeepBest(const std::vector<uint8_t>& improved,
-                        const EpochCurve& curve);
+  // What becomes the record of a model that reached its best epoch.
+  struct BestOfModel {
+    int model = 0;
+    Score validation;
+    Score test;
+    std::map<std::string, Tensor> weights;
+  };
+  absl::StatusOr<std::vector<BestOfModel>> EvaluateBest(
+      const std::vector<int>& improved, const EpochCurve& curve);
   // On the test rows, of some models only.
-  absl::Status EvaluateTest(const std::vector<uint8_t>& models,
+  absl::Status EvaluateTest(const std::vector<int>& models,
                             EvaluateResult* result);
 
   // ---- trainer_control.cc
