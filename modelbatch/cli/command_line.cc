@@ -64,6 +64,8 @@ constexpr char kPredictExamples[] = R"(Examples:
   modelbatch predict runs/digits-1 new.csv --model 17
   modelbatch predict runs/digits-1 new.csv --top 8     the mean of the 8 best
   modelbatch predict runs/digits-1 new.csv --all --output predictions.csv
+  modelbatch predict runs/digits-1 new.csv --setting best    the mean of the best
+                                                             setting's folds
   modelbatch predict runs/digits-1 new.csv --top 8 --output predictions.csv \
       --per-model
 
@@ -150,9 +152,17 @@ void AddPredict(CLI::App* app, PredictCommand* command) {
                          ->type_name("K")
                          ->check(CLI::Range(1, 1000000))
                          ->excludes(model);
-  sub->add_flag("--all", command->all, "the mean of all models")
+  CLI::Option* all =
+      sub->add_flag("--all", command->all, "the mean of all models")
+          ->excludes(model)
+          ->excludes(top);
+  sub->add_option("--setting", command->setting,
+                  "of a run with folds: the mean of a setting's models, by its "
+                  "number in folds.csv, or best")
+      ->type_name("N")
       ->excludes(model)
-      ->excludes(top);
+      ->excludes(top)
+      ->excludes(all);
   sub->add_option("--output", command->output,
                   "write the predictions of all rows to this CSV file")
       ->type_name("FILE");

@@ -40,6 +40,7 @@ struct PredictCommand {
   std::vector<std::string> models;  // ids; none: the best
   int64_t top = 0;                  // so many of the best; 0: not given
   bool all = false;
+  std::string setting;     // of a run with folds: its number, or "best"
   std::string output;      // empty: none
   bool per_model = false;  // further columns of it
   std::string backend;     // empty: the run's

@@ -33,6 +33,7 @@
 #include "modelbatch/io/atomic_file.h"
 #include "modelbatch/tensor/tensor.h"
 #include "modelbatch/train/experiment.h"
+#include "modelbatch/train/fold_summary.h"
 #include "modelbatch/train/run_folder.h"
 #include "modelbatch/train/trained_run.h"
 #include "modelbatch/util/status_macros.h"
@@ -48,6 +49,36 @@ constexpr int64_t kNumbersAtOnce = int64_t{1} << 21;
 
 int64_t RowsAtOnce(int64_t models, int64_t outputs) {
   return std::clamp<int64_t>(kNumbersAtOnce / (models * outputs), 1, 65536);
+}
+
+// The models of one setting, fold by fold.
+absl::StatusOr<std::vector<int>> ModelsOfSetting(const std::string& text,
+                                                 const TrainedRun& run) {
+  const std::vector<SettingSummary> settings =
+      SummarizeFolds(run.experiment, run.state);
+  if (settings.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--setting ", text,
+                     ": the run has no folds, expected --model or "
+                     "--top"));
+  }
+  int64_t number = -1;
+  if (text != "best" && !absl::SimpleAtoi(text, &number)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--setting ", text, ": expected a setting's number or best"));
+  }
+  for (const SettingSummary& setting : settings) {
+    if (text == "best" ? setting.rank != 1 : setting.setting != number) {
+      continue;
+    }
+    if (!setting.models.empty()) return setting.models;
+    return absl::FailedPreconditionError(
+        absl::StrCat("no model of setting ", setting.setting,
+                     " has weights to predict with"));
+  }
+  return absl::NotFoundError(absl::StrCat("the run has no setting ", number,
+                                          ", expected 0 to ",
+                                          settings.back().setting));
 }
 
 absl::StatusOr<std::vector<int>> ChosenModels(const PredictCommand& command,
@@ -69,6 +100,7 @@ absl::StatusOr<std::vector<int>> ChosenModels(const PredictCommand& command,
     }
     return models;
   }
+  if (!command.setting.empty()) return ModelsOfSetting(command.setting, run);
   const int64_t usable = static_cast<int64_t>(run.usable.size());
   const int64_t count =
       command.all ? usable : std::max<int64_t>(command.top, 1);

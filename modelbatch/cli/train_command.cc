@@ -149,6 +149,13 @@ class TrainRun {
     if (command_.quiet) return kExitOk;
     const bool colors = Terminal::Of(1).colors;
     std::cout << "\n" << Leaderboard(experiment_, result.state) << "\n";
+    const std::string folds = FoldsTable(experiment_, result.state);
+    if (!folds.empty()) {
+      std::cout << "Over the folds, mean +- standard deviation:\n"
+                << folds << "\n";
+      const std::string setting = BestSetting(experiment_, result.state);
+      if (!setting.empty()) std::cout << Styled(setting, "1", colors) << "\n";
+    }
     const int best = Ranking(experiment_, result.state)[0];
     const ModelRecord& record = result.state.models[best];
     const int64_t id = experiment_.population.models[best].id;
@@ -158,7 +165,9 @@ class TrainRun {
       std::cout << "No model finished an epoch.\n";
     }
     std::cout << "Results in " << folder_->path()
-              << ": results.csv, curves.csv, summary.json, models/\n"
+              << ": results.csv, curves.csv, "
+              << (folds.empty() ? "" : "folds.csv, ")
+              << "summary.json, models/\n"
               << "Is model " << id << " what it would be alone? See with\n  "
               << ProgramName() << " verify " << run << " --model " << id
               << std::endl;

@@ -210,7 +210,7 @@ LossSpec ReadLossSection(TableReader* root, bool classification) {
 
 Selection ReadSelection(TableReader* train, const DataConfig& data) {
   std::vector<std::string> names;
-  if (data.split.validation > 0) {
+  if (data.has_validation()) {
     if (data.classification) names.push_back("validation_accuracy");
     names.push_back("validation_loss");
   }
@@ -248,7 +248,7 @@ std::optional<EarlyStoppingConfig> ReadEarlyStopping(TableReader* train,
   config.patience = table.Int("patience", config.patience, 1, kMaxCount);
   config.min_delta = table.Number("min_delta", config.min_delta, 0, kMaxDouble);
   table.Finish();
-  if (data.split.validation == 0) {
+  if (!data.has_validation()) {
     train->Fail("early_stopping",
                 "needs validation rows, data.split.validation is 0");
   }

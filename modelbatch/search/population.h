@@ -4,12 +4,14 @@
 //   MB_ASSIGN_OR_RETURN(Population population,
 //                       ExpandPopulation(config, dataset_row_shape));
 //
-// Model i has id i and seed DeriveSeed(config.seed, i). Swept fields are
+// Model i has id i and seed DeriveSeed(config.seed, i). With data.folds each
+// setting is there once a fold: model s * count + f has setting s and fold f,
+// and the last swept field is the fold. Swept fields are
 // ordered: the optimizer's first, as OptimizerInfo lists them, then the
 // layers', in the order of layers and alphabetically within one, then the batch
 // size. In a grid the first field varies slowest. A random search draws field f
-// of model i from Philox(config.seed, kSweep), so a value depends on neither
-// the other fields nor the number of models.
+// of setting i from Philox(config.seed, kSweep), so a value depends on neither
+// the other fields nor the number of models or folds.
 #ifndef MODELBATCH_SEARCH_POPULATION_H_
 #define MODELBATCH_SEARCH_POPULATION_H_
 
@@ -26,6 +28,9 @@
 
 namespace modelbatch {
 
+// The path of the field that says which fold a model is of.
+inline constexpr char kFoldField[] = "data.fold";
+
 // A number that differs between models.
 struct SweptField {
   std::string path;   // "model.layers[0].out_features"
@@ -39,6 +44,11 @@ struct Population {
   std::vector<Layout> layouts;
   std::vector<OptimizerConfig> optimizers;
   std::vector<int64_t> batch_sizes;
+  // Which fold's rows each model sees; 0 without data.folds.
+  std::vector<int> folds;
+  // Models of one setting differ in fold and seed only. -1: a copy that came in
+  // the place of a model, which is of none.
+  std::vector<int64_t> settings;
   std::vector<SweptField> fields;
 
   int size() const { return static_cast<int>(models.size()); }

@@ -8,8 +8,7 @@ namespace modelbatch {
 namespace {
 
 TEST(View, HasTheSameElementsInAnotherShape) {
-  const Tensor tensor =
-      Tensor::FromVector<int32_t>({1, 2, 3, 4, 5, 6}, {2, 3});
+  const Tensor tensor = Tensor::FromVector<int32_t>({1, 2, 3, 4, 5, 6}, {2, 3});
   const Tensor view = View(tensor, {3, 1, 2});
   EXPECT_EQ(view.shape(), Shape({3, 1, 2}));
   EXPECT_EQ(view.raw(), tensor.raw());

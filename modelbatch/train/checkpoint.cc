@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -16,9 +17,10 @@
 namespace modelbatch {
 namespace {
 
-constexpr char kFormat[] = "modelbatch.checkpoint.2";
+constexpr char kFormat[] = "modelbatch.checkpoint.3";
 constexpr char kIds[] = "run.ids";
 constexpr char kInputShape[] = "run.input_shape";
+constexpr char kValidationRows[] = "run.validation_rows";
 
 // ---- Writing --------------------------------------------------------------
 
@@ -118,6 +120,8 @@ class Reader {
     MB_ASSIGN_OR_RETURN(checkpoint.ids, Vector<int64_t>(kIds, -1));
     MB_ASSIGN_OR_RETURN(checkpoint.input_shape,
                         Vector<int64_t>(kInputShape, -1));
+    MB_ASSIGN_OR_RETURN(checkpoint.validation_rows,
+                        Vector<int64_t>(kValidationRows, -1));
     models_ = static_cast<int64_t>(checkpoint.ids.size());
     for (int64_t i = 0; i < models_; ++i) {
       if (!slots_.emplace(checkpoint.ids[i], i).second) {
@@ -359,6 +363,11 @@ absl::Status WriteCheckpoint(const std::string& path, Trainer* trainer,
   writer.AddVector(kIds, ids);
   writer.AddVector(kInputShape,
                    experiment.population.models[0].spec.input_shape());
+  std::vector<int64_t> validation_rows;
+  for (const FoldRows& fold : experiment.folds) {
+    validation_rows.push_back(static_cast<int64_t>(fold.counted_validation));
+  }
+  writer.AddVector(kValidationRows, validation_rows);
   AddRecords(state, &writer);
   AddCurves(state, &writer);
   for (int i = 0; i < trainer->num_models(); ++i) {
@@ -386,8 +395,11 @@ absl::Status CheckBelongs(const Checkpoint& checkpoint,
         absl::StrCat("the data has changed since the checkpoint: ",
                      DataPaths(experiment.config.data)[0].second));
   }
+  const std::optional<FoldsConfig>& folds = experiment.config.data.folds;
   bool same =
       checkpoint.ids.size() == experiment.population.models.size() &&
+      static_cast<int64_t>(checkpoint.validation_rows.size()) ==
+          (folds ? folds->count : 1) &&
       checkpoint.config_fingerprint == ConfigFingerprint(experiment.config);
   if (same) {
     MB_ASSIGN_OR_RETURN(

@@ -7,6 +7,7 @@
 //   run.*                          an entry a model: see TrainState
 //   run.curves.*                   [epochs, models]
 //   run.input_shape                of one row, as the models see it
+//   run.validation_rows            of each fold, those that count
 //
 // Metadata: position, events (a JSON array), who made it, fingerprints of
 // config and data. The same state gives the same bytes. Of a model that was
@@ -33,7 +34,9 @@ struct Checkpoint {
   std::vector<ModelState> models;
   std::vector<int64_t> ids;  // of the models
   Shape input_shape;         // of one row, as the models see it
-  RunInfo info;              // backend, build, version, machine
+  // Of each fold, the validation rows that count; without folds one number.
+  std::vector<int64_t> validation_rows;
+  RunInfo info;  // backend, build, version, machine
   uint64_t config_fingerprint = 0;
   uint64_t data_fingerprint = 0;
 };

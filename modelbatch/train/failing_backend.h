@@ -25,9 +25,7 @@ class FailingBackend : public Backend {
 
   // `call`: "Compile", or the name of a method of Session. Internal, once,
   // after `passes` calls that do not.
-  void FailNext(const std::string& call, int passes) {
-    passes_[call] = passes;
-  }
+  void FailNext(const std::string& call, int passes) { passes_[call] = passes; }
   // What it says it has.
   Capabilities* mutable_capabilities() { return &capabilities_; }
 

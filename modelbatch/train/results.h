@@ -17,6 +17,9 @@ namespace modelbatch {
 // without a best epoch come last.
 std::vector<int> Ranking(const Experiment& experiment, const TrainState& state);
 
+// Whether Ranking goes by accuracy, and by loss only among equals.
+bool RanksByAccuracy(const Experiment& experiment);
+
 // "ok", "frozen at step 17: non-finite loss", "stopped at step 300: ..."
 // (early) or "removed at step 40: ...".
 std::string StatusOf(const ModelRecord& record);
@@ -26,6 +29,9 @@ double Accuracy(const Score& score, size_t rows);
 
 // The shortest text that reads back as the same number; empty for NaN.
 std::string NumberText(double value);
+
+// Quoted where it has to be.
+std::string CsvField(const std::string& text);
 
 // One line a model: model,seed,<swept fields>,rank,status,best_epoch,
 // validation_loss,validation_accuracy,test_loss,test_accuracy.

@@ -5,6 +5,7 @@
 //   events.jsonl            what happened: a JSON object a line
 //   results.csv             a line a model
 //   curves.csv              a line an epoch and model
+//   folds.csv               with data.folds, a line a setting
 //   summary.json            the best model, who made the run, times, plan
 //   models/model_<id>.safetensors   weights of each model's best epoch
 //
@@ -37,6 +38,7 @@ class RunFolder {
   std::string events() const { return path_ + "/events.jsonl"; }
   std::string results() const { return path_ + "/results.csv"; }
   std::string curves() const { return path_ + "/curves.csv"; }
+  std::string folds() const { return path_ + "/folds.csv"; }
   std::string summary() const { return path_ + "/summary.json"; }
 
   bool HasCheckpoint() const;

@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "modelbatch/io/atomic_file.h"
 #include "modelbatch/train/checkpoint.h"
+#include "modelbatch/train/fold_summary.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch {
@@ -138,6 +139,10 @@ class Run {
         WriteFileAtomically(folder_.results(), ResultsCsv(experiment, state)));
     MB_RETURN_IF_ERROR(
         WriteFileAtomically(folder_.curves(), CurvesCsv(experiment, state)));
+    if (experiment.config.data.folds.has_value()) {
+      MB_RETURN_IF_ERROR(
+          WriteFileAtomically(folder_.folds(), FoldsCsv(experiment, state)));
+    }
     MB_RETURN_IF_ERROR(WriteModels(experiment, state, folder_.path()));
     return WriteFileAtomically(folder_.summary(),
                                SummaryJson(experiment, state, options_.info,

@@ -11,6 +11,7 @@
 #include "modelbatch/search/population.h"
 #include "modelbatch/tensor/view.h"
 #include "modelbatch/train/checkpoint.h"
+#include "modelbatch/train/population_events.h"
 #include "modelbatch/train/results.h"
 #include "modelbatch/util/status_macros.h"
 
@@ -52,7 +53,13 @@ absl::StatusOr<TrainedRun> LoadTrainedRun(const RunFolder& folder,
   experiment.config = std::move(config);
   experiment.data_fingerprint = checkpoint.data_fingerprint;
   MB_RETURN_IF_ERROR(CheckBelongs(checkpoint, experiment));
+  for (const int64_t rows : checkpoint.validation_rows) {
+    experiment.folds.push_back({nullptr, nullptr, static_cast<size_t>(rows)});
+  }
   run.state = std::move(checkpoint.state);
+  MB_ASSIGN_OR_RETURN(
+      experiment.population,
+      PopulationAfter(run.state.events, std::move(experiment.population)));
   for (int model : Ranking(experiment, run.state)) {
     if (run.state.models[model].best_epoch > 0) run.usable.push_back(model);
   }
@@ -71,8 +78,8 @@ absl::StatusOr<DataTable> ReadNewRows(const TrainedRun& run,
   MB_ASSIGN_OR_RETURN(const LossSettings loss,
                       ReadLoss(run.experiment.config.loss));
   CsvOptions options;
-  options.header = data.header;
-  options.label = data.label;
+  options.header = data.main.header;
+  options.label = data.main.label;
   options.classes = data.classification;
   options.ignored_class = loss.ignore_index;
   options.scale = data.scale;
@@ -85,8 +92,9 @@ absl::StatusOr<std::unique_ptr<Predictor>> Predictor::Create(
     const DataTable& data, Backend* backend) {
   const Experiment& experiment = run.experiment;
   Capabilities capabilities = backend->capabilities();
-  // Nothing is trained.
+  // Nothing is trained, and all models see the same rows.
   capabilities.optimizers = {experiment.config.optimizer.kind};
+  capabilities.features.push_back("ragged_rows");
   MB_RETURN_IF_ERROR(CheckCapabilities(experiment, capabilities,
                                        experiment.config.backend.name));
   std::vector<ModelInstance> instances;

@@ -31,7 +31,7 @@
 namespace modelbatch {
 
 struct TrainedRun {
-  Experiment experiment;  // without data and split
+  Experiment experiment;  // without data and rows
   TrainState state;
   // Indices of the models that have a best epoch, the best first (Ranking). At
   // least one; frozen ones are among them.

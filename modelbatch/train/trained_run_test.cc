@@ -77,7 +77,7 @@ TEST_F(TrainedRunTest, EveryModelScoresWhatTheTrainerFound) {
   const auto run = Load(folder);
   ASSERT_TRUE(run.ok()) << run.status();
   EXPECT_EQ(run->usable, Ranking(experiment_, state_));
-  const auto data = ReadNewRows(*run, experiment_.config.data.path);
+  const auto data = ReadNewRows(*run, experiment_.config.data.main.path);
   ASSERT_TRUE(data.ok()) << data.status();
   const auto predictor =
       Predictor::Create(*run, run->usable, *data, backend_.get());
@@ -112,7 +112,7 @@ TEST_F(TrainedRunTest, EveryModelScoresWhatTheTrainerFound) {
 
 TEST_F(TrainedRunTest, NeitherDataNorLabelsAreNeeded) {
   const RunFolder folder = Train({"data.scale=0.5"});
-  fs::remove(experiment_.config.data.path);
+  fs::remove(experiment_.config.data.main.path);
   const auto run = Load(folder);
   ASSERT_TRUE(run.ok()) << run.status();
   EXPECT_EQ(run->input_shape(), (Shape{4}));
@@ -148,7 +148,7 @@ TEST_F(TrainedRunTest, FrozenModels) {
   const auto run = Load(folder);
   ASSERT_TRUE(run.ok()) << run.status();
   EXPECT_EQ(run->usable.size(), 4u);
-  const auto data = ReadNewRows(*run, experiment_.config.data.path);
+  const auto data = ReadNewRows(*run, experiment_.config.data.main.path);
   ASSERT_TRUE(data.ok()) << data.status();
   for (int model = 0; model < 8; ++model) {
     ASSERT_EQ(run->state.models[model].frozen(), model >= 4);

@@ -10,15 +10,12 @@
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch {
-namespace {
-
-RowSet AllModels(absl::Span<const int32_t> rows) { return RowSet{rows, {}}; }
-
-}  // namespace
-
 Trainer::Trainer(const Experiment& experiment, Backend* backend,
                  PerModelBatches batches)
-    : experiment_(experiment), backend_(backend), batches_(std::move(batches)) {
+    : experiment_(experiment),
+      backend_(backend),
+      batches_(std::move(batches)),
+      validation_(MakeValidation(experiment)) {
   const int models = experiment.population.size();
   state_.epoch_loss.assign(models, 0);
   state_.epoch_rows.assign(models, 0);
@@ -41,18 +38,35 @@ void Trainer::MakeBuiltInCallbacks() {
 
 absl::StatusOr<PerModelBatches> Trainer::MakeBatches(
     const Experiment& experiment) {
-  // One list and one seed: all models visit the rows in the same order.
-  const auto rows =
-      std::make_shared<const std::vector<int32_t>>(experiment.split.train);
+  // One list and one seed: all models of a fold visit its rows in the same
+  // order.
   std::vector<ModelRows> models;
-  for (int64_t batch_size : experiment.population.batch_sizes) {
-    models.push_back({rows, batch_size, experiment.config.seed});
+  for (int i = 0; i < experiment.population.size(); ++i) {
+    models.push_back({experiment.rows_of(i).train,
+                      experiment.population.batch_sizes[i],
+                      experiment.config.seed});
   }
   return PerModelBatches::Create(std::move(models));
 }
 
+RoutedRows Trainer::MakeValidation(const Experiment& experiment) {
+  RoutedRows routed;
+  if (experiment.folds.size() == 1) {
+    routed.rows = *experiment.folds[0].validation;
+    return routed;
+  }
+  routed.offsets.push_back(0);
+  for (int i = 0; i < experiment.population.size(); ++i) {
+    const std::vector<int32_t>& rows = *experiment.rows_of(i).validation;
+    routed.rows.insert(routed.rows.end(), rows.begin(), rows.end());
+    routed.offsets.push_back(static_cast<int64_t>(routed.rows.size()));
+  }
+  return routed;
+}
+
 absl::Status Trainer::RemakeBatches() {
   MB_ASSIGN_OR_RETURN(batches_, MakeBatches(experiment_));
+  validation_ = MakeValidation(experiment_);
   batches_.StartEpoch(state_.epoch);
   return absl::OkStatus();
 }
@@ -185,11 +199,10 @@ absl::Status Trainer::FinishEpoch() {
                           std::numeric_limits<double>::quiet_NaN());
   curve.validation.resize(num_models());
   EvaluateResult validation;
-  const bool validate =
-      !experiment_.split.validation.empty() && num_active() > 0;
+  const bool validate = !validation_.rows.empty() && num_active() > 0;
   if (validate) {
-    MB_RETURN_IF_ERROR(batch_->Evaluate(
-        *dataset_, AllModels(experiment_.split.validation), &validation));
+    MB_RETURN_IF_ERROR(
+        batch_->Evaluate(*dataset_, validation_.view(), &validation));
   }
   std::vector<int> improved;
   for (int i = 0; i < num_models(); ++i) {
@@ -274,7 +287,7 @@ absl::Status Trainer::EvaluateTest(const std::vector<int>& models,
   };
   MB_RETURN_IF_ERROR(activate(these));
   const absl::Status status =
-      batch_->Evaluate(*dataset_, AllModels(experiment_.split.test), result);
+      batch_->Evaluate(*dataset_, RowSet{experiment_.split.test, {}}, result);
   MB_RETURN_IF_ERROR(activate(active));
   return status;
 }

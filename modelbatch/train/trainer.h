@@ -4,10 +4,11 @@
 //   MB_ASSIGN_OR_RETURN(auto trainer, Trainer::Create(&experiment, backend));
 //   while (!trainer->finished()) MB_RETURN_IF_ERROR(trainer->Step());
 //
-// Models may have batch sizes of their own: one that is through with its epoch
-// waits for the others. After the last step of an epoch every model is
-// evaluated on the validation rows. A model that does better than before
-// (train.select) keeps a copy of its weights and is evaluated on the test rows.
+// Models may have batch sizes of their own, and with data.folds rows of their
+// own: one that is through with its epoch waits for the others. After the last
+// step of an epoch every model is evaluated on the validation rows, with folds
+// each on its own. A model that does better than before (train.select) keeps a
+// copy of its weights and is evaluated on the test rows.
 //
 // Single models are frozen, reset, removed or replaced between any two steps,
 // by the config (train.on_nan, train.early_stopping), by callbacks
@@ -30,6 +31,7 @@
 #include "modelbatch/batch/model_batch.h"
 #include "modelbatch/optim/optimizer.h"
 #include "modelbatch/routing/per_model_batches.h"
+#include "modelbatch/routing/routed_rows.h"
 #include "modelbatch/tensor/tensor.h"
 #include "modelbatch/train/callback.h"
 #include "modelbatch/train/event.h"
@@ -82,9 +84,9 @@ class Trainer {
   void AddCallback(Callback* callback) { callbacks_.Add(callback); }
 
   // One step of all models that are not frozen; when all are, it only counts.
-  // FailedPrecondition when all epochs are done. After any other error the state
-  // is that of a whole number of steps and epochs, and the next call goes on
-  // from there: where an epoch's evaluation has failed, with that.
+  // FailedPrecondition when all epochs are done. After any other error the
+  // state is that of a whole number of steps and epochs, and the next call goes
+  // on from there: where an epoch's evaluation has failed, with that.
   absl::Status Step();
 
   // Continues from `state` with the models' states, as if the steps before had
@@ -129,7 +131,9 @@ class Trainer {
           PerModelBatches batches);
   static absl::StatusOr<PerModelBatches> MakeBatches(
       const Experiment& experiment);
-  // After a change of the batch sizes, in the epoch that is going on.
+  // Each model's own, where models have folds.
+  static RoutedRows MakeValidation(const Experiment& experiment);
+  // After a change of batch sizes or folds, in the epoch that is going on.
   absl::Status RemakeBatches();
   void MakeBuiltInCallbacks();
   // Batch and optimizer, of the population as it is now.
@@ -178,6 +182,7 @@ class Trainer {
   Experiment experiment_;
   Backend* backend_;
   PerModelBatches batches_;
+  RoutedRows validation_;
   std::unique_ptr<ModelBatch> batch_;
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Dataset> dataset_;
