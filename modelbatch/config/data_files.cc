@@ -121,7 +121,8 @@ std::vector<ColumnRef> ReadLabel(TableReader* data, bool header,
     for (const ColumnRef& column : by_default) {
       if (header || column.name.empty()) continue;
       data->Fail("header", absl::StrCat("is false, but data.label is a name, "
-                                        "\"", column.name, "\""));
+                                        "\"",
+                                        column.name, "\""));
     }
     return by_default;
   }
@@ -131,8 +132,8 @@ std::vector<ColumnRef> ReadLabel(TableReader* data, bool header,
       columns.push_back({**index, ""});
     } else if (const auto* name = value.as_string()) {
       if (!header) {
-        data->FailAt(path, absl::StrCat("found a name, \"", **name,
-                                        "\", but ", data->PathOf("header"),
+        data->FailAt(path, absl::StrCat("found a name, \"", **name, "\", but ",
+                                        data->PathOf("header"),
                                         " is false: expected a column's "
                                         "index"));
       }

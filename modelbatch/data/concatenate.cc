@@ -24,9 +24,9 @@ std::string DescribeTargets(const DataTable& table) {
 
 absl::Status CheckSameColumns(const DataTable& table, const DataTable& first) {
   if (table.row_shape() != first.row_shape()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "rows of the shape ", ShapeToString(table.row_shape()), ", expected ",
-        ShapeToString(first.row_shape())));
+    return absl::InvalidArgumentError(
+        absl::StrCat("rows of the shape ", ShapeToString(table.row_shape()),
+                     ", expected ", ShapeToString(first.row_shape())));
   }
   const std::string targets = DescribeTargets(table);
   const std::string expected = DescribeTargets(first);
@@ -97,9 +97,9 @@ absl::Status CheckSameNames(const std::vector<std::string>& names,
       hint = absl::StrCat(", which is feature ", other - names.begin() + 1,
                           ": the columns are in another order");
     }
-    return absl::InvalidArgumentError(
-        absl::StrCat("feature ", i + 1, " is \"", names[i], "\", expected \"",
-                     expected[i], "\"", hint));
+    return absl::InvalidArgumentError(absl::StrCat("feature ", i + 1, " is \"",
+                                                   names[i], "\", expected \"",
+                                                   expected[i], "\"", hint));
   }
   return absl::OkStatus();
 }

@@ -33,9 +33,8 @@ std::string ErrorOf(Tables... tables) {
 }
 
 TEST(ConcatenateTest, RowsFollowInOrderAndKnowTheirFiles) {
-  const auto all = Join(Csv("1,2,0\n3,4,1\n", "a.csv"),
-                                Csv("5,6,4\n", "b.csv"),
-                                Csv("\n7,8,0\n", "c.csv"));
+  const auto all = Join(Csv("1,2,0\n3,4,1\n", "a.csv"), Csv("5,6,4\n", "b.csv"),
+                        Csv("\n7,8,0\n", "c.csv"));
   ASSERT_TRUE(all.ok()) << all.status();
   EXPECT_EQ(all->features.shape(), (Shape{4, 2}));
   for (int i = 0; i < 8; ++i) {
@@ -51,8 +50,7 @@ TEST(ConcatenateTest, RowsFollowInOrderAndKnowTheirFiles) {
   EXPECT_EQ(all->where(3), "c.csv:2: column 3");
   // The fingerprint is of the rows of all.
   const auto other = Join(Csv("1,2,0\n3,4,1\n", "a.csv"),
-                                  Csv("5,6,4\n", "b.csv"),
-                                  Csv("\n7,9,0\n", "c.csv"));
+                          Csv("5,6,4\n", "b.csv"), Csv("\n7,9,0\n", "c.csv"));
   EXPECT_NE(Fingerprint(*all), Fingerprint(*other));
 }
 
@@ -70,16 +68,15 @@ TEST(ConcatenateTest, TablesMustFit) {
   CsvOptions header;
   header.header = true;
   EXPECT_EQ(ErrorOf(Csv("x,y,l\n1,2,0\n", "a", header),
-                     Csv("y,x,l\n1,2,0\n", "b", header)),
+                    Csv("y,x,l\n1,2,0\n", "b", header)),
             "feature 1 is \"y\", expected \"x\", which is feature 2: the "
             "columns are in another order");
   EXPECT_EQ(ErrorOf(Csv("x,y,l\n1,2,0\n", "a", header),
-                     Csv("x,z,m\n1,2,0\n", "b", header)),
+                    Csv("x,z,m\n1,2,0\n", "b", header)),
             "feature 2 is \"z\", expected \"y\"");
   // Without names nothing can be said of them.
-  EXPECT_EQ(
-      ErrorOf(Csv("x,y,l\n1,2,0\n", "a", header), Csv("1,2,0\n", "b")),
-      "no error");
+  EXPECT_EQ(ErrorOf(Csv("x,y,l\n1,2,0\n", "a", header), Csv("1,2,0\n", "b")),
+            "no error");
 }
 
 }  // namespace

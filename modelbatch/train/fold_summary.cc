@@ -35,8 +35,8 @@ void SummarizeModels(const Experiment& experiment, const TrainState& state,
   for (const int model : setting->models) {
     const ModelRecord& record = state.models[model];
     validation_loss.push_back(record.best_validation.loss);
-    validation_accuracy.push_back(Accuracy(
-        record.best_validation, experiment.counted_validation(model)));
+    validation_accuracy.push_back(
+        Accuracy(record.best_validation, experiment.counted_validation(model)));
     test_loss.push_back(record.best_test.loss);
     test_accuracy.push_back(
         Accuracy(record.best_test, experiment.counted_test));
@@ -112,10 +112,10 @@ std::string FoldsCsv(const Experiment& experiment, const TrainState& state) {
   }
   absl::StrAppend(&out, "\n");
   for (const SettingSummary& setting : settings) {
-    const int any = static_cast<int>(
-        std::find(population.settings.begin(), population.settings.end(),
-                  setting.setting) -
-        population.settings.begin());
+    const int any =
+        static_cast<int>(std::find(population.settings.begin(),
+                                   population.settings.end(), setting.setting) -
+                         population.settings.begin());
     absl::StrAppend(&out, setting.setting);
     for (const SweptField& field : population.fields) {
       if (field.path == kFoldField) continue;

@@ -93,8 +93,8 @@ TEST(FoldsTest, DivideWhatTheTestLeaves) {
 }
 
 TEST(FoldsTest, RowsThatDoNotCountAreSpreadToo) {
-  const Experiment experiment = TestExperiment(
-      Folds("{count=4}", {"loss={ignore_index=2}"}));
+  const Experiment experiment =
+      TestExperiment(Folds("{count=4}", {"loss={ignore_index=2}"}));
   for (const FoldRows& fold : experiment.folds) {
     EXPECT_EQ(LabelsOf(experiment, *fold.validation),
               (std::vector<int64_t>{8, 8, 8}));
@@ -137,10 +137,9 @@ TEST(FoldsTest, ABackendWithoutRaggedRowsIsNamed) {
   EXPECT_TRUE(Trainer::Create(&single, &backend).ok());
   const Experiment sizes =
       TestExperiment({"train.batch_size={values=[8, 16]}"});
-  EXPECT_THAT(
-      std::string(Trainer::Create(&sizes, &backend).status().message()),
-      HasSubstr("train.batch_size: backend \"cpu\" lacks the feature "
-                "\"ragged_rows\""));
+  EXPECT_THAT(std::string(Trainer::Create(&sizes, &backend).status().message()),
+              HasSubstr("train.batch_size: backend \"cpu\" lacks the feature "
+                        "\"ragged_rows\""));
 }
 
 // ---- Training -------------------------------------------------------------
@@ -353,7 +352,8 @@ TEST(FoldsTest, IncompleteSettingsComeLast) {
   EXPECT_TRUE(settings[0].models.empty());
   EXPECT_TRUE(std::isnan(settings[0].validation_loss.mean));
   EXPECT_EQ(settings[0].rank, 2);
-  EXPECT_THAT(FoldsCsv(SixModels(), state), HasSubstr("\n0,0.01,2,0,,,,,,,,\n"));
+  EXPECT_THAT(FoldsCsv(SixModels(), state),
+              HasSubstr("\n0,0.01,2,0,,,,,,,,\n"));
 }
 
 TEST(FoldsTest, CsvHasALineASetting) {
@@ -382,8 +382,8 @@ class StopAfter : public TrainObserver {
 };
 
 TEST(FoldsTest, ARunResumesToTheSameBitsAndPredicts) {
-  const Experiment experiment =
-      TestExperiment(Folds("{count=3}", {"train.batch_size={values=[40, 16]}"}));
+  const Experiment experiment = TestExperiment(
+      Folds("{count=3}", {"train.batch_size={values=[40, 16]}"}));
   const auto backend = CpuBackendForTest();
   const auto run = [&](const std::string& name, int stop) {
     ExperimentConfig config = experiment.config;
@@ -406,10 +406,11 @@ TEST(FoldsTest, ARunResumesToTheSameBitsAndPredicts) {
   };
   const RunFolder whole = run("whole", 0);
   const RunFolder stopped = run("stopped", 8);
-  for (const auto& [a, b] : {std::pair(whole.checkpoint(), stopped.checkpoint()),
-                             std::pair(whole.results(), stopped.results()),
-                             std::pair(whole.curves(), stopped.curves()),
-                             std::pair(whole.folds(), stopped.folds())}) {
+  for (const auto& [a, b] :
+       {std::pair(whole.checkpoint(), stopped.checkpoint()),
+        std::pair(whole.results(), stopped.results()),
+        std::pair(whole.curves(), stopped.curves()),
+        std::pair(whole.folds(), stopped.folds())}) {
     EXPECT_EQ(*ReadFile(a), *ReadFile(b)) << a;
   }
   EXPECT_THAT(*ReadFile(whole.results()), HasSubstr(",data.fold,rank,"));

@@ -42,13 +42,19 @@ absl::StatusOr<std::string> FirstFree(const std::string& name) {
 absl::StatusOr<RunFolder> RunFolder::Create(const ExperimentConfig& config) {
   std::string path = config.train.output;
   std::error_code error;
+  bool made = path.empty();
   if (path.empty()) {
     MB_ASSIGN_OR_RETURN(path, FirstFree(config.name));
   } else {
-    fs::create_directories(path, error);
+    made = fs::create_directories(path, error);
     if (error) return CannotCreate(path, error);
   }
   RunFolder folder(path);
+  folder.made_ = made;
+  // A run that is there is told by its config, without a touch.
+  if (!fs::exists(folder.config(), error)) {
+    MB_ASSIGN_OR_RETURN(folder.lock_, folder.Lock());
+  }
   if (fs::exists(folder.config(), error)) {
     return absl::AlreadyExistsError(
         absl::StrCat(path, " holds a run already; continue it with --resume ",
@@ -78,6 +84,28 @@ absl::StatusOr<RunFolder> RunFolder::Open(const std::string& path) {
 bool RunFolder::HasCheckpoint() const {
   std::error_code error;
   return fs::exists(checkpoint(), error);
+}
+
+absl::StatusOr<std::shared_ptr<FileLock>> RunFolder::Lock() const {
+  if (lock_ != nullptr) return lock_;
+  absl::StatusOr<std::unique_ptr<FileLock>> lock =
+      FileLock::Acquire(path_ + "/lock");
+  if (lock.ok()) return std::shared_ptr<FileLock>(*std::move(lock));
+  if (lock.status().code() != absl::StatusCode::kFailedPrecondition) {
+    return lock.status();
+  }
+  return absl::FailedPreconditionError(
+      absl::StrCat(path_, ": another process trains in this folder: ",
+                   std::string(lock.status().message())));
+}
+
+void RunFolder::Discard() const {
+  std::error_code ignored;
+  for (const std::string& path :
+       {config(), events(), path_ + "/models", path_ + "/lock"}) {
+    fs::remove(path, ignored);
+  }
+  if (made_) fs::remove(path_, ignored);
 }
 
 absl::Status RunFolder::WriteConfig(const ExperimentConfig& config) const {

@@ -8,26 +8,30 @@
 //   folds.csv               with data.folds, a line a setting
 //   summary.json            the best model, who made the run, times, plan
 //   models/model_<id>.safetensors   weights of each model's best epoch
+//   lock                    held while a process trains in the folder
 //
 // The first three while it runs, the others when it ends or is interrupted.
 #ifndef MODELBATCH_TRAIN_RUN_FOLDER_H_
 #define MODELBATCH_TRAIN_RUN_FOLDER_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "modelbatch/config/experiment_config.h"
+#include "modelbatch/io/file_lock.h"
 #include "modelbatch/train/event.h"
 
 namespace modelbatch {
 
 class RunFolder {
  public:
-  // A new folder, as train.output says, with the resolved config in it.
-  // AlreadyExists when it holds a run.
+  // A new folder, as train.output says, with the resolved config in it and
+  // locked while this or a copy of it lives. AlreadyExists when it holds a run,
+  // FailedPrecondition when another process has locked it.
   static absl::StatusOr<RunFolder> Create(const ExperimentConfig& config);
   // That of a run. NotFound when there is none.
   static absl::StatusOr<RunFolder> Open(const std::string& path);
@@ -42,6 +46,12 @@ class RunFolder {
   std::string summary() const { return path_ + "/summary.json"; }
 
   bool HasCheckpoint() const;
+  // Keeps other trainings out while the lock lives, that of Create where this
+  // is from there. FailedPrecondition: another process trains here.
+  absl::StatusOr<std::shared_ptr<FileLock>> Lock() const;
+  // Of a run from Create that has not begun: removes what Create has made. A
+  // folder that was there before stays.
+  void Discard() const;
   absl::Status WriteConfig(const ExperimentConfig& config) const;
 
   // Adds a line to events.jsonl: step, epoch (the one it happened in, from 1)
@@ -62,6 +72,8 @@ class RunFolder {
   explicit RunFolder(std::string path) : path_(std::move(path)) {}
 
   std::string path_;
+  std::shared_ptr<FileLock> lock_;  // null: from Open
+  bool made_ = false;               // by Create
 };
 
 }  // namespace modelbatch

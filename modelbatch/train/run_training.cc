@@ -10,6 +10,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "modelbatch/io/atomic_file.h"
+#include "modelbatch/io/file_lock.h"
 #include "modelbatch/train/checkpoint.h"
 #include "modelbatch/train/fold_summary.h"
 #include "modelbatch/util/status_macros.h"
@@ -33,7 +34,15 @@ class Run {
 
   absl::StatusOr<RunResult> Go(Backend* backend) {
     result_.times.started = Now();
-    MB_ASSIGN_OR_RETURN(trainer_, Trainer::Create(&experiment_, backend));
+    MB_ASSIGN_OR_RETURN(const std::shared_ptr<FileLock> lock, folder_.Lock());
+    absl::StatusOr<std::unique_ptr<Trainer>> trainer =
+        Trainer::Create(&experiment_, backend);
+    if (!trainer.ok()) {
+      // The folder is free for another attempt.
+      if (!options_.resume) folder_.Discard();
+      return trainer.status();
+    }
+    trainer_ = *std::move(trainer);
     if (options_.callback != nullptr) trainer_->AddCallback(options_.callback);
     if (options_.resume) MB_RETURN_IF_ERROR(Resume());
     if (observer_ != nullptr) observer_->OnStart(*trainer_);
