@@ -68,10 +68,12 @@ constexpr char kPredictExamples[] = R"(Examples:
                                                              setting's folds
   modelbatch predict runs/digits-1 new.csv --top 8 --output predictions.csv \
       --per-model
+  modelbatch predict runs/mnist-1 t10k-images-idx3-ubyte.gz \
+      --targets t10k-labels-idx1-ubyte.gz
 
-DATA has the columns that the run was trained on, in their order, with or
-without those of the label: with them, the score is printed too. Each model has
-the weights of its best epoch. The columns of the output: docs/commands.md.
+DATA is of the format that the run was trained on. CSV has the same columns, in
+their order, with or without those of the label: with targets the score is
+printed too. Each model has the weights of its best epoch. The columns of the output: docs/commands.md.
 
 Exit codes: 0 done; 2 bad input, with one message; 130 interrupted, nothing
 written.)";
@@ -139,7 +141,17 @@ void AddPredict(CLI::App* app, PredictCommand* command) {
       "predict", "Predict new rows with one or several models of a run.");
   sub->footer(kPredictExamples);
   sub->add_option("RUN", command->run, "the run's folder")->required();
-  sub->add_option("DATA", command->data, "the rows, a CSV file")->required();
+  sub->add_option("DATA", command->data,
+                  "the rows, a file of the format that the run was trained on; "
+                  "of CIFAR several")
+      ->required();
+  sub->add_option("--targets", command->targets,
+                  "of runs on npy or idx: the file of DATA's targets; on npz: "
+                  "their array (as in the run)")
+      ->type_name("FILE|NAME");
+  sub->add_option("--features", command->features,
+                  "of runs on npz: the array of the features (as in the run)")
+      ->type_name("NAME");
   CLI::Option* model =
       sub->add_option("--model", command->models,
                       "a model's number; repeatable: their mean (the best)")

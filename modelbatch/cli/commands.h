@@ -36,7 +36,9 @@ int RunVerify(const VerifyCommand& command);
 
 struct PredictCommand {
   std::string run;                  // its folder
-  std::string data;                 // a CSV file
+  std::vector<std::string> data;    // files of rows, in the run's format
+  std::string features;             // npz: an array; empty: the run's
+  std::string targets;              // npy, idx: a file; npz: an array
   std::vector<std::string> models;  // ids; none: the best
   int64_t top = 0;                  // so many of the best; 0: not given
   bool all = false;

@@ -18,6 +18,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "modelbatch/cli/commands.h"
 #include "modelbatch/cli/describe.h"
 #include "modelbatch/cli/exit_code.h"
@@ -34,6 +35,7 @@
 #include "modelbatch/tensor/tensor.h"
 #include "modelbatch/train/experiment.h"
 #include "modelbatch/train/fold_summary.h"
+#include "modelbatch/train/new_rows.h"
 #include "modelbatch/train/run_folder.h"
 #include "modelbatch/train/trained_run.h"
 #include "modelbatch/util/status_macros.h"
@@ -113,16 +115,19 @@ absl::StatusOr<std::vector<int>> ChosenModels(const PredictCommand& command,
 }
 
 // Before anything is computed.
-absl::Status CheckOutput(const std::string& output, const std::string& data) {
+absl::Status CheckOutput(const std::string& output,
+                         const std::vector<std::string>& files) {
   std::error_code error;
   if (output.empty()) return absl::OkStatus();
   if (fs::is_directory(output, error)) {
     return absl::InvalidArgumentError(
         absl::StrCat("--output ", output, " is a folder, expected a file"));
   }
-  if (fs::equivalent(output, data, error)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--output ", output, " is the file to predict, expected another"));
+  for (const std::string& file : files) {
+    if (fs::equivalent(output, file, error)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "--output ", output, " is the file to predict, expected another"));
+    }
   }
   return absl::OkStatus();
 }
@@ -184,7 +189,9 @@ class PredictRun {
   absl::StatusOr<int> Run() {
     MB_RETURN_IF_ERROR(Load());
     MB_ASSIGN_OR_RETURN(models_, ChosenModels(command_, run_));
-    MB_ASSIGN_OR_RETURN(data_, ReadNewRows(run_, command_.data));
+    MB_ASSIGN_OR_RETURN(
+        data_, ReadNewRows(
+                   run_, {command_.data, command_.features, command_.targets}));
     const Population& population = run_.experiment.population;
     const int64_t outputs = population.layouts[models_[0]].output()[0];
     for (int model : models_) {
@@ -222,7 +229,9 @@ class PredictRun {
       return absl::InvalidArgumentError(
           "--per-model adds columns to a file: expected --output FILE");
     }
-    MB_RETURN_IF_ERROR(CheckOutput(command_.output, command_.data));
+    std::vector<std::string> files = command_.data;
+    files.push_back(command_.targets);
+    MB_RETURN_IF_ERROR(CheckOutput(command_.output, files));
     MB_ASSIGN_OR_RETURN(const RunFolder folder, RunFolder::Open(command_.run));
     MB_ASSIGN_OR_RETURN(ExperimentConfig config,
                         LoadExperiment(folder.config()));
@@ -274,7 +283,7 @@ class PredictRun {
     const bool colors = Terminal::Of(1).colors;
     std::string title =
         absl::StrCat(data_.rows(), data_.rows() == 1 ? " row of " : " rows of ",
-                     command_.data, ", ");
+                     absl::StrJoin(command_.data, ", "), ", ");
     if (models_.size() == 1) {
       absl::StrAppend(&title, DescribeModel(run_.experiment, models_[0]));
     } else {

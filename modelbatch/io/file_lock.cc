@@ -28,9 +28,8 @@ void WriteHolder(int fd) {
   gethostname(host, sizeof(host) - 1);
   const std::string text = absl::StrCat("process ", getpid(), " on ", host);
   // For people only: the lock holds without it.
-  if (ftruncate(fd, 0) != 0 ||
-      pwrite(fd, text.data(), text.size(), 0) !=
-          static_cast<ssize_t>(text.size())) {
+  if (ftruncate(fd, 0) != 0 || pwrite(fd, text.data(), text.size(), 0) !=
+                                   static_cast<ssize_t>(text.size())) {
     Log(LogSeverity::kWarning, "cannot write who holds a lock");
   }
 }

@@ -18,9 +18,9 @@ namespace modelbatch {
 class FileLock {
  public:
   // Makes the file where there is none; does not wait. FailedPrecondition:
-  // another holds it, also in this process; says which process and host. Others:
-  // the file cannot be made. Where the file system has no locks a warning is
-  // logged, and nobody is kept out.
+  // another holds it, also in this process; says which process and host.
+  // Others: the file cannot be made. Where the file system has no locks a
+  // warning is logged, and nobody is kept out.
   static absl::StatusOr<std::unique_ptr<FileLock>> Acquire(
       const std::string& path);
 

@@ -13,6 +13,7 @@
 #include "modelbatch/train/event.h"
 #include "modelbatch/train/population_events.h"
 #include "modelbatch/util/status_macros.h"
+#include "nlohmann/json.hpp"
 
 namespace modelbatch {
 namespace {
@@ -172,6 +173,18 @@ class Reader {
         Number("config_fingerprint", &checkpoint->config_fingerprint));
     MB_RETURN_IF_ERROR(
         Number("data_fingerprint", &checkpoint->data_fingerprint));
+    MB_ASSIGN_OR_RETURN(const std::string names, Text("feature_names"));
+    const nlohmann::json json =
+        nlohmann::json::parse(names, nullptr, /*allow_exceptions=*/false);
+    if (!json.is_array()) {
+      return Error("metadata \"feature_names\" is no JSON array");
+    }
+    for (const nlohmann::json& name : json) {
+      if (!name.is_string()) {
+        return Error("metadata \"feature_names\" is no array of strings");
+      }
+      checkpoint->feature_names.push_back(name.get<std::string>());
+    }
     RunInfo& info = checkpoint->info;
     MB_ASSIGN_OR_RETURN(info.backend, Text("backend"));
     MB_ASSIGN_OR_RETURN(info.backend_version, Text("backend_version"));
@@ -350,6 +363,10 @@ absl::Status WriteCheckpoint(const std::string& path, Trainer* trainer,
   writer.SetText("events", EventsToJson(state.events));
   writer.SetText("config_fingerprint",
                  absl::StrCat(ConfigFingerprint(experiment.config)));
+  writer.SetText(
+      "feature_names",
+      nlohmann::json(experiment.data->feature_names)
+          .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   writer.SetText("data_fingerprint", absl::StrCat(experiment.data_fingerprint));
   writer.SetText("backend", info.backend);
   writer.SetText("backend_version", info.backend_version);

@@ -9,9 +9,9 @@
 //   run.input_shape                of one row, as the models see it
 //   run.validation_rows            of each fold, those that count
 //
-// Metadata: position, events (a JSON array), who made it, fingerprints of
-// config and data. The same state gives the same bytes. Of a model that was
-// removed only the record and the best epoch's weights are left.
+// Metadata: position, events and names of features (JSON arrays), who made it,
+// fingerprints of config and data. The same state gives the same bytes. Of a
+// model that was removed only the record and the best epoch's weights are left.
 #ifndef MODELBATCH_TRAIN_CHECKPOINT_H_
 #define MODELBATCH_TRAIN_CHECKPOINT_H_
 
@@ -36,7 +36,8 @@ struct Checkpoint {
   Shape input_shape;         // of one row, as the models see it
   // Of each fold, the validation rows that count; without folds one number.
   std::vector<int64_t> validation_rows;
-  RunInfo info;  // backend, build, version, machine
+  std::vector<std::string> feature_names;  // of the data's header, if any
+  RunInfo info;                            // backend, build, version, machine
   uint64_t config_fingerprint = 0;
   uint64_t data_fingerprint = 0;
 };

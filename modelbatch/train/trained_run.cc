@@ -6,8 +6,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "modelbatch/data/csv_reader.h"
-#include "modelbatch/loss/loss.h"
 #include "modelbatch/search/population.h"
 #include "modelbatch/tensor/view.h"
 #include "modelbatch/train/checkpoint.h"
@@ -57,6 +55,7 @@ absl::StatusOr<TrainedRun> LoadTrainedRun(const RunFolder& folder,
     experiment.folds.push_back({nullptr, nullptr, static_cast<size_t>(rows)});
   }
   run.state = std::move(checkpoint.state);
+  run.feature_names = std::move(checkpoint.feature_names);
   MB_ASSIGN_OR_RETURN(
       experiment.population,
       PopulationAfter(run.state.events, std::move(experiment.population)));
@@ -65,26 +64,6 @@ absl::StatusOr<TrainedRun> LoadTrainedRun(const RunFolder& folder,
   }
   if (run.usable.empty()) return nothing("no model has finished an epoch");
   return run;
-}
-
-absl::StatusOr<DataTable> ReadNewRows(const TrainedRun& run,
-                                      const std::string& path) {
-  const DataConfig& data = run.experiment.config.data;
-  if (data.format != "csv") {
-    return absl::UnimplementedError(absl::StrCat(
-        "the run was trained on data of the format \"", data.format,
-        "\", expected \"csv\": new rows of others are not implemented yet"));
-  }
-  MB_ASSIGN_OR_RETURN(const LossSettings loss,
-                      ReadLoss(run.experiment.config.loss));
-  CsvOptions options;
-  options.header = data.main.header;
-  options.label = data.main.label;
-  options.classes = data.classification;
-  options.ignored_class = loss.ignore_index;
-  options.scale = data.scale;
-  options.features = NumElements(run.input_shape());
-  return ReadCsv(path, options);
 }
 
 absl::StatusOr<std::unique_ptr<Predictor>> Predictor::Create(
