@@ -15,10 +15,10 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "modelbatch/cli/choose_models.h"
 #include "modelbatch/cli/commands.h"
 #include "modelbatch/cli/describe.h"
 #include "modelbatch/cli/exit_code.h"
@@ -34,7 +34,6 @@
 #include "modelbatch/io/atomic_file.h"
 #include "modelbatch/tensor/tensor.h"
 #include "modelbatch/train/experiment.h"
-#include "modelbatch/train/fold_summary.h"
 #include "modelbatch/train/new_rows.h"
 #include "modelbatch/train/run_folder.h"
 #include "modelbatch/train/trained_run.h"
@@ -51,67 +50,6 @@ constexpr int64_t kNumbersAtOnce = int64_t{1} << 21;
 
 int64_t RowsAtOnce(int64_t models, int64_t outputs) {
   return std::clamp<int64_t>(kNumbersAtOnce / (models * outputs), 1, 65536);
-}
-
-// The models of one setting, fold by fold.
-absl::StatusOr<std::vector<int>> ModelsOfSetting(const std::string& text,
-                                                 const TrainedRun& run) {
-  const std::vector<SettingSummary> settings =
-      SummarizeFolds(run.experiment, run.state);
-  if (settings.empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--setting ", text,
-                     ": the run has no folds, expected --model or "
-                     "--top"));
-  }
-  int64_t number = -1;
-  if (text != "best" && !absl::SimpleAtoi(text, &number)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--setting ", text, ": expected a setting's number or best"));
-  }
-  for (const SettingSummary& setting : settings) {
-    if (text == "best" ? setting.rank != 1 : setting.setting != number) {
-      continue;
-    }
-    if (!setting.models.empty()) return setting.models;
-    return absl::FailedPreconditionError(
-        absl::StrCat("no model of setting ", setting.setting,
-                     " has weights to predict with"));
-  }
-  return absl::NotFoundError(absl::StrCat("the run has no setting ", number,
-                                          ", expected 0 to ",
-                                          settings.back().setting));
-}
-
-absl::StatusOr<std::vector<int>> ChosenModels(const PredictCommand& command,
-                                              const TrainedRun& run) {
-  if (!command.models.empty()) {
-    std::vector<int> models;
-    for (const std::string& text : command.models) {
-      int64_t id = 0;
-      if (!absl::SimpleAtoi(text, &id)) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("--model ", text, ": expected a model's number"));
-      }
-      MB_ASSIGN_OR_RETURN(const int model, IndexOfModel(run.experiment, id));
-      if (std::find(models.begin(), models.end(), model) != models.end()) {
-        return absl::InvalidArgumentError(absl::StrCat(
-            "--model ", id, " is there twice, expected each model once"));
-      }
-      models.push_back(model);
-    }
-    return models;
-  }
-  if (!command.setting.empty()) return ModelsOfSetting(command.setting, run);
-  const int64_t usable = static_cast<int64_t>(run.usable.size());
-  const int64_t count =
-      command.all ? usable : std::max<int64_t>(command.top, 1);
-  if (count > usable) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--top ", count, ": the run has ", usable,
-        usable == 1 ? " model" : " models", " with a finished epoch"));
-  }
-  return std::vector<int>(run.usable.begin(), run.usable.begin() + count);
 }
 
 // Before anything is computed.
@@ -188,7 +126,7 @@ class PredictRun {
 
   absl::StatusOr<int> Run() {
     MB_RETURN_IF_ERROR(Load());
-    MB_ASSIGN_OR_RETURN(models_, ChosenModels(command_, run_));
+    MB_ASSIGN_OR_RETURN(models_, ChooseModels(command_.choice, run_));
     MB_ASSIGN_OR_RETURN(
         data_, ReadNewRows(
                    run_, {command_.data, command_.features, command_.targets}));
@@ -297,7 +235,7 @@ class PredictRun {
     }
     const size_t left_out =
         run_.experiment.population.models.size() - run_.usable.size();
-    if (command_.all && left_out > 0) {
+    if (command_.choice.all && left_out > 0) {
       std::cout << "Without " << left_out
                 << (left_out == 1 ? " model that has" : " models that have")
                 << " no finished epoch\n";

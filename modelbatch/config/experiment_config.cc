@@ -255,7 +255,8 @@ std::optional<EarlyStoppingConfig> ReadEarlyStopping(TableReader* train,
   return config;
 }
 
-TrainConfig ReadTrain(TableReader* root, const DataConfig& data, bool grid) {
+TrainConfig ReadTrain(TableReader* root, const DataConfig& data, bool grid,
+                      const std::filesystem::path& folder) {
   TableReader table = root->Table("train");
   TrainConfig train;
   train.epochs = table.Int("epochs", {}, 1, kMaxCount);
@@ -271,6 +272,11 @@ TrainConfig ReadTrain(TableReader* root, const DataConfig& data, bool grid) {
   train.checkpoint_every =
       table.Int("checkpoint_every", train.checkpoint_every, 0, kMaxCount);
   train.output = table.String("output", "");
+  if (table.Find("init_from") != nullptr) {
+    train.init_from = table.String("init_from");
+    if (train.init_from.empty()) table.Fail("init_from", "is empty");
+    train.init_from = (folder / train.init_from).lexically_normal().string();
+  }
   ReadOnNan(&table, &train);
   train.early_stopping = ReadEarlyStopping(&table, data);
   table.Finish();
@@ -340,7 +346,7 @@ absl::StatusOr<ExperimentConfig> ParseExperiment(
   config.model = ReadModel(&root, grid);
   config.loss = ReadLossSection(&root, config.data.classification);
   config.optimizer = ReadOptimizer(&root, grid);
-  config.train = ReadTrain(&root, config.data, grid);
+  config.train = ReadTrain(&root, config.data, grid, path.parent_path());
   if (!status.ok()) return status;
   return config;
 }

@@ -132,6 +132,8 @@ struct TrainConfig {
   Selection select = Selection::kValidationAccuracy;
   int64_t checkpoint_every = 10;  // epochs; 0: at the end only
   std::string output;             // empty: runs/<name>-<first free number>
+  // Weights to begin with: a folder or a file, as in DataFiles; empty: random.
+  std::string init_from;
   NanPolicy on_nan = NanPolicy::kFreeze;
   int64_t max_resets = kDefaultMaxResets;  // of one model; for kReset
   std::optional<EarlyStoppingConfig> early_stopping;  // none: no early stopping
@@ -163,8 +165,10 @@ absl::StatusOr<ExperimentConfig> ParseExperiment(
     const std::vector<std::string>& overrides = {});
 
 // TOML with every default written out and absolute paths, which reads back as
-// the same experiment from any folder.
-std::string ExperimentToToml(const ExperimentConfig& config);
+// the same experiment from any folder. What train.init_from has below `folder`
+// is written relative to it: for a file in that folder.
+std::string ExperimentToToml(const ExperimentConfig& config,
+                             const std::string& folder = "");
 
 // The keys of the format's files: below `data` beside format, task, scale,
 // split and folds; below `data.validation` and `data.test`.

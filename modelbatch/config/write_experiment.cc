@@ -177,9 +177,22 @@ std::string DataToToml(DataConfig data) {
   return out;
 }
 
+// A run's copies are found where the run is moved to.
+std::string InitFrom(const std::string& path, const std::string& folder) {
+  namespace fs = std::filesystem;
+  const fs::path absolute = fs::absolute(path).lexically_normal();
+  if (!folder.empty()) {
+    const fs::path below =
+        absolute.lexically_relative(fs::absolute(folder).lexically_normal());
+    if (!below.empty() && *below.begin() != "..") return below.string();
+  }
+  return absolute.string();
+}
+
 }  // namespace
 
-std::string ExperimentToToml(const ExperimentConfig& config) {
+std::string ExperimentToToml(const ExperimentConfig& config,
+                             const std::string& folder) {
   std::string out;
   const auto line = [&out](const auto&... parts) {
     absl::StrAppend(&out, parts...);
@@ -236,6 +249,9 @@ std::string ExperimentToToml(const ExperimentConfig& config) {
   line("batch_size = ", SweepToToml(config.train.batch_size));
   line("select = ", Quote(SelectionName(config.train.select)));
   line("checkpoint_every = ", config.train.checkpoint_every);
+  if (!config.train.init_from.empty()) {
+    line("init_from = ", Quote(InitFrom(config.train.init_from, folder)));
+  }
   line("on_nan = ", Quote(NanPolicyName(config.train.on_nan)));
   if (config.train.on_nan == NanPolicy::kReset) {
     line("max_resets = ", config.train.max_resets);

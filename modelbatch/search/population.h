@@ -16,6 +16,8 @@
 #define MODELBATCH_SEARCH_POPULATION_H_
 
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -39,6 +41,9 @@ struct SweptField {
   std::vector<double> values;  // of each model
 };
 
+// Parameter -> value.
+using InitialWeights = std::shared_ptr<const std::map<std::string, Tensor>>;
+
 struct Population {
   std::vector<ModelInstance> models;
   std::vector<Layout> layouts;
@@ -50,6 +55,9 @@ struct Population {
   // the place of a model, which is of none.
   std::vector<int64_t> settings;
   std::vector<SweptField> fields;
+  // What each model begins with, and begins with again when it is reset. Empty:
+  // random values, by its seed. Models may share it.
+  std::vector<InitialWeights> initial;
 
   int size() const { return static_cast<int>(models.size()); }
 };

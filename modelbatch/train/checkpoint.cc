@@ -173,6 +173,8 @@ class Reader {
         Number("config_fingerprint", &checkpoint->config_fingerprint));
     MB_RETURN_IF_ERROR(
         Number("data_fingerprint", &checkpoint->data_fingerprint));
+    MB_RETURN_IF_ERROR(
+        Number("initial_fingerprint", &checkpoint->initial_fingerprint));
     MB_ASSIGN_OR_RETURN(const std::string names, Text("feature_names"));
     const nlohmann::json json =
         nlohmann::json::parse(names, nullptr, /*allow_exceptions=*/false);
@@ -368,6 +370,8 @@ absl::Status WriteCheckpoint(const std::string& path, Trainer* trainer,
       nlohmann::json(experiment.data->feature_names)
           .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   writer.SetText("data_fingerprint", absl::StrCat(experiment.data_fingerprint));
+  writer.SetText("initial_fingerprint",
+                 absl::StrCat(experiment.initial_fingerprint));
   writer.SetText("backend", info.backend);
   writer.SetText("backend_version", info.backend_version);
   writer.SetText("backend_build_id", info.backend_build_id);
@@ -411,6 +415,11 @@ absl::Status CheckBelongs(const Checkpoint& checkpoint,
     return absl::FailedPreconditionError(
         absl::StrCat("the data has changed since the checkpoint: ",
                      DataPaths(experiment.config.data)[0].second));
+  }
+  if (checkpoint.initial_fingerprint != experiment.initial_fingerprint) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the initial weights are not those of the checkpoint: ",
+                     experiment.config.train.init_from));
   }
   const std::optional<FoldsConfig>& folds = experiment.config.data.folds;
   bool same =

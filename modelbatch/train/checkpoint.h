@@ -10,8 +10,9 @@
 //   run.validation_rows            of each fold, those that count
 //
 // Metadata: position, events and names of features (JSON arrays), who made it,
-// fingerprints of config and data. The same state gives the same bytes. Of a
-// model that was removed only the record and the best epoch's weights are left.
+// fingerprints of config, data and initial weights. The same state gives the
+// same bytes. Of a model that was removed only the record and the best epoch's
+// weights are left.
 #ifndef MODELBATCH_TRAIN_CHECKPOINT_H_
 #define MODELBATCH_TRAIN_CHECKPOINT_H_
 
@@ -40,6 +41,7 @@ struct Checkpoint {
   RunInfo info;                            // backend, build, version, machine
   uint64_t config_fingerprint = 0;
   uint64_t data_fingerprint = 0;
+  uint64_t initial_fingerprint = 0;
 };
 
 // Atomic. FailedPrecondition in a callback's OnStep at the end of an epoch,

@@ -10,6 +10,7 @@
 #include "modelbatch/loss/loss.h"
 #include "modelbatch/routing/k_folds.h"
 #include "modelbatch/tensor/view.h"
+#include "modelbatch/train/initial_weights.h"
 #include "modelbatch/train/read_data.h"
 #include "modelbatch/util/status_macros.h"
 
@@ -180,6 +181,15 @@ absl::StatusOr<Experiment> PrepareExperiment(ExperimentConfig config) {
   MB_ASSIGN_OR_RETURN(experiment.population,
                       ExpandPopulation(config, table.row_shape()));
   MB_RETURN_IF_ERROR(CheckOutputs(config, loss, experiment.population, table));
+  if (!config.train.init_from.empty()) {
+    absl::StatusOr<std::vector<InitialWeights>> initial =
+        ReadInitialWeights(config.train.init_from, experiment.population);
+    if (!initial.ok()) {
+      return At(config, "train.init_from", initial.status());
+    }
+    experiment.population.initial = *std::move(initial);
+    experiment.initial_fingerprint = InitialFingerprint(experiment.population);
+  }
   experiment.split = std::move(rows.split);
   MB_ASSIGN_OR_RETURN(experiment.folds,
                       MakeFolds(config, table, experiment.split));
@@ -205,6 +215,7 @@ Experiment SingleModel(const Experiment& experiment, int index) {
   single.population.batch_sizes = {all.batch_sizes[index]};
   single.population.folds = {all.folds[index]};
   single.population.settings = {all.settings[index]};
+  if (!all.initial.empty()) single.population.initial = {all.initial[index]};
   for (const SweptField& field : all.fields) {
     single.population.fields.push_back(
         {field.path, field.label, field.integer, {field.values[index]}});
@@ -274,6 +285,8 @@ uint64_t ConfigFingerprint(const ExperimentConfig& config) {
   for (const auto& [key, path] : DataPaths(&core.data)) *path = "/";
   core.train.epochs = 0;
   core.train.checkpoint_every = 0;
+  // The weights have a fingerprint of their own, as the data has.
+  if (!core.train.init_from.empty()) core.train.init_from = "/";
   uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
   for (unsigned char c : ExperimentToToml(core)) {
     hash = (hash ^ c) * 0x100000001b3u;

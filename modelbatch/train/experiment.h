@@ -42,7 +42,8 @@ struct Experiment {
   // Of the model that takes longest; the others wait for it.
   int64_t steps_per_epoch = 0;
   uint64_t data_fingerprint = 0;
-  size_t counted_test = 0;  // as FoldRows::counted_validation
+  uint64_t initial_fingerprint = 0;  // of train.init_from; 0: none
+  size_t counted_test = 0;           // as FoldRows::counted_validation
 
   bool has_classes() const { return config.data.classification; }
   bool has_validation() const { return config.data.has_validation(); }

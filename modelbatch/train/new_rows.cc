@@ -22,10 +22,9 @@ namespace {
 
 absl::Status CheckOptions(const DataConfig& data, const NewRowsFiles& files) {
   const auto unwanted = [&](const char* option, const char* formats) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(option, " is for runs on ", formats,
-                     ", this one was trained on the format \"", data.format,
-                     "\""));
+    return absl::InvalidArgumentError(absl::StrCat(
+        option, " is for runs on ", formats,
+        ", this one was trained on the format \"", data.format, "\""));
   };
   const bool arrays = data.format == "npy" || data.format == "idx";
   if (!files.features.empty() && data.format != "npz") {
@@ -37,8 +36,10 @@ absl::Status CheckOptions(const DataConfig& data, const NewRowsFiles& files) {
   if (files.paths.empty() ||
       (files.paths.size() > 1 && data.main.files.empty())) {
     return absl::InvalidArgumentError(
-        absl::StrCat(files.paths.size(), " files of rows, expected one of the "
-                     "format \"", data.format, "\""));
+        absl::StrCat(files.paths.size(),
+                     " files of rows, expected one of the "
+                     "format \"",
+                     data.format, "\""));
   }
   return absl::OkStatus();
 }
@@ -128,11 +129,12 @@ absl::StatusOr<DataTable> ReadNewRows(const TrainedRun& run,
   }
   if (!table.ok()) return table.status();
   if (NumElements(table->row_shape()) != NumElements(run.input_shape())) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        files.paths[0], ": rows of the shape ",
-        ShapeToString(table->row_shape()), ", expected ",
-        NumElements(run.input_shape()), " numbers a row, as in the data that "
-        "the run was trained on"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(files.paths[0], ": rows of the shape ",
+                     ShapeToString(table->row_shape()), ", expected ",
+                     NumElements(run.input_shape()),
+                     " numbers a row, as in the data that "
+                     "the run was trained on"));
   }
   return table;
 }

@@ -20,6 +20,9 @@ void CopyModel(const Event& event, int model, int from,
   population->batch_sizes[model] = population->batch_sizes[from];
   population->folds[model] = population->folds[from];
   population->settings[model] = -1;
+  if (!population->initial.empty()) {
+    population->initial[model] = population->initial[from];
+  }
   OptimizerConfig config = population->optimizers[from];
   for (const auto& [name, value] : event.changes) config[name] = value;
   population->optimizers[model] = std::move(config);

@@ -291,6 +291,17 @@ std::string SummaryJson(const Experiment& experiment, const TrainState& state,
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
+std::map<std::string, std::string> WeightsMetadata(const Experiment& experiment,
+                                                   const TrainState& state,
+                                                   int model) {
+  const ModelRecord& record = state.models[model];
+  return {{"format", "pt"},
+          {"model", absl::StrCat(experiment.population.models[model].id)},
+          {"epoch", absl::StrCat(record.best_epoch)},
+          {"selected_by", SelectionName(experiment.config.train.select)},
+          {"status", StatusOf(record)}};
+}
+
 absl::Status WriteModels(const Experiment& experiment, const TrainState& state,
                          const std::string& folder) {
   for (const Event& event : state.events) {
@@ -306,13 +317,8 @@ absl::Status WriteModels(const Experiment& experiment, const TrainState& state,
     for (const auto& [name, tensor] : record.best) {
       tensors.push_back({name, &tensor});
     }
-    MB_RETURN_IF_ERROR(WriteSafetensors(
-        ModelPath(folder, id), tensors,
-        {{"format", "pt"},
-         {"model", absl::StrCat(id)},
-         {"epoch", absl::StrCat(record.best_epoch)},
-         {"selected_by", SelectionName(experiment.config.train.select)},
-         {"status", StatusOf(record)}}));
+    MB_RETURN_IF_ERROR(WriteSafetensors(ModelPath(folder, id), tensors,
+                                        WeightsMetadata(experiment, state, i)));
   }
   return absl::OkStatus();
 }

@@ -2,6 +2,7 @@
 #ifndef MODELBATCH_TRAIN_RESULTS_H_
 #define MODELBATCH_TRAIN_RESULTS_H_
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -54,9 +55,14 @@ std::string SummaryJson(const Experiment& experiment, const TrainState& state,
                         const RunInfo& info, const SessionStats& stats,
                         const RunTimes& times);
 
+// What a file of one model's weights says of them: what selected them, how the
+// model ended, and that the names are those of PyTorch's state_dict.
+std::map<std::string, std::string> WeightsMetadata(const Experiment& experiment,
+                                                   const TrainState& state,
+                                                   int model);
+
 // models/model_<id>.safetensors in `folder`: the weights of each model's best
-// epoch, named as in PyTorch's state_dict; the metadata says what selected them
-// and how the model ended. Those of models that were replaced
+// epoch, with that metadata. Those of models that were replaced
 // since are removed.
 absl::Status WriteModels(const Experiment& experiment, const TrainState& state,
                          const std::string& folder);

@@ -9,6 +9,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "modelbatch/io/atomic_file.h"
+#include "modelbatch/train/initial_weights.h"
 #include "modelbatch/util/status_macros.h"
 #include "nlohmann/json.hpp"
 
@@ -39,7 +40,8 @@ absl::StatusOr<std::string> FirstFree(const std::string& name) {
 
 }  // namespace
 
-absl::StatusOr<RunFolder> RunFolder::Create(const ExperimentConfig& config) {
+absl::StatusOr<RunFolder> RunFolder::Create(const ExperimentConfig& config,
+                                            const Population* population) {
   std::string path = config.train.output;
   std::error_code error;
   bool made = path.empty();
@@ -60,10 +62,25 @@ absl::StatusOr<RunFolder> RunFolder::Create(const ExperimentConfig& config) {
         absl::StrCat(path, " holds a run already; continue it with --resume ",
                      path, " or choose another folder with --output"));
   }
-  fs::create_directories(path + "/models", error);
-  if (error) return CannotCreate(path + "/models", error);
-  MB_RETURN_IF_ERROR(folder.WriteConfig(config));
-  return folder;
+  const absl::Status status = folder.Fill(config, population);
+  if (status.ok()) return folder;
+  folder.Discard();
+  return status;
+}
+
+absl::Status RunFolder::Fill(const ExperimentConfig& config,
+                             const Population* population) const {
+  std::error_code error;
+  fs::create_directories(path_ + "/models", error);
+  if (error) return CannotCreate(path_ + "/models", error);
+  ExperimentConfig own = config;
+  if (population != nullptr) {
+    MB_ASSIGN_OR_RETURN(const std::string initial,
+                        CopyInitialWeights(*population, path_));
+    if (!initial.empty()) own.train.init_from = path_ + "/" + initial;
+  }
+  // Last: a folder with a config is a run.
+  return WriteConfig(own);
 }
 
 absl::StatusOr<RunFolder> RunFolder::Open(const std::string& path) {
@@ -105,11 +122,12 @@ void RunFolder::Discard() const {
        {config(), events(), path_ + "/models", path_ + "/lock"}) {
     fs::remove(path, ignored);
   }
+  RemoveInitialWeights(path_);
   if (made_) fs::remove(path_, ignored);
 }
 
 absl::Status RunFolder::WriteConfig(const ExperimentConfig& config) const {
-  return WriteFileAtomically(this->config(), ExperimentToToml(config));
+  return WriteFileAtomically(this->config(), ExperimentToToml(config, path_));
 }
 
 absl::Status RunFolder::AddEvent(int64_t step, int64_t epoch,

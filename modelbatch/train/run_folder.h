@@ -8,6 +8,7 @@
 //   folds.csv               with data.folds, a line a setting
 //   summary.json            the best model, who made the run, times, plan
 //   models/model_<id>.safetensors   weights of each model's best epoch
+//   initial/, initial.safetensors   copies of train.init_from
 //   lock                    held while a process trains in the folder
 //
 // The first three while it runs, the others when it ends or is interrupted.
@@ -23,6 +24,7 @@
 #include "absl/status/statusor.h"
 #include "modelbatch/config/experiment_config.h"
 #include "modelbatch/io/file_lock.h"
+#include "modelbatch/search/population.h"
 #include "modelbatch/train/event.h"
 
 namespace modelbatch {
@@ -31,8 +33,11 @@ class RunFolder {
  public:
   // A new folder, as train.output says, with the resolved config in it and
   // locked while this or a copy of it lives. AlreadyExists when it holds a run,
-  // FailedPrecondition when another process has locked it.
-  static absl::StatusOr<RunFolder> Create(const ExperimentConfig& config);
+  // FailedPrecondition when another process has locked it. With `population`
+  // its initial weights are copied, and the config in the folder names the
+  // copies.
+  static absl::StatusOr<RunFolder> Create(
+      const ExperimentConfig& config, const Population* population = nullptr);
   // That of a run. NotFound when there is none.
   static absl::StatusOr<RunFolder> Open(const std::string& path);
 
@@ -67,6 +72,9 @@ class RunFolder {
                              const std::vector<Event>& events) const;
 
  private:
+  // What Create puts into a new folder.
+  absl::Status Fill(const ExperimentConfig& config,
+                    const Population* population) const;
   absl::Status AddLine(const std::string& json) const;
 
   explicit RunFolder(std::string path) : path_(std::move(path)) {}

@@ -50,6 +50,7 @@ absl::StatusOr<TrainedRun> LoadTrainedRun(const RunFolder& folder,
                       ExpandPopulation(config, checkpoint.input_shape));
   experiment.config = std::move(config);
   experiment.data_fingerprint = checkpoint.data_fingerprint;
+  experiment.initial_fingerprint = checkpoint.initial_fingerprint;
   MB_RETURN_IF_ERROR(CheckBelongs(checkpoint, experiment));
   for (const int64_t rows : checkpoint.validation_rows) {
     experiment.folds.push_back({nullptr, nullptr, static_cast<size_t>(rows)});
@@ -66,6 +67,15 @@ absl::StatusOr<TrainedRun> LoadTrainedRun(const RunFolder& folder,
   return run;
 }
 
+absl::Status CheckHasWeights(const TrainedRun& run, int model) {
+  const ModelRecord& record = run.state.models[model];
+  if (record.best_epoch > 0) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      "model ", run.experiment.population.models[model].id,
+      " has no weights to predict with: ",
+      record.frozen() ? StatusOf(record) : "it has finished no epoch"));
+}
+
 absl::StatusOr<std::unique_ptr<Predictor>> Predictor::Create(
     const TrainedRun& run, const std::vector<int>& models,
     const DataTable& data, Backend* backend) {
@@ -79,12 +89,7 @@ absl::StatusOr<std::unique_ptr<Predictor>> Predictor::Create(
   std::vector<ModelInstance> instances;
   for (int model : models) {
     const ModelInstance& instance = experiment.population.models[model];
-    const ModelRecord& record = run.state.models[model];
-    if (record.best_epoch == 0) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "model ", instance.id, " has no weights to predict with: ",
-          record.frozen() ? StatusOf(record) : "it has finished no epoch"));
-    }
+    MB_RETURN_IF_ERROR(CheckHasWeights(run, model));
     instances.push_back(instance);
   }
   auto predictor = std::unique_ptr<Predictor>(new Predictor());

@@ -96,11 +96,22 @@ absl::Status Trainer::BuildBatch() {
                                batch.status().code());
   }
   batch_ = *std::move(batch);
+  for (int i = 0; i < num_models(); ++i) MB_RETURN_IF_ERROR(LoadInitial(i));
   MB_ASSIGN_OR_RETURN(
       Optimizer optimizer,
       Optimizer::Create(config.optimizer.kind, {}, population.optimizers));
   optimizer_ = std::make_unique<Optimizer>(std::move(optimizer));
   return batch_->SetOptimizer(config.optimizer.kind);
+}
+
+absl::Status Trainer::LoadInitial(int model) {
+  const std::vector<InitialWeights>& initial = experiment_.population.initial;
+  if (initial.empty()) return absl::OkStatus();
+  MB_ASSIGN_OR_RETURN(ModelState state, batch_->GetModelState(model));
+  for (const auto& [name, value] : *initial[model]) {
+    state.slots["param"][name] = value.Borrow();
+  }
+  return batch_->LoadModelState(model, state);
 }
 
 int Trainer::num_active() const {

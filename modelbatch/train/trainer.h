@@ -103,8 +103,8 @@ class Trainer {
   // The same, as the event of an early stop.
   absl::Status StopEarly(int model, const std::string& reason);
   absl::Status Unfreeze(int model, const std::string& reason);
-  // It starts again from the initial values of `seed`, without moments, and is
-  // not frozen.
+  // It starts again from the initial values of `seed` (those of
+  // train.init_from, if there are some), without moments, and is not frozen.
   absl::Status Reset(int model, uint64_t seed, const std::string& reason);
   // Several at once, each at most once: the batch is compiled again only once.
   absl::Status Reset(absl::Span<const ResetRequest> requests);
@@ -138,6 +138,9 @@ class Trainer {
   void MakeBuiltInCallbacks();
   // Batch and optimizer, of the population as it is now.
   absl::Status BuildBatch();
+  // The weights of train.init_from, where there are some, in place of random
+  // ones.
+  absl::Status LoadInitial(int model);
   absl::Status Call(Hook hook);
   absl::Status TrainBatch();
   // Whether a model that is not frozen has rows in the step to come.
