@@ -1,4 +1,5 @@
 // ModelBatch: the models' state, and models that come and go.
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -69,6 +70,27 @@ absl::Status ModelBatch::CheckState(int model, const ModelState& state) const {
             absl::StrCat("the state has no ", name));
       }
       MB_RETURN_IF_ERROR(CheckValue(name, *value, parameter));
+    }
+  }
+  // What would be dropped without a word.
+  const std::vector<std::string> known = StateSlots();
+  for (const auto& [slot, tensors] : state.slots) {
+    if (std::find(known.begin(), known.end(), slot) == known.end()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("the state has ", slot, ", which ",
+                       optimizer_ == nullptr ? "a batch without optimizer"
+                                             : optimizer_->kind,
+                       " does not have"));
+    }
+    for (const auto& [name, value] : tensors) {
+      const bool there = std::any_of(
+          layouts_[model].parameters.begin(), layouts_[model].parameters.end(),
+          [&name = name](const Parameter& p) { return p.name == name; });
+      if (!there) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("the state has ", slot, " ", name,
+                         ", which the model does not have"));
+      }
     }
   }
   if (state.step < 0) {

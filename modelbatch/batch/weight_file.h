@@ -18,13 +18,13 @@ namespace modelbatch {
 // Parameter -> value, as in PyTorch's state_dict.
 using Weights = std::map<std::string, Tensor>;
 
-// All tensors of a file: safetensors where its name ends in ".safetensors", else
-// a state_dict of torch.save. Errors are those of the formats' readers.
+// All tensors of a file: safetensors where its name ends in ".safetensors",
+// else a state_dict of torch.save. Errors are those of the formats' readers.
 absl::StatusOr<Weights> ReadWeights(const std::string& file);
 
-// OK when they are the model's: every parameter in its shape, as float32, and no
-// tensor besides. InvalidArgument names the tensor, what was found and what was
-// expected.
+// OK when they are the model's: every parameter in its shape, as float32, and
+// no tensor besides. InvalidArgument names the tensor, what was found and what
+// was expected.
 absl::Status CheckWeights(const Weights& weights, const Layout& layout);
 
 }  // namespace modelbatch

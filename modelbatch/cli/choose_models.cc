@@ -70,8 +70,7 @@ absl::StatusOr<std::vector<int>> ChooseModels(const ModelChoice& choice,
   }
   if (!choice.setting.empty()) return ModelsOfSetting(choice.setting, run);
   const int64_t usable = static_cast<int64_t>(run.usable.size());
-  const int64_t count =
-      choice.all ? usable : std::max<int64_t>(choice.top, 1);
+  const int64_t count = choice.all ? usable : std::max<int64_t>(choice.top, 1);
   if (count > usable) {
     return absl::InvalidArgumentError(absl::StrCat(
         "--top ", count, ": the run has ", usable,

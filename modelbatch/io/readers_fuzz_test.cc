@@ -79,8 +79,7 @@ TEST(ReadersFuzzTest, PickleOfAStateDict) {
 TEST(ReadersFuzzTest, Safetensors) {
   const std::vector<Tensor> tensors = Tensors();
   const std::string path = TestFolder() + "/valid.safetensors";
-  ASSERT_TRUE(
-      WriteSafetensors(path, Named(tensors), {{"format", "pt"}}).ok());
+  ASSERT_TRUE(WriteSafetensors(path, Named(tensors), {{"format", "pt"}}).ok());
   const std::string valid = *ReadFile(path);
   const MemoryLimit limit(kMostMemory);
   Fuzz(valid, 20000, [](const std::string& bytes) {

@@ -32,7 +32,7 @@ TEST(CheckpointFuzzTest, DamagedFilesAreRefused) {
   const std::string valid = *ReadFile(path);
   const MemoryLimit limit(512 << 20);
   int restored = 0;
-  Fuzz(valid, 3000, [&](const std::string& bytes) {
+  Fuzz(valid, 1500, [&](const std::string& bytes) {
     const std::string damaged = TestFolder() + "/damaged.safetensors";
     std::ofstream(damaged, std::ios::binary) << bytes;
     auto checkpoint = ReadCheckpoint(damaged);

@@ -38,15 +38,16 @@ absl::StatusOr<std::string> FileOf(const std::string& folder, int64_t id) {
                      ".safetensors, expected one of them"));
   }
   if (!pytorch && !safetensors) {
-    return absl::NotFoundError(absl::StrCat(
-        "there is neither ", stem, ".pt nor ", stem, ".safetensors"));
+    return absl::NotFoundError(absl::StrCat("there is neither ", stem,
+                                            ".pt nor ", stem, ".safetensors"));
   }
   return stem + (pytorch ? ".pt" : ".safetensors");
 }
 
 bool AllTheSame(const std::vector<InitialWeights>& initial) {
-  return std::all_of(initial.begin(), initial.end(),
-                     [&](const auto& weights) { return weights == initial[0]; });
+  return std::all_of(initial.begin(), initial.end(), [&](const auto& weights) {
+    return weights == initial[0];
+  });
 }
 
 absl::Status Write(const Weights& weights, const std::string& path) {

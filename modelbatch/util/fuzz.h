@@ -1,5 +1,5 @@
-// Damages the bytes of a valid file in every way that chance finds, for tests of
-// readers: whatever they are given they return a Status, without a crash and
+// Damages the bytes of a valid file in every way that chance finds, for tests
+// of readers: whatever they are given they return a Status, without a crash and
 // without a huge allocation.
 //
 //   MemoryLimit limit(512 << 20);
@@ -104,8 +104,8 @@ inline std::string Damaged(const std::string& valid, int number) {
 
 }  // namespace fuzz_internal
 
-// Calls `read` with the valid bytes, which it must take, and with `count` damaged
-// versions, of which it must refuse some.
+// Calls `read` with the valid bytes, which it must take, and with `count`
+// damaged versions, of which it must refuse some.
 inline void Fuzz(const std::string& valid, int count,
                  const std::function<absl::Status(const std::string&)>& read) {
   const absl::Status status = read(valid);
