@@ -21,6 +21,8 @@
 
 #include <cstdint>
 
+#include "backends/cpu/optimizer_args.h"
+
 namespace modelbatch::cpu {
 
 // One cache line; activations' row strides are multiples of it.
@@ -60,38 +62,14 @@ struct ConstMatrix {
   ConstMatrix(const Matrix& m) : data(m.data), ld(m.ld) {}  // NOLINT
 };
 
-// Names one model's dropout mask in one step: modelbatch/util/philox.h.
+// Names one model's dropout mask in one step (modelbatch/util/philox.h), from
+// row `first_row` on.
 struct DropoutKey {
   uint64_t seed = 0;
   uint64_t step = 0;
   uint32_t op = 0;
   double p = 0;
-};
-
-// torch.optim.SGD for one model's `count` compact parameters. `buffer` may be
-// null when momentum is 0. As PyTorch does, the first update (first = true)
-// sets the buffer to the gradient, without dampening.
-struct SgdArgs {
-  int64_t count = 0;
-  float* param = nullptr;
-  const float* grad = nullptr;
-  float* buffer = nullptr;
-  double lr = 0, momentum = 0, dampening = 0, weight_decay = 0;
-  bool nesterov = false, first = false;
-};
-
-// torch.optim.Adam, and AdamW with decoupled weight decay. `step` counts from
-// 1: the update about to be made. Bias corrections are computed in double by
-// repeated squaring, then rounded once to float.
-struct AdamArgs {
-  int64_t count = 0;
-  float* param = nullptr;
-  const float* grad = nullptr;
-  float* exp_avg = nullptr;
-  float* exp_avg_sq = nullptr;
-  double lr = 0, beta1 = 0, beta2 = 0, eps = 0, weight_decay = 0;
-  bool decoupled = false;
-  int64_t step = 1;
+  int64_t first_row = 0;
 };
 
 // What is done to one model's `count` compact gradients before its update, in
@@ -150,7 +128,7 @@ struct Kernels {
 
   // y = (accumulate ? y : 0) + (kept ? x * float(1 / (1 - p)) : 0). The same
   // call with the same key is the derivative. Element (i, j) of the mask has
-  // index i * cols + j. p = 0 keeps everything, p = 1 nothing.
+  // index (first_row + i) * cols + j. p = 0 keeps everything, p = 1 nothing.
   void (*dropout)(int64_t rows, int64_t cols, ConstMatrix x, Matrix y,
                   const DropoutKey& key, bool accumulate);
 
@@ -210,6 +188,12 @@ struct Kernels {
   void (*clip)(const ClipArgs& args);
   void (*sgd)(const SgdArgs& args);
   void (*adam)(const AdamArgs& args);
+  void (*nadam)(const NAdamArgs& args);
+  void (*radam)(const RAdamArgs& args);
+  void (*rmsprop)(const RmsPropArgs& args);
+  void (*adagrad)(const AdagradArgs& args);
+  void (*adadelta)(const AdadeltaArgs& args);
+  void (*lion)(const LionArgs& args);
 };
 
 // Portable C++, correct and slow: the reference for the others.

@@ -7,6 +7,9 @@
 
 namespace modelbatch::cpu::MODELBATCH_CPU_NAMESPACE {
 
+// A scalar computed in double, rounded to float once.
+inline V SetRounded(double x) { return Set1(static_cast<float>(x)); }
+
 // Up to eight elements of a compact array of which `n` are left.
 inline V LoadUpTo(const float* p, int64_t n) {
   return n >= 8 ? Load(p) : LoadPartial(p, n);

@@ -147,7 +147,8 @@ class Session {
  public:
   virtual ~Session() = default;
 
-  // "sgd", "adam", "adamw", or "none". State and step counts start at zero.
+  // A kind of optim/optimizer_info.h ("sgd", "adam", ...), or "none". State and
+  // step counts start at zero.
   virtual absl::Status SetOptimizer(const std::string& optimizer) = 0;
 
   // A model whose loss or gradient is not finite keeps its state and is
@@ -173,7 +174,9 @@ class Session {
   // Zeroes the gradients kept, or gives their memory back.
   virtual absl::Status ZeroGrad(bool release) = 0;
 
-  // Slots: "param", "grad", "momentum_buffer", "exp_avg", "exp_avg_sq", "step".
+  // Slots: "param", "grad", the states of the optimizer ("exp_avg", ...) and
+  // "step". Without a parameter: "step", int64 [], and states that are one
+  // number a model, float32 [].
   virtual absl::StatusOr<Tensor> ReadState(int model, const std::string& slot,
                                            const std::string& parameter) = 0;
   virtual absl::Status WriteState(int model, const std::string& slot,

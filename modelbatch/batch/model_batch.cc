@@ -109,6 +109,7 @@ absl::Status ModelBatch::SetOptimizer(const std::string& kind) {
   MB_RETURN_IF_ERROR(session_->SetOptimizer(kind));
   WeightsChanged();  // the step counts choose the masks
   optimizer_ = info;
+  held_states_.clear();
   return absl::OkStatus();
 }
 
@@ -128,6 +129,7 @@ absl::Status ModelBatch::TrainStep(const Dataset& dataset, const RowSet& rows,
   request.columns = slots_.Columns(optimizer.columns());
   request.active = slots_.Active(active_);
   MB_RETURN_IF_ERROR(session_->TrainStep(request, &step_));
+  NoteStates(optimizer);
   WeightsChanged();
   has_gradients_ = false;
   KeepLosses();

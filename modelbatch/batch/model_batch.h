@@ -25,6 +25,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -43,7 +44,8 @@ namespace modelbatch {
 // the same bits.
 struct ModelState {
   // slot -> parameter -> value; slots as in Session::ReadState, without "grad"
-  // and "step".
+  // and "step". A state that is one number a model has the parameter "". One
+  // that only some hyper-parameters need, and that is all zeros, is left out.
   std::map<std::string, std::map<std::string, Tensor>> slots;
   int64_t step = 0;  // updates made
 };
@@ -76,6 +78,7 @@ class ModelBatch {
   // i in [0, num_models()).
   const ModelInstance& model(int i) const { return models_[i]; }
   const Layout& layout(int i) const { return layouts_[i]; }
+  const LossSpec& loss() const { return loss_; }
   Session& session() { return *session_; }
 
   // Zeroes the optimizer's state and the step counts.
@@ -227,8 +230,15 @@ class ModelBatch {
   // Sizes that SlotMap relies on.
   absl::Status CheckRows(const RowSet& rows) const;
   absl::Status CheckNoGradients(const char* call) const;
+  struct StateSlot {
+    std::string name;
+    std::vector<Parameter> tensors;  // their names and shapes
+    bool optional = false;           // left out where it is all zeros
+  };
   // "param" and the optimizer's state.
-  std::vector<std::string> StateSlots() const;
+  std::vector<StateSlot> StateSlots(const Layout& layout) const;
+  // After a step that a backend has made: the states that it then has.
+  void NoteStates(const Optimizer& optimizer);
   absl::Status CheckState(int model, const ModelState& state) const;
   absl::Status WriteModelState(Session& session, int slot, const Layout& layout,
                                const ModelState& state) const;
@@ -258,6 +268,7 @@ class ModelBatch {
   std::vector<uint8_t> removed_;
   SlotMap slots_;
   const OptimizerInfo* optimizer_ = nullptr;  // null: none yet
+  std::set<std::string> held_states_;  // optional ones that a model has needed
   bool training_ = true;
   bool has_gradients_ = false;
   ForwardPass forward_;

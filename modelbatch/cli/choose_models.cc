@@ -46,7 +46,7 @@ absl::StatusOr<std::vector<int>> ModelsOfSetting(const std::string& text,
 
 }  // namespace
 
-absl::StatusOr<std::vector<int>> ChooseModels(const ModelChoice& choice,
+absl::StatusOr<std::vector<int>> ChooseModels(const WantedModels& choice,
                                               const TrainedRun& run) {
   if (!choice.models.empty()) {
     std::vector<int> models;

@@ -12,7 +12,7 @@ namespace modelbatch {
 
 // Their indices, as they were asked for, or the best first. Errors name the
 // option.
-absl::StatusOr<std::vector<int>> ChooseModels(const ModelChoice& choice,
+absl::StatusOr<std::vector<int>> ChooseModels(const WantedModels& choice,
                                               const TrainedRun& run);
 
 }  // namespace modelbatch

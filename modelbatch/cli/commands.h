@@ -36,7 +36,7 @@ struct VerifyCommand {
 int RunVerify(const VerifyCommand& command);
 
 // Which models of a run; at most one of these. None: the best.
-struct ModelChoice {
+struct WantedModels {
   std::vector<std::string> models;  // ids, "best" or "all"
   int64_t top = 0;                  // so many of the best
   bool all = false;                 // those that have weights
@@ -48,7 +48,7 @@ struct PredictCommand {
   std::vector<std::string> data;  // files of rows, in the run's format
   std::string features;           // npz: an array; empty: the run's
   std::string targets;            // npy, idx: a file; npz: an array
-  ModelChoice choice;
+  WantedModels choice;
   std::string output;      // empty: none
   bool per_model = false;  // further columns of it
   std::string backend;     // empty: the run's
@@ -61,9 +61,31 @@ struct ExportCommand {
   std::string run;     // its folder
   std::string format;  // "pt" or "safetensors"
   std::string output;  // a folder
-  ModelChoice choice;
+  WantedModels choice;
 };
 int RunExport(const ExportCommand& command);
+
+struct PlotCommand {
+  std::string run;                   // its folder
+  std::string what = "all";          // or "curves", "parameters"
+  std::vector<std::string> metrics;  // none: curves.csv's, and what ranks
+  std::vector<std::string> models;   // ids: these alone; none: all
+  int64_t top = 5;                   // so many of the best stand out
+  std::string format = "both";       // or "svg", "png"
+  std::string output;                // a folder; empty: RUN/plots
+  bool quiet = false;
+};
+int RunPlot(const PlotCommand& command);
+
+struct ReportCommand {
+  std::string run;                  // its folder
+  std::vector<std::string> models;  // as for PlotCommand
+  int64_t top = 5;
+  bool no_plots = false;
+  std::string output;  // a file; empty: RUN/report.html
+  bool quiet = false;
+};
+int RunReport(const ReportCommand& command);
 
 struct BackendsCommand {
   std::string probe;                // a plugin's file; empty: all found

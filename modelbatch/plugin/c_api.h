@@ -266,8 +266,10 @@ typedef struct MB_OptimizerArgs {
 /* Reads or writes one tensor of one model. `slot`: "param", "grad" (read only;
  * while gradients are kept), a state of the optimizer
  * ("momentum_buffer", "exp_avg", "exp_avg_sq"), or "step" (the model's count
- * of updates: int64, shape [], `parameter` NULL). `tensor` is the caller's own
- * row-major memory on the CPU with the parameter's dtype and shape. */
+ * of updates: int64, shape [], `parameter` NULL). A state that is one number a
+ * model (nadam's "mu_product") is float32, shape [], `parameter` NULL. `tensor`
+ * is the caller's own row-major memory on the CPU with the parameter's dtype
+ * and shape. */
 typedef struct MB_StateArgs {
   MB_Header header;
   MB_Session* session;
@@ -304,8 +306,10 @@ typedef struct MB_Rows {
 
 /* One hyper-parameter for all models: values[num_models]. The names are those
  * of torch.optim: lr, momentum, dampening, nesterov (0 or 1), weight_decay,
- * beta1, beta2, eps. A column an optimizer needs and does not find is an
- * error, and so is one that it does not know.
+ * beta1, beta2, eps, ... A column an optimizer needs and does not find is an
+ * error, and so is one that it does not know. The flags amsgrad (adam, adamw)
+ * and maximize are not needed: 0 where they are absent; the host sends them
+ * where some model has 1.
  *
  * Every optimizer of a backend with the feature "gradient_clipping" also takes
  * these, which change a model's gradient before its update, in this order:

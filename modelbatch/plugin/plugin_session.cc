@@ -222,6 +222,8 @@ class PluginSession : public Session {
     Tensor value;
     if (slot == kStepSlot) {
       value = Tensor::Zeros(DType::kInt64, {});
+    } else if (parameter.empty()) {  // one number of the optimizer's state
+      value = Tensor::Zeros(DType::kFloat32, {});
     } else {
       MB_ASSIGN_OR_RETURN(const Shape* shape, FindShape(model, parameter));
       value = Tensor::Zeros(DType::kFloat32, *shape);

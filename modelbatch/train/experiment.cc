@@ -10,6 +10,7 @@
 #include "modelbatch/loss/loss.h"
 #include "modelbatch/routing/k_folds.h"
 #include "modelbatch/tensor/view.h"
+#include "modelbatch/train/complete_schedules.h"
 #include "modelbatch/train/initial_weights.h"
 #include "modelbatch/train/read_data.h"
 #include "modelbatch/util/status_macros.h"
@@ -191,8 +192,19 @@ absl::StatusOr<Experiment> PrepareExperiment(ExperimentConfig config) {
     experiment.initial_fingerprint = InitialFingerprint(experiment.population);
   }
   experiment.split = std::move(rows.split);
+  if (config.train.log.confusion && experiment.split.test.empty()) {
+    return config.source.Error("train.log.confusion",
+                               "needs test rows, there are none");
+  }
   MB_ASSIGN_OR_RETURN(experiment.folds,
                       MakeFolds(config, table, experiment.split));
+  std::vector<int64_t> train_rows;
+  for (int i = 0; i < experiment.population.size(); ++i) {
+    train_rows.push_back(
+        static_cast<int64_t>(experiment.rows_of(i).train->size()));
+  }
+  MB_RETURN_IF_ERROR(
+      CompleteSchedules(config, train_rows, &experiment.population));
   MB_ASSIGN_OR_RETURN(experiment.counted_test,
                       CountRows(config, table, "test", experiment.split.test));
   experiment.steps_per_epoch = LongestEpoch(experiment);
@@ -212,6 +224,9 @@ Experiment SingleModel(const Experiment& experiment, int index) {
   single.population.models = {all.models[index]};
   single.population.layouts = {all.layouts[index]};
   single.population.optimizers = {all.optimizers[index]};
+  if (!all.schedules.empty()) {
+    single.population.schedules = {all.schedules[index]};
+  }
   single.population.batch_sizes = {all.batch_sizes[index]};
   single.population.folds = {all.folds[index]};
   single.population.settings = {all.settings[index]};
@@ -283,10 +298,11 @@ uint64_t ConfigFingerprint(const ExperimentConfig& config) {
   core.name = "";
   core.backend = BackendConfig();
   for (const auto& [key, path] : DataPaths(&core.data)) *path = "/";
-  core.train.epochs = 0;
+  if (ScheduleFollowingEpochs(config).empty()) core.train.epochs = 0;
   core.train.checkpoint_every = 0;
   // The weights have a fingerprint of their own, as the data has.
   if (!core.train.init_from.empty()) core.train.init_from = "/";
+  core.train.log = LogConfig();
   uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
   for (unsigned char c : ExperimentToToml(core)) {
     hash = (hash ^ c) * 0x100000001b3u;

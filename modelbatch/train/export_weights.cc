@@ -7,6 +7,7 @@
 #include "modelbatch/batch/weight_file.h"
 #include "modelbatch/io/pytorch_state_dict.h"
 #include "modelbatch/io/safetensors.h"
+#include "modelbatch/train/best_models.h"
 #include "modelbatch/train/results.h"
 #include "modelbatch/util/status_macros.h"
 
@@ -30,7 +31,7 @@ absl::Status ExportWeights(const TrainedRun& run,
   std::error_code error;
   for (const int model : models) {
     const int64_t id = population.models[model].id;
-    MB_RETURN_IF_ERROR(CheckHasWeights(run, model));
+    MB_RETURN_IF_ERROR(CheckHasWeights(run.experiment, run.state, model));
     const absl::Status fits =
         CheckWeights(run.state.models[model].best, population.layouts[model]);
     if (!fits.ok()) {

@@ -23,6 +23,9 @@ void CopyModel(const Event& event, int model, int from,
   if (!population->initial.empty()) {
     population->initial[model] = population->initial[from];
   }
+  if (!population->schedules.empty()) {
+    population->schedules[model] = population->schedules[from];
+  }
   OptimizerConfig config = population->optimizers[from];
   for (const auto& [name, value] : event.changes) config[name] = value;
   population->optimizers[model] = std::move(config);

@@ -213,7 +213,7 @@ std::string ResultsCsv(const Experiment& experiment, const TrainState& state) {
 
 std::string CurvesCsv(const Experiment& experiment, const TrainState& state) {
   std::string out =
-      "epoch,model,train_loss,validation_loss,validation_accuracy\n";
+      "epoch,model,train_loss,validation_loss,validation_accuracy,lr\n";
   const std::vector<std::vector<int64_t>> ids = IdsOfEpochs(experiment, state);
   const std::map<int64_t, int> folds = FoldsOfIds(experiment, state);
   for (size_t epoch = 0; epoch < state.curves.size(); ++epoch) {
@@ -226,7 +226,7 @@ std::string CurvesCsv(const Experiment& experiment, const TrainState& state) {
           NumberText(score.loss), ",",
           NumberText(Accuracy(
               score, experiment.folds[folds.at(id)].counted_validation)),
-          "\n");
+          ",", NumberText(curve.lr[i]), "\n");
     }
   }
   return out;

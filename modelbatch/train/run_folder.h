@@ -10,13 +10,17 @@
 //   models/model_<id>.safetensors   weights of each model's best epoch
 //   initial/, initial.safetensors   copies of train.init_from
 //   lock                    held while a process trains in the folder
+//   confusion.csv           confusion matrices, if train.log asks for them
+//   metrics.csv, metrics.jsonl, tensorboard/   what train.log names
 //
-// The first three while it runs, the others when it ends or is interrupted.
+// The first three and the last line's while it runs, the others when it ends or
+// is interrupted.
 #ifndef MODELBATCH_TRAIN_RUN_FOLDER_H_
 #define MODELBATCH_TRAIN_RUN_FOLDER_H_
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +32,14 @@
 #include "modelbatch/train/event.h"
 
 namespace modelbatch {
+
+// A line of events.jsonl.
+struct RunEvent {
+  int64_t step = 0;
+  int64_t epoch = 1;           // the one it happened in, from 1
+  std::string what;            // of the run as a whole: "interrupted"
+  std::optional<Event> event;  // of a model; `what` is empty then
+};
 
 class RunFolder {
  public:
@@ -49,6 +61,10 @@ class RunFolder {
   std::string curves() const { return path_ + "/curves.csv"; }
   std::string folds() const { return path_ + "/folds.csv"; }
   std::string summary() const { return path_ + "/summary.json"; }
+  std::string confusion() const { return path_ + "/confusion.csv"; }
+  std::string metrics_csv() const { return path_ + "/metrics.csv"; }
+  std::string metrics_jsonl() const { return path_ + "/metrics.jsonl"; }
+  std::string tensorboard() const { return path_ + "/tensorboard"; }
 
   bool HasCheckpoint() const;
   // Keeps other trainings out while the lock lives, that of Create where this
@@ -64,6 +80,9 @@ class RunFolder {
   absl::Status AddEvent(int64_t step, int64_t epoch,
                         const std::string& event) const;
   absl::Status AddEvent(const Event& event) const;
+  // All lines, none without the file. InvalidArgument names file, line and
+  // field; a last line that a crash cut off is none.
+  absl::StatusOr<std::vector<RunEvent>> ReadEvents() const;
   // Removes files that a killed process left half-written.
   void RemoveTemporaries() const;
   // Forgets what happened after `step`: a resumed run does it again. The

@@ -77,6 +77,8 @@ Experiment SomeModels(const Experiment& experiment,
     population.models.push_back(one.models[0]);
     population.layouts.push_back(one.layouts[0]);
     population.optimizers.push_back(one.optimizers[0]);
+    population.schedules.insert(population.schedules.end(),
+                                one.schedules.begin(), one.schedules.end());
     population.batch_sizes.push_back(one.batch_sizes[0]);
     population.folds.push_back(one.folds[0]);
     population.settings.push_back(one.settings[0]);

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "modelbatch/search/population.h"
 #include "modelbatch/tensor/view.h"
+#include "modelbatch/train/best_models.h"
 #include "modelbatch/train/checkpoint.h"
 #include "modelbatch/train/population_events.h"
 #include "modelbatch/train/results.h"
@@ -67,15 +68,6 @@ absl::StatusOr<TrainedRun> LoadTrainedRun(const RunFolder& folder,
   return run;
 }
 
-absl::Status CheckHasWeights(const TrainedRun& run, int model) {
-  const ModelRecord& record = run.state.models[model];
-  if (record.best_epoch > 0) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat(
-      "model ", run.experiment.population.models[model].id,
-      " has no weights to predict with: ",
-      record.frozen() ? StatusOf(record) : "it has finished no epoch"));
-}
-
 absl::StatusOr<std::unique_ptr<Predictor>> Predictor::Create(
     const TrainedRun& run, const std::vector<int>& models,
     const DataTable& data, Backend* backend) {
@@ -86,25 +78,11 @@ absl::StatusOr<std::unique_ptr<Predictor>> Predictor::Create(
   capabilities.features.push_back("ragged_rows");
   MB_RETURN_IF_ERROR(CheckCapabilities(experiment, capabilities,
                                        experiment.config.backend.name));
-  std::vector<ModelInstance> instances;
-  for (int model : models) {
-    const ModelInstance& instance = experiment.population.models[model];
-    MB_RETURN_IF_ERROR(CheckHasWeights(run, model));
-    instances.push_back(instance);
-  }
   auto predictor = std::unique_ptr<Predictor>(new Predictor());
   MB_ASSIGN_OR_RETURN(
       predictor->batch_,
-      ModelBatch::Create(backend, std::move(instances), experiment.config.loss,
-                         std::clamp<int64_t>(data.rows(), 1, kMaxRowsAtOnce)));
-  for (size_t i = 0; i < models.size(); ++i) {
-    ModelState state;
-    for (const auto& [name, value] : run.state.models[models[i]].best) {
-      state.slots["param"].emplace(name, value.Borrow());
-    }
-    MB_RETURN_IF_ERROR(
-        predictor->batch_->LoadModelState(static_cast<int>(i), state));
-  }
+      BatchOfBestModels(experiment, run.state, models, backend,
+                        std::clamp<int64_t>(data.rows(), 1, kMaxRowsAtOnce)));
   Shape shape = run.input_shape();
   shape.insert(shape.begin(), data.rows());
   if (data.features.size() != NumElements(shape)) {

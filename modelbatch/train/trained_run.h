@@ -50,9 +50,6 @@ struct TrainedRun {
 absl::StatusOr<TrainedRun> LoadTrainedRun(const RunFolder& folder,
                                           ExperimentConfig config);
 
-// FailedPrecondition names the model, and why it has no best epoch.
-absl::Status CheckHasWeights(const TrainedRun& run, int model);
-
 // Some models of a run on a backend, with some rows.
 class Predictor {
  public:

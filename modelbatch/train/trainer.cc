@@ -10,6 +10,12 @@
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch {
+namespace {
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+}  // namespace
+
 Trainer::Trainer(const Experiment& experiment, Backend* backend,
                  PerModelBatches batches)
     : experiment_(experiment),
@@ -19,6 +25,7 @@ Trainer::Trainer(const Experiment& experiment, Backend* backend,
   const int models = experiment.population.size();
   state_.epoch_loss.assign(models, 0);
   state_.epoch_rows.assign(models, 0);
+  state_.epoch_lr.assign(models, kNaN);
   state_.models.resize(models);
   for (const ModelInstance& model : experiment.population.models) {
     next_id_ = std::max(next_id_, model.id + 1);
@@ -101,6 +108,19 @@ absl::Status Trainer::BuildBatch() {
       Optimizer optimizer,
       Optimizer::Create(config.optimizer.kind, {}, population.optimizers));
   optimizer_ = std::make_unique<Optimizer>(std::move(optimizer));
+  schedules_.clear();
+  for (size_t i = 0; i < population.schedules.size(); ++i) {
+    MB_ASSIGN_OR_RETURN(
+        LrSchedule schedule,
+        LrSchedule::Create(population.schedules[i], optimizer_->info()));
+    const absl::Status status = schedule.Start(
+        optimizer_.get(), static_cast<int>(i), &state_.models[i].schedule);
+    if (!status.ok()) {
+      return config.source.Error("optimizer.schedule",
+                                 std::string(status.message()), status.code());
+    }
+    schedules_.push_back(std::move(schedule));
+  }
   return batch_->SetOptimizer(config.optimizer.kind);
 }
 
@@ -164,7 +184,7 @@ absl::Status Trainer::TrainBatch() {
   ++state_.step;
   RecordStep(any);
   ++state_.step_in_epoch;
-  return absl::OkStatus();
+  return TickAfterStep(any);
 }
 
 bool Trainer::AnyRows() const {
@@ -189,6 +209,7 @@ void Trainer::RecordStep(bool any) {
           batches_.BatchOf(i, state_.step_in_epoch).size());
       state_.epoch_loss[i] += static_cast<double>(loss) * rows;
       state_.epoch_rows[i] += rows;
+      state_.epoch_lr[i] = optimizer_->Get(i, "lr").value_or(kNaN);
       report_.model_rows += rows;
       report_.min_loss = std::min(report_.min_loss, loss);
       report_.max_loss = std::max(report_.max_loss, loss);
@@ -204,10 +225,49 @@ void Trainer::RecordStep(bool any) {
   }
 }
 
+absl::Status Trainer::TickAfterStep(bool any) {
+  if (schedules_.empty() || !any ||
+      !experiment_.config.optimizer.schedule->every_step) {
+    return absl::OkStatus();
+  }
+  for (int i = 0; i < num_models(); ++i) {
+    if (batch_->last_step().outcomes[i] != Outcome::kStepped) continue;
+    MB_RETURN_IF_ERROR(
+        schedules_[i].Step(optimizer_.get(), i, &state_.models[i].schedule));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Trainer::TickAfterEpoch(int model, const EpochCurve& curve,
+                                     Optimizer* optimizer,
+                                     LrScheduleState* state) const {
+  if (schedules_.empty() || state_.epoch_rows[model] == 0 ||
+      experiment_.config.optimizer.schedule->every_step) {
+    return absl::OkStatus();
+  }
+  const LrSchedule& schedule = schedules_[model];
+  if (!schedule.needs_metric()) {
+    return schedule.Step(optimizer, model, state);
+  }
+  double metric = curve.train_loss[model];
+  switch (experiment_.config.optimizer.schedule->metric) {
+    case ScheduleMetric::kValidationLoss:
+      metric = curve.validation[model].loss;
+      break;
+    case ScheduleMetric::kValidationAccuracy:
+      metric = static_cast<double>(curve.validation[model].correct) /
+               static_cast<double>(experiment_.counted_validation(model));
+      break;
+    case ScheduleMetric::kTrainLoss:
+      break;
+  }
+  return schedule.Step(metric, optimizer, model, state);
+}
+
 absl::Status Trainer::FinishEpoch() {
   EpochCurve curve;
-  curve.train_loss.assign(num_models(),
-                          std::numeric_limits<double>::quiet_NaN());
+  curve.train_loss.assign(num_models(), kNaN);
+  curve.lr.assign(num_models(), kNaN);
   curve.validation.resize(num_models());
   EvaluateResult validation;
   const bool validate = !validation_.rows.empty() && num_active() > 0;
@@ -226,9 +286,17 @@ absl::Status Trainer::FinishEpoch() {
       curve.validation[i].correct = validation.correct[i];
     }
     if (Improves(i, curve.validation[i])) improved.push_back(i);
+    curve.lr[i] = state_.epoch_lr[i];
   }
   MB_ASSIGN_OR_RETURN(std::vector<BestOfModel> best,
                       EvaluateBest(improved, curve));
+  Optimizer optimizer = *optimizer_;
+  std::vector<LrScheduleState> schedules;
+  for (int i = 0; i < num_models(); ++i) {
+    schedules.push_back(state_.models[i].schedule);
+    if (state_.models[i].frozen()) continue;
+    MB_RETURN_IF_ERROR(TickAfterEpoch(i, curve, &optimizer, &schedules[i]));
+  }
   // Nothing fails from here on: an epoch is finished as a whole or not at all.
   for (BestOfModel& of_model : best) {
     ModelRecord& record = state_.models[of_model.model];
@@ -237,7 +305,12 @@ absl::Status Trainer::FinishEpoch() {
     record.best_test = of_model.test;
     record.best = std::move(of_model.weights);
   }
+  *optimizer_ = std::move(optimizer);
+  for (int i = 0; i < num_models(); ++i) {
+    state_.models[i].schedule = std::move(schedules[i]);
+  }
   std::fill(state_.epoch_loss.begin(), state_.epoch_loss.end(), 0);
+  std::fill(state_.epoch_lr.begin(), state_.epoch_lr.end(), kNaN);
   std::fill(state_.epoch_rows.begin(), state_.epoch_rows.end(), 0);
   ++state_.epoch;
   state_.step_in_epoch = 0;
@@ -345,6 +418,7 @@ absl::Status Trainer::Restore(TrainState state,
     next_id_ = std::max(next_id_, event.copy + 1);
   }
   state_ = std::move(state);
+  MB_RETURN_IF_ERROR(RestoreRates());
   batches_.StartEpoch(state_.epoch);
   report_ = StepReport();
   return CompactRemoved();

@@ -48,7 +48,8 @@ TEST(TrainerTest, StepsEpochsAndCurves) {
 // A program that goes on after an error of the backend ends as if there had
 // been none: an epoch is finished as a whole or not at all.
 TEST(TrainerTest, AFailingEvaluationIsMadeAgain) {
-  const Experiment experiment = TestExperiment();
+  const Experiment experiment = TestExperiment(
+      {"optimizer.schedule={kind=\"exponential_lr\", gamma=0.5}"});
   const auto cpu = CpuBackendForTest();
   auto calm = Trainer::Create(&experiment, cpu.get());
   ASSERT_TRUE(calm.ok()) << calm.status();
@@ -86,6 +87,7 @@ TEST(TrainerTest, AFailingEvaluationIsMadeAgain) {
           const EpochCurve& b = trainer.state().curves[e];
           EXPECT_EQ(a.train_loss[i], b.train_loss[i]);
           EXPECT_EQ(a.validation[i].loss, b.validation[i].loss);
+          EXPECT_EQ(a.lr[i], b.lr[i]);
         }
         const ModelRecord& a = (*calm)->state().models[i];
         const ModelRecord& b = trainer.state().models[i];

@@ -706,21 +706,29 @@ static MB_Error* BindColumns(const MB_TrainStepArgs* args,
                              const double* bound[]) {
   for (size_t c = 0; c < args->num_columns; ++c) {
     const MB_Column* column = &args->columns[c];
-    int known = 0;
+    int which = kNumColumns;
     for (int k = 0; k < kNumColumns; ++k) {
       if (strcmp(column->name, kColumnNames[k]) != 0) continue;
       if (bound[k] != NULL) break; /* twice */
       bound[k] = column->values;
-      known = 1;
+      which = k;
     }
-    if (!known) {
+    if (which == kNumColumns) {
       return Fail(MB_INVALID_ARGUMENT, "column %s is unknown or twice there",
                   column->name);
     }
     for (size_t i = 0; i < args->session->num_models; ++i) {
-      if (!isfinite(column->values[i])) {
-        return Fail(MB_INVALID_ARGUMENT, "model %lld: %s is not finite",
-                    (long long)args->session->models[i].id, column->name);
+      const double value = column->values[i];
+      const int fits = which == kDampening  ? isfinite(value)
+                       : which == kNesterov ? value == 0 || value == 1
+                                            : isfinite(value) && value >= 0;
+      if (!fits) {
+        return Fail(MB_INVALID_ARGUMENT,
+                    "model %lld: %s is %g, expected a finite number%s",
+                    (long long)args->session->models[i].id, column->name, value,
+                    which == kDampening  ? ""
+                    : which == kNesterov ? ", 0 or 1"
+                                         : ", at least 0");
       }
     }
   }

@@ -11,6 +11,7 @@
 
 #include "modelbatch/model/initialize.h"
 #include "modelbatch/modelbatch.h"
+#include "modelbatch/optim/optimizer_info.h"
 #include "tests/independence/population.h"
 
 namespace modelbatch {
@@ -169,6 +170,34 @@ TEST_P(ChangesTest, ACopyContinuesTheOriginalWithASeedOfItsOwn) {
       Train(population_, {3, 1}, {{kStep, copy(0, 1, 78)}});
   EXPECT_EQ(Difference(pair.at(1), other.at(1)) != "",
             Graph() == GraphKind::kDropout);
+}
+
+// Compaction, copies and resets keep each optimizer's state, also the one that
+// some members need and others do not.
+TEST(Changes, WithEveryOptimizer) {
+  for (const std::string& kind : OptimizerKinds()) {
+    SCOPED_TRACE(kind);
+    const Population population(GraphKind::kDropout, kind);
+    const auto copy = [](int from, int to) {
+      return [from, to](ModelBatch& b) { return b.Copy(from, to, 90, 91); };
+    };
+    const auto reset = [](ModelBatch& b, int i) { return b.Reset(i); };
+    const Trajectories together =
+        Train(population, {0, 1, 2, 3, 5, 6},
+              {{5, To(1, [](ModelBatch& b, int i) { return b.Remove(i); })},
+               {kStep, [](ModelBatch& b) { return b.Compact(); }},
+               {15, copy(4, 2)},
+               {20, To(5, reset)}});
+    for (const int64_t id : {0, 3, 5}) {
+      const Trajectories alone = Train(population, {id});
+      EXPECT_EQ(Difference(alone.at(id), together.at(id)), "") << id;
+    }
+    const Trajectories alone = Train(population, {6}, {{20, To(0, reset)}});
+    EXPECT_EQ(Difference(alone.at(6), together.at(6)), "");
+    const Trajectories pair = Train(population, {5, 2}, {{15, copy(0, 1)}});
+    // With 2's learning rate and rows, and 5's weights and state at step 15.
+    EXPECT_EQ(Difference(pair.at(2).state, together.at(2).state), "");
+  }
 }
 
 TEST(ChangesErrors, AreNamedAndChangeNothing) {

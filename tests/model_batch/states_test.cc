@@ -47,12 +47,10 @@ class StatesTest : public testing::Test {
   std::unique_ptr<ModelBatch> Create(const std::string& optimizer = "adam") {
     std::vector<ModelInstance> models;
     for (int i = 0; i < 3; ++i) {
-      models.push_back({i, DeriveSeed(5, i),
-                        ModelSpec({kIn})
-                            .Linear(5 + 2 * i)
-                            .Dropout(0.2 * i)
-                            .Relu()
-                            .Linear(kOut)});
+      models.push_back(
+          {i, DeriveSeed(5, i),
+           ModelSpec({kIn}).Linear(5 + 2 * i).Dropout(0.2 * i).Relu().Linear(
+               kOut)});
     }
     auto batch = ModelBatch::Create(backend_.get(), std::move(models),
                                     {"mse", {}}, kBatch);
@@ -65,8 +63,7 @@ class StatesTest : public testing::Test {
   }
   void Train(ModelBatch* batch, int steps) {
     while (steps-- > 0) {
-      ASSERT_TRUE(
-          batch->TrainStep(*data_, {rows_, {}}, optimizers_[0]).ok());
+      ASSERT_TRUE(batch->TrainStep(*data_, {rows_, {}}, optimizers_[0]).ok());
     }
   }
 
@@ -86,8 +83,7 @@ void ExpectSame(const std::vector<ModelState>& a,
       for (const auto& [name, tensor] : tensors) {
         const Tensor& other = b[i].slots.at(slot).at(name);
         ASSERT_EQ(tensor.shape(), other.shape());
-        ASSERT_EQ(
-            std::memcmp(tensor.raw(), other.raw(), tensor.byte_size()), 0)
+        ASSERT_EQ(std::memcmp(tensor.raw(), other.raw(), tensor.byte_size()), 0)
             << "model " << i << " " << slot << " " << name;
       }
     }
@@ -173,11 +169,10 @@ TEST_F(StatesTest, AStateThatDoesNotFitChangesNothing) {
 TEST_F(StatesTest, ModelsOfOddSizesComputeTheirOwnProducts) {
   std::vector<ModelInstance> models;
   for (int i = 0; i < 19; ++i) {
-    models.push_back({i, DeriveSeed(6, i),
-                      ModelSpec({kIn}).Linear(2 * i + 1).Linear(kOut)});
+    models.push_back(
+        {i, DeriveSeed(6, i), ModelSpec({kIn}).Linear(2 * i + 1).Linear(kOut)});
   }
-  auto batch =
-      ModelBatch::Create(backend_.get(), models, {"mse", {}}, kBatch);
+  auto batch = ModelBatch::Create(backend_.get(), models, {"mse", {}}, kBatch);
   ASSERT_TRUE(batch.ok()) << batch.status();
   const Tensor inputs = Normals(3, {kBatch, kIn});
   const auto outputs = (*batch)->Forward(inputs);
@@ -203,8 +198,8 @@ TEST_F(StatesTest, ModelsOfOddSizesComputeTheirOwnProducts) {
         for (int64_t k = 0; k < width; ++k) {
           sum += w1.data<float>()[j * width + k] * hidden[k];
         }
-        EXPECT_NEAR(
-            outputs->data<float>()[(i * kBatch + r) * kOut + j], sum, 2e-5)
+        EXPECT_NEAR(outputs->data<float>()[(i * kBatch + r) * kOut + j], sum,
+                    2e-5)
             << "model " << i;
       }
     }
