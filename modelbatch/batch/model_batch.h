@@ -279,7 +279,7 @@ class ModelBatch {
   std::vector<uint8_t> removed_;
   SlotMap slots_;
   const OptimizerInfo* optimizer_ = nullptr;  // null: none yet
-  std::optional<TuneOptions> compile_;  // of EnableCompile
+  std::optional<TuneOptions> compile_;        // of EnableCompile
   std::set<std::string> held_states_;  // optional ones that a model has needed
   bool training_ = true;
   bool has_gradients_ = false;
