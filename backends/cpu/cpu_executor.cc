@@ -410,11 +410,12 @@ Outcome CpuExecutor::UpdateModel(int model, const TeamMember& member,
     blocks.states[s] = part(grouped::StateArena(s));
   }
   int64_t& count = steps_[model];
-  // Each of the team moves a copy of the number.
+  // Each of the team moves a copy of the number; the leader's counts, whose
+  // share may be empty.
   const bool has_number = rule.optimizer == OptimizerKind::kNAdam;
   float mu_product = has_number ? rule.mu_product[model] : 0;
   blocks.mu_product = &mu_product;
-  if (mine.size() > 0) {
+  if (mine.size() > 0 || member.leads()) {
     cpu::UpdateModel(*kernels_, rule, model, count + 1, blocks);
   }
   member.Wait();  // all have read the count

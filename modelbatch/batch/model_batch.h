@@ -180,8 +180,9 @@ class ModelBatch {
 
   // float32, the parameter's shape.
   absl::StatusOr<Tensor> GetParameter(int model, const std::string& parameter);
-  // Of one model. A state that lacks a tensor, or has one of another shape, is
-  // an error that names it, and nothing is changed.
+  // Of one model. A state that lacks a tensor, has one of another shape, or one
+  // that neither the model nor the optimizer has, is an error that names it,
+  // and nothing is changed.
   absl::StatusOr<ModelState> GetModelState(int model);
   absl::Status LoadModelState(int model, const ModelState& state);
   // Of all, in order; removed models have an empty state. Loading checks

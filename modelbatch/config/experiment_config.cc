@@ -265,7 +265,7 @@ LossSpec ReadLossSection(TableReader* root, bool classification) {
 
 Selection ReadSelection(TableReader* train, const DataConfig& data) {
   std::vector<std::string> names;
-  if (data.split.validation > 0) {
+  if (data.has_validation()) {
     if (data.classification) names.push_back("validation_accuracy");
     names.push_back("validation_loss");
   }
@@ -303,14 +303,15 @@ std::optional<EarlyStoppingConfig> ReadEarlyStopping(TableReader* train,
   config.patience = table.Int("patience", config.patience, 1, kMaxCount);
   config.min_delta = table.Number("min_delta", config.min_delta, 0, kMaxDouble);
   table.Finish();
-  if (data.split.validation == 0) {
+  if (!data.has_validation()) {
     train->Fail("early_stopping",
                 "needs validation rows, data.split.validation is 0");
   }
   return config;
 }
 
-TrainConfig ReadTrain(TableReader* root, const DataConfig& data, bool grid) {
+TrainConfig ReadTrain(TableReader* root, const DataConfig& data, bool grid,
+                      const std::filesystem::path& folder) {
   TableReader table = root->Table("train");
   TrainConfig train;
   train.epochs = table.Int("epochs", {}, 1, kMaxCount);
@@ -326,6 +327,11 @@ TrainConfig ReadTrain(TableReader* root, const DataConfig& data, bool grid) {
   train.checkpoint_every =
       table.Int("checkpoint_every", train.checkpoint_every, 0, kMaxCount);
   train.output = table.String("output", "");
+  if (table.Find("init_from") != nullptr) {
+    train.init_from = table.String("init_from");
+    if (train.init_from.empty()) table.Fail("init_from", "is empty");
+    train.init_from = (folder / train.init_from).lexically_normal().string();
+  }
   ReadOnNan(&table, &train);
   train.early_stopping = ReadEarlyStopping(&table, data);
   train.log = ReadLog(&table, data);
@@ -408,7 +414,7 @@ absl::StatusOr<ExperimentConfig> ParseExperiment(
   config.model = ReadModel(&root, grid);
   config.loss = ReadLossSection(&root, config.data.classification);
   config.optimizer = ReadOptimizer(&root, config.data, grid);
-  config.train = ReadTrain(&root, config.data, grid);
+  config.train = ReadTrain(&root, config.data, grid, path.parent_path());
   if (!status.ok()) return status;
   return config;
 }

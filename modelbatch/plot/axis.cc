@@ -126,6 +126,7 @@ double Quantile(const std::vector<double>& sorted, double p) {
 }
 
 std::string Spoken(const std::string& name) {
+  if (name == "lr") return "learning rate";
   std::string out = name;
   std::replace(out.begin(), out.end(), '_', ' ');
   return out;

@@ -38,7 +38,8 @@ std::vector<double> LogTicks(double min, double max);
 // statistics (Hyndman and Fan's type 7, as numpy.quantile).
 double Quantile(const std::vector<double>& sorted, double p);
 
-// "validation_accuracy" -> "validation accuracy", "Validation accuracy".
+// "validation_accuracy" -> "validation accuracy", "Validation accuracy"; "lr"
+// -> "learning rate".
 std::string Spoken(const std::string& name);
 std::string Headline(const std::string& name);
 

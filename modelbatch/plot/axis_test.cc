@@ -82,6 +82,14 @@ TEST(AxisTest, LogTicksAreRoundAndFew) {
   EXPECT_LE(wide.size(), 9u);
 }
 
+TEST(AxisTest, NamesAsTheyAreSpoken) {
+  EXPECT_EQ(Spoken("test_loss"), "test loss");
+  EXPECT_EQ(Headline("test_loss"), "Test loss");
+  EXPECT_EQ(Headline("lr"), "Learning rate");
+  EXPECT_EQ(AxisLabel("loss", {}), "loss");
+  EXPECT_EQ(AxisLabel("loss", {"log scale", "cut"}), "loss (log scale, cut)");
+}
+
 TEST(AxisTest, WhatIsFarFromTheBestIsCutOff) {
   Axis axis;
   axis.log = true;

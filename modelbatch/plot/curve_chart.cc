@@ -286,6 +286,19 @@ std::vector<std::string> CurveMetrics(const RunRecord& run) {
   return metrics;
 }
 
+bool VariesOverEpochs(const RunRecord& run, const std::string& metric) {
+  const size_t index = MetricIndex(run, metric);
+  for (const ModelCurve& curve : run.curves.models) {
+    const double* first = nullptr;
+    for (const double& value : curve.values[index]) {
+      if (!CanBeDrawn(value)) continue;
+      if (first != nullptr && value != *first) return true;
+      first = &value;
+    }
+  }
+  return false;
+}
+
 Chart CurveChart(const RunRecord& run, const std::string& metric,
                  const ModelChoice& choice) {
   return Builder(run, metric, choice).Build();

@@ -24,6 +24,10 @@ inline constexpr size_t kMaxCurvePoints = 400;
 // The metrics of `run.curves` that any model has a finite number of.
 std::vector<std::string> CurveMetrics(const RunRecord& run);
 
+// Whether any model's numbers of it differ between epochs: a learning rate that
+// stays as it is makes no curve.
+bool VariesOverEpochs(const RunRecord& run, const std::string& metric);
+
 // `metric` is one of those. A cross is where a model's curve ends that was
 // frozen. The y axis is logarithmic where that helps, and leaves out what is
 // far from the best (axis.h). That of an accuracy begins at the worst tenth of

@@ -77,7 +77,11 @@ absl::StatusOr<std::vector<Chart>> RunCharts(const RunRecord& run,
     }
   }
   if (options.metrics.empty()) {
-    curves = of_curves;
+    for (const std::string& metric : of_curves) {
+      if (VariesOverEpochs(run, metric)) curves.push_back(metric);
+    }
+    // Of one epoch nothing varies.
+    if (curves.empty()) curves = of_curves;
     scores = {RankingMetric(run)};
   }
   std::vector<Chart> charts;

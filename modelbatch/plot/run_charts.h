@@ -15,8 +15,8 @@ namespace modelbatch {
 struct ChartOptions {
   bool curves = true;
   bool fields = true;
-  // Of the curves, and what the fields are shown against; empty: all curves,
-  // and the score that ranks the models.
+  // Of the curves, and what the fields are shown against; empty: all curves
+  // that vary, and the score that ranks the models.
   std::vector<std::string> metrics;
   ModelChoice choice;
 };

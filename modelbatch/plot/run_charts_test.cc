@@ -1,6 +1,7 @@
 #include "modelbatch/plot/run_charts.h"
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -61,6 +62,20 @@ TEST(RunChartsTest, WhatWasAskedFor) {
                           "validation_loss_by_a_.._b.c",
                           "validation_accuracy_by_optimizer.lr",
                           "validation_accuracy_by_a_.._b.c"));
+}
+
+TEST(RunChartsTest, ALearningRateIsACurveWhereItChanges) {
+  for (const auto& [second, drawn] :
+       {std::pair("0.1", false), std::pair("0.05", true)}) {
+    const RunRecord run =
+        TestRun("model,rank,status,best_epoch,validation_loss\n0,1,ok,1,2\n",
+                std::string("epoch,model,train_loss,lr\n1,0,2,0.1\n2,0,1,") +
+                    second + "\n");
+    ChartOptions options;
+    EXPECT_EQ(Names(run, options).size(), drawn ? 2u : 1u);
+    options.metrics = {"lr"};  // asked for, it is drawn
+    EXPECT_THAT(Names(run, options), ElementsAre("lr"));
+  }
 }
 
 TEST(RunChartsTest, AMetricThatIsNoneIsNamedWithTheNearest) {

@@ -185,6 +185,36 @@ TEST_F(LogMetricsTest, ModelsThatComeAndGo) {
   }
 }
 
+// Steps in which nobody has rows: the models with the small batches, for which
+// the epoch is as long as it is, are frozen.
+TEST_F(LogMetricsTest, EmptyStepsAreNotLogged) {
+  ScriptedCallback script;
+  script.AtEpoch(1, [](Trainer* trainer) {
+    for (int i = 0; i < trainer->num_models(); ++i) {
+      if (trainer->experiment().population.batch_sizes[i] > 16) continue;
+      const absl::Status status = trainer->Freeze(i, "enough");
+      if (!status.ok()) return status;
+    }
+    return absl::OkStatus();
+  });
+  Train({"train.batch_size={values=[16, 24]}",
+         "train.log={writers=[\"csv\"], every=1}"},
+        &script);
+  EXPECT_THAT(csv_, HasSubstr("\n8,2,1,"));
+  EXPECT_EQ(csv_.find("\n9,2,"), std::string::npos);
+  EXPECT_THAT(csv_, HasSubstr("\n10,2,1,,"));
+  EXPECT_EQ(LoggedLosses().count({10, 1}), 0u);
+}
+
+// A model that goes on without a number is in the log with NaN; only those that
+// take no part are not.
+TEST_F(LogMetricsTest, NaNIsLogged) {
+  Train({"data.split={train=0.8, validation=0, test=0.2}", "train.select=last",
+         "train.on_nan=warn", "train.log={writers=[\"csv\"]}",
+         ExplodingOverrides()[0]});
+  EXPECT_THAT(csv_, HasSubstr("\n18,3,7,nan\n"));
+}
+
 // No accuracy without classes, nothing of validation rows without any.
 TEST_F(LogMetricsTest, ColumnsAreWhatIsMeasured) {
   Train({"data.task=regression", "loss=mse", "train.select=validation_loss",

@@ -17,6 +17,7 @@
 #include "modelbatch/optim/lr_lambda.h"
 #include "modelbatch/optim/optimizer_info.h"
 #include "modelbatch/train/checkpoint.h"
+#include "modelbatch/train/failing_backend.h"
 #include "modelbatch/train/scripted_callback.h"
 #include "modelbatch/train/test_experiment.h"
 #include "modelbatch/util/test_folder.h"
@@ -196,6 +197,68 @@ TEST_F(RunTrainingTest, ABrokenTuningFileIsNamed) {
   EXPECT_THAT(std::string(status.message()),
               AllOf(HasSubstr("backend.compile"), HasSubstr(cache),
                     HasSubstr("line 1")));
+}
+
+// Two trainings in one folder would write over each other.
+TEST_F(RunTrainingTest, OneTrainingAtATime) {
+  const Experiment experiment = TestExperiment();
+  const RunFolder folder = NewFolder("locked", experiment);
+  const auto other = RunFolder::Open(folder.path());
+  ASSERT_TRUE(other.ok()) << other.status();
+  const auto refused = Run(experiment, *other, /*resume=*/true);
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(refused.status().message()),
+              HasSubstr("locked: another process trains in this folder: "));
+  // The holder trains, also again, and is not disturbed.
+  ASSERT_TRUE(Run(experiment, folder, false, 3).ok());
+  EXPECT_FALSE(Run(experiment, *other, true).ok());
+  ASSERT_TRUE(Run(experiment, folder, true).ok());
+  const RunFolder whole = NewFolder("free", experiment);
+  ASSERT_TRUE(Run(experiment, whole).ok());
+  ExpectSameFiles(whole, folder);
+}
+
+TEST_F(RunTrainingTest, TheLockEndsWithTheRun) {
+  const Experiment experiment = TestExperiment();
+  std::string path;
+  {
+    const RunFolder folder = NewFolder("ended", experiment);
+    path = folder.path();
+    ASSERT_TRUE(Run(experiment, folder, false, 3).ok());
+  }
+  const auto again = RunFolder::Open(path);
+  ASSERT_TRUE(again.ok()) << again.status();
+  const auto result = Run(experiment, *again, true);
+  EXPECT_TRUE(result.ok()) << result.status();
+}
+
+// A backend that refuses the models, or has no memory for them.
+TEST_F(RunTrainingTest, ARefusedRunLeavesNoFolder) {
+  const Experiment experiment = TestExperiment();
+  auto failing = std::make_unique<FailingBackend>(CpuBackendForTest());
+  FailingBackend* const fail = failing.get();
+  backend_ = std::move(failing);
+  // One that Create makes, and one that was there, with a file in it.
+  fs::create_directories(root_ / "mine");
+  std::ofstream(root_ / "mine" / "notes.txt") << "mine";
+  for (const char* name : {"new", "mine"}) {
+    const RunFolder folder = NewFolder(name, experiment);
+    ASSERT_TRUE(folder.AddEvent(0, 1, "backend chosen").ok());
+    fail->FailNext("Compile", 0);
+    EXPECT_FALSE(Run(experiment, folder).ok());
+    EXPECT_EQ(fs::exists(root_ / name), std::string(name) == "mine");
+  }
+  EXPECT_EQ(std::distance(fs::directory_iterator(root_ / "mine"),
+                          fs::directory_iterator()),
+            1);
+  // The same output again.
+  const RunFolder folder = NewFolder("new", experiment);
+  ASSERT_TRUE(Run(experiment, folder, false, 3).ok());
+  // What has a checkpoint stays, whatever happens to it.
+  fail->FailNext("Compile", 0);
+  EXPECT_FALSE(Run(experiment, folder, true).ok());
+  EXPECT_TRUE(folder.HasCheckpoint());
+  EXPECT_TRUE(Run(experiment, folder, true).ok());
 }
 
 // With every optimizer, where some of the models need a state that others do
@@ -615,6 +678,31 @@ TEST_F(RunTrainingTest, LogsAreAskedFor) {
   // Logs decide no bit: a run may be resumed with other ones.
   EXPECT_TRUE(Run(TestExperiment({kLog, "train.epochs=4"}), folder, true).ok());
   EXPECT_THAT(*ReadFile(folder.metrics_csv()), HasSubstr("\n20,4,7,,"));
+}
+
+// A process that is killed right after a checkpoint has lost no step before it.
+TEST_F(RunTrainingTest, LogsAreWrittenBeforeTheCheckpoint) {
+  class ReadLog : public StopAfter {
+   public:
+    explicit ReadLog(const RunFolder& folder) : StopAfter(7), folder_(folder) {}
+    void OnCheckpoint(const Trainer&, const std::string&) override {
+      log = *ReadFile(folder_.metrics_csv());
+    }
+    std::string log;
+
+   private:
+    const RunFolder& folder_;
+  };
+  const Experiment experiment = TestExperiment(
+      {"train.log={writers=[\"csv\"], every=1}", "train.checkpoint_every=0"});
+  const RunFolder folder = NewFolder("run", experiment);
+  ReadLog observer(folder);
+  RunOptions options;
+  options.info = Info();
+  options.stop = observer.flag();
+  ASSERT_TRUE(
+      RunTraining(experiment, backend_.get(), folder, options, &observer).ok());
+  EXPECT_THAT(observer.log, HasSubstr("\n7,2,7,"));
 }
 
 TEST_F(RunTrainingTest, LeavesEveryFile) {

@@ -145,6 +145,8 @@ OptimizerConfig Population::Config(int64_t id) const {
       config["amsgrad"] = 1;
     }
     if (optimizer_ == "nadam") config["momentum_decay"] = 0.1 * share;
+    // Steps of one size may lead back to the bits of before.
+    if (optimizer_ == "lion") config["weight_decay"] = 0.01 + 0.01 * share;
   }
   if (optimizer_ != "sgd" && id % 7 == 3) config["maximize"] = 1;
   const auto factor = rate_factors.find(id);

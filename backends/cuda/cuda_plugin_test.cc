@@ -1,4 +1,4 @@
-#include "backends/cuda/cuda_backend.h"
+#include "backends/cuda/cuda_plugin.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -21,12 +21,18 @@ const DeviceReport& One() {
   return report;
 }
 
-TEST(ProbeCuda, ScoresZeroWithTheReason) {
+TEST(ProbeCuda, ScoresZeroWithTheReasonWithoutADevice) {
   EXPECT_EQ(ProbeCuda(None()).score, 0);
   EXPECT_EQ(ProbeCuda(None()).reason, "no device: no driver");
-  EXPECT_EQ(ProbeCuda(One()).score, 0);
+}
+
+// 10 is the cpu backend's score: what never ran on a device is not chosen by
+// "auto".
+TEST(ProbeCuda, ScoresBelowTheCpuWithADevice) {
+  EXPECT_GT(ProbeCuda(One()).score, 0);
+  EXPECT_LT(ProbeCuda(One()).score, 10);
   EXPECT_THAT(ProbeCuda(One()).device, HasSubstr("NVIDIA H200"));
-  EXPECT_THAT(ProbeCuda(One()).reason, HasSubstr("not implemented"));
+  EXPECT_THAT(ProbeCuda(One()).reason, HasSubstr("never on a device"));
 }
 
 TEST(ProbeCuda, AnswersOnThisMachine) {
@@ -39,11 +45,16 @@ TEST(CreateCuda, IsUnavailableWithoutADevice) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("no device: no driver"));
 }
 
-TEST(CreateCuda, SaysThatTrainingIsNotImplementedWithADevice) {
-  const absl::Status status = CreateCuda({}, One()).status();
-  EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
-  EXPECT_THAT(std::string(status.message()), HasSubstr("NVIDIA H200"));
-  EXPECT_THAT(std::string(status.message()), HasSubstr("not implemented"));
+// A device that was listed and is gone, as any is on a machine without one: an
+// error when it is first used, no crash.
+TEST(CreateCuda, ADeviceThatIsNotThereIsAnError) {
+  DeviceReport report = One();
+  report.devices[0].ordinal = 1000;
+  const auto backend = CreateCuda({}, report);
+  ASSERT_TRUE(backend.ok()) << backend.status();
+  const auto dataset = (*backend)->CreateDataset(
+      Tensor::Zeros(DType::kFloat32, {2, 3}), Tensor());
+  EXPECT_TRUE(absl::IsUnavailable(dataset.status())) << dataset.status();
 }
 
 TEST(CreateCuda, RefusesAnUnknownOption) {
