@@ -57,8 +57,7 @@ class GradientsTest(unittest.TestCase):
         for i, own in enumerate(masks):
             where = f"{name}, {loss}, shape {shape}, model {i}"
             evaluation, training = analyse(i), analyse(i, own)
-            if self.driver.has_forward:
-                self.check(f"output of {where}", result[f"forward.{i}"], evaluation.output)
+            self.check(f"output of {where}", result[f"forward.{i}"], evaluation.output)
             if entry.classes:
                 right = evaluation.output.value.argmax(1).numpy() == targets
                 self.assertEqual(result["evaluate.correct"][i], (right & counted).sum(), where)

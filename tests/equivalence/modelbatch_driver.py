@@ -47,8 +47,6 @@ class Model:
     step: int = 0  # the count of updates to start with
 
 
-# Plugins that have not the optional call session_forward; coverage_test.py looks.
-WITHOUT_FORWARD = ("example",)
 # Plugins that refuse the columns that optimizers may do without (amsgrad, maximize); coverage_test.py looks.
 WITHOUT_OPTIONAL_COLUMNS = ("example",)
 
@@ -60,7 +58,6 @@ class Driver:
         self.program = program
         self.plugin = plugin
         self.name = pathlib.Path(plugin).stem.removeprefix("libmodelbatch_")
-        self.has_forward = self.name not in WITHOUT_FORWARD
         self.has_optional_columns = self.name not in WITHOUT_OPTIONAL_COLUMNS
         self.process = None
         self.claims = self._ask("--capabilities", plugin)  # by "operators", "losses" and "optimizers"
@@ -106,8 +103,8 @@ class Driver:
 
         `loss` is a kind, `attributes` are the loss's.
         A step is {"rows": [...]} with, as wanted, "offsets", "active", "keep_gradients", "update" and "record" (slots
-        to return after it). `final`: slots to return at the end. `evaluate`, `forward`: rows to do it on at the end; a
-        plugin without forward leaves it out. `schedules`: one a model, which ticks after every update.
+        to return after it). `final`: slots to return at the end. `evaluate`, `forward`: rows to do it on at the end.
+        `schedules`: one a model, which ticks after every update.
 
         Names: initial.param.MODEL.PARAMETER, step.S.loss, step.S.outcome, step.S.SLOT.MODEL.PARAMETER,
         final.SLOT.MODEL.PARAMETER, evaluate.loss, evaluate.correct, forward.MODEL; without .PARAMETER for slots that
@@ -140,7 +137,7 @@ class Driver:
                 job["schedules"] = schedules
             if evaluate is not None:
                 job["evaluate"] = {"rows": evaluate}
-            if forward is not None and self.has_forward:
+            if forward is not None:
                 job["forward"] = {"rows": forward}
             safetensors.numpy.save_file(tensors, job["input"])
             (folder / "job.json").write_text(json.dumps(job))
