@@ -1,5 +1,6 @@
 // Our matrix product against libxsmm's and against the core's limit, on the
-// products of two networks' training steps. One thread.
+// products of two networks' training steps: one problem on one thread, and a
+// group of N of them on one thread and on a thread for each CPU.
 //
 //   bazel run //benchmarks:gemm_benchmark --
 //       --benchmark_enable_random_interleaving --benchmark_repetitions=5
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "backends/cpu/kernels.h"
+#include "benchmarks/fma_loop.h"
 
 namespace modelbatch::cpu {
 namespace {
@@ -121,38 +123,44 @@ void Libxsmm(benchmark::State& state, Pass pass, Layer layer) {
   CountFlops(state, 2.0 * g.m * g.n * g.k);
 }
 
-#if defined(__x86_64__)
-// What the core can do at most: independent FMAs in registers, written in
-// assembly so that the compiler can neither spill nor merge them.
+// N networks' problems, each thread its share, one after another: what a step
+// of N networks does of this layer.
+void Grouped(benchmark::State& state, Pass pass, Layer layer) {
+  const int64_t models = state.range(0);
+  const int64_t first = models * state.thread_index() / state.threads();
+  const int64_t last = models * (state.thread_index() + 1) / state.threads();
+  std::vector<Problem> problems;
+  double flops = 0;
+  for (int64_t i = first; i < last; ++i) {
+    problems.push_back(MakeProblem(pass, layer));
+    const GemmArgs& g = problems.back().args;
+    flops += 2.0 * g.m * g.n * g.k;
+  }
+  const Kernels& kernels = BestKernels();
+  for (auto _ : state) {
+    for (const Problem& p : problems) kernels.gemm(p.args);
+    benchmark::ClobberMemory();
+  }
+  state.counters["GFLOP/s"] =
+      benchmark::Counter(1e-9 * flops * static_cast<double>(state.iterations()),
+                         benchmark::Counter::kIsRate);
+  state.counters["models_per_second"] =
+      benchmark::Counter(static_cast<double>(problems.size()) *
+                             static_cast<double>(state.iterations()),
+                         benchmark::Counter::kIsRate);
+}
+
+// What the core can do at most.
 void FmaLimit(benchmark::State& state) {
-  if (FindKernels("avx2") == nullptr) {
-    state.SkipWithError("this CPU lacks AVX2");
+  double flops = 0;
+  for (auto _ : state) flops = benchmarks::RunFmaLoop(1);
+  if (flops == 0) {
+    state.SkipWithError("no FMA loop for this CPU");
     return;
   }
-  constexpr int kChains = 12, kRounds = 100;
-  for (auto _ : state) {
-    for (int round = 0; round < kRounds; ++round) {
-      asm volatile(
-          "vfmadd231ps %%ymm12, %%ymm13, %%ymm0\n"
-          "vfmadd231ps %%ymm12, %%ymm13, %%ymm1\n"
-          "vfmadd231ps %%ymm12, %%ymm13, %%ymm2\n"
-          "vfmadd231ps %%ymm12, %%ymm13, %%ymm3\n"
-          "vfmadd231ps %%ymm12, %%ymm13, %%ymm4\n"
-          "vfmadd231ps %%ymm12, %%ymm13, %%ymm5\n"
-          "vfmadd231ps %%ymm12, %%ymm13, %%ymm6\n"
-          "vfmadd231ps %%ymm12, %%ymm13, %%ymm7\n"
-          "vfmadd231ps %%ymm12, %%ymm13, %%ymm8\n"
-          "vfmadd231ps %%ymm12, %%ymm13, %%ymm9\n"
-          "vfmadd231ps %%ymm12, %%ymm13, %%ymm10\n"
-          "vfmadd231ps %%ymm12, %%ymm13, %%ymm11\n" ::
-              : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",
-                "xmm8", "xmm9", "xmm10", "xmm11");
-    }
-  }
-  CountFlops(state, 2.0 * 8 * kChains * kRounds);
+  CountFlops(state, flops);
 }
 BENCHMARK(FmaLimit);
-#endif
 
 void Register(const std::string& name, Pass pass, const Layer& layer) {
   const std::string shape = name + "/" + std::to_string(layer.rows) + "/" +
@@ -161,6 +169,13 @@ void Register(const std::string& name, Pass pass, const Layer& layer) {
   benchmark::RegisterBenchmark(("ours/" + shape).c_str(), Ours, pass, layer);
   benchmark::RegisterBenchmark(("libxsmm/" + shape).c_str(), Libxsmm, pass,
                                layer);
+  benchmark::RegisterBenchmark(("grouped/" + shape).c_str(), Grouped, pass,
+                               layer)
+      ->ArgName("models")
+      ->Arg(32)
+      ->UseRealTime()
+      ->Threads(1)
+      ->ThreadPerCpu();
 }
 
 const bool kRegistered = [] {

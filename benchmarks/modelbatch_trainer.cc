@@ -1,54 +1,56 @@
 #include "benchmarks/modelbatch_trainer.h"
 
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 #include <utility>
+#include <vector>
+
+#include "benchmarks/check.h"
 
 namespace modelbatch::benchmarks {
-namespace {
 
-void Check(const absl::Status& status) {
-  if (status.ok()) return;
-  std::fprintf(stderr, "%s\n", status.ToString().c_str());
-  std::exit(1);
+std::unique_ptr<Backend> MakeBackend(const std::string& backend, int threads) {
+  Attributes options;
+  if (threads > 0) options["threads"] = static_cast<int64_t>(threads);
+  return Take(CreateBackend(backend, options));
 }
 
-template <typename T>
-T Take(absl::StatusOr<T> result) {
-  Check(result.status());
-  return *std::move(result);
+std::unique_ptr<Dataset> MakeDataset(Backend& backend,
+                                     const Workload& workload) {
+  Shape features = {workload.num_rows()};
+  features.insert(features.end(), workload.input.begin(), workload.input.end());
+  return Take(backend.CreateDataset(
+      Tensor::FromVector(workload.features, features),
+      Tensor::FromVector(workload.labels, {workload.num_rows()})));
 }
 
-}  // namespace
+std::vector<ModelInstance> Instances(const Workload& workload) {
+  std::vector<ModelInstance> models;
+  for (int i = 0; i < workload.models(); ++i) {
+    models.push_back({i, workload.seeds[i], workload.specs[i]});
+  }
+  return models;
+}
 
 ModelBatchTrainer::ModelBatchTrainer(const Workload& workload,
                                      const std::string& backend, int threads)
-    : workload_(workload) {
-  Attributes options;
-  if (threads > 0) options["threads"] = static_cast<int64_t>(threads);
-  backend_ = Take(CreateBackend(backend, options));
-  const int64_t rows = static_cast<int64_t>(workload.classes.size());
-  dataset_ = Take(backend_->CreateDataset(
-      Tensor::FromVector(workload.features, {rows, Workload::kInputs}),
-      Tensor::FromVector(workload.classes, {rows})));
-  std::vector<ModelInstance> models;
+    : workload_(workload),
+      backend_(MakeBackend(backend, threads)),
+      dataset_(MakeDataset(*backend_, workload)),
+      batch_(
+          Take(ModelBatch::Create(backend_.get(), Instances(workload),
+                                  {"cross_entropy", {}}, workload.max_rows))) {
+  SetOptimizer("adam");
+}
+
+void ModelBatchTrainer::SetOptimizer(const std::string& kind) {
   std::vector<OptimizerConfig> configs;
-  for (int i = 0; i < workload.models(); ++i) {
-    models.push_back({i, workload.seeds[i], workload.Spec(i)});
-    configs.push_back({{"lr", workload.rates[i]}});
-  }
-  batch_ = Take(ModelBatch::Create(backend_.get(), std::move(models),
-                                   {"cross_entropy", {}}, Workload::kRows));
+  for (const double rate : workload_.rates) configs.push_back({{"lr", rate}});
   optimizer_ = std::make_unique<Optimizer>(
-      Take(OptimizerFactory("adam").CreateOptimizer(batch_.get(), configs)));
-  for (int64_t row = 0; row < rows; ++row) {
-    rows_.push_back(static_cast<int32_t>(row));
-  }
+      Take(OptimizerFactory(kind).CreateOptimizer(batch_.get(), configs)));
 }
 
 void ModelBatchTrainer::Reset() {
-  Check(batch_->SetOptimizer("adam"));  // zeroes its state
+  Check(batch_->SetOptimizer(optimizer_->info().kind));  // zeroes its state
   for (int i = 0; i < batch_->num_models(); ++i) {
     const float* from = workload_.initial[i].data();
     for (const Parameter& parameter : batch_->layout(i).parameters) {
@@ -62,24 +64,18 @@ void ModelBatchTrainer::Reset() {
 
 void ModelBatchTrainer::Run(int steps) {
   for (int step = 0; step < steps; ++step) {
-    const int64_t first = step % Workload::kBatches * Workload::kRows;
-    const absl::Span<const int32_t> rows(rows_.data() + first, Workload::kRows);
-    Check(batch_->TrainStep(*dataset_, {rows, {}}, *optimizer_));
+    const RoutedRows& rows = workload_.batches[step % Workload::kBatches];
+    Check(batch_->TrainStep(*dataset_, rows.view(), *optimizer_));
   }
 }
 
 void ModelBatchTrainer::CopyWeights(float* out) {
   for (int i = 0; i < batch_->num_models(); ++i) {
-    const ModelState state = Take(batch_->GetModelState(i));
     for (const Parameter& parameter : batch_->layout(i).parameters) {
-      const Tensor& value = state.slots.at("param").at(parameter.name);
+      const Tensor value = Take(batch_->GetParameter(i, parameter.name));
       out = std::copy_n(value.data<float>(), value.size(), out);
     }
   }
-}
-
-SessionStats ModelBatchTrainer::Stats() {
-  return Take(batch_->session().Stats());
 }
 
 }  // namespace modelbatch::benchmarks

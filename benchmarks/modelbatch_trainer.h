@@ -4,8 +4,8 @@
 
 #include <memory>
 #include <string>
-#include <vector>
 
+#include "benchmarks/trainer.h"
 #include "benchmarks/workload.h"
 #include "modelbatch/modelbatch.h"
 
@@ -20,7 +20,14 @@ class ModelBatchTrainer : public Trainer {
   void Reset() override;
   void Run(int steps) override;
   void CopyWeights(float* out) override;
-  SessionStats Stats();
+
+  Backend& backend() { return *backend_; }
+  const Dataset& dataset() { return *dataset_; }
+  ModelBatch& batch() { return *batch_; }
+  const Optimizer& optimizer() { return *optimizer_; }
+  // Replaces the optimizer, Adam at first: the same learning rates. Its state
+  // starts at zero.
+  void SetOptimizer(const std::string& kind);
 
  private:
   const Workload& workload_;
@@ -28,8 +35,13 @@ class ModelBatchTrainer : public Trainer {
   std::unique_ptr<Dataset> dataset_;
   std::unique_ptr<ModelBatch> batch_;
   std::unique_ptr<Optimizer> optimizer_;
-  std::vector<int32_t> rows_;  // all rows of all batches, in order
 };
+
+// What ModelBatch is made of.
+std::unique_ptr<Backend> MakeBackend(const std::string& backend, int threads);
+std::unique_ptr<Dataset> MakeDataset(Backend& backend,
+                                     const Workload& workload);
+std::vector<ModelInstance> Instances(const Workload& workload);
 
 }  // namespace modelbatch::benchmarks
 

@@ -9,8 +9,12 @@
 namespace modelbatch::benchmarks {
 namespace {
 
-int64_t StatusBytes(const std::string& field) {
-  std::ifstream file("/proc/self/status");
+std::string ProcFile(pid_t pid, const char* name) {
+  return "/proc/" + (pid == 0 ? "self" : std::to_string(pid)) + "/" + name;
+}
+
+int64_t StatusBytes(pid_t pid, const std::string& field) {
+  std::ifstream file(ProcFile(pid, "status"));
   for (std::string line; std::getline(file, line);) {
     if (line.rfind(field + ":", 0) != 0) continue;
     int64_t kilobytes = -1;
@@ -22,13 +26,11 @@ int64_t StatusBytes(const std::string& field) {
 
 }  // namespace
 
-int64_t ResidentBytes() { return StatusBytes("VmRSS"); }
-int64_t PeakResidentBytes() { return StatusBytes("VmHWM"); }
+int64_t ResidentBytes(pid_t pid) { return StatusBytes(pid, "VmRSS"); }
+int64_t PeakResidentBytes(pid_t pid) { return StatusBytes(pid, "VmHWM"); }
 
-void ResetPeak() {
-  // What was freed before must not be there to be used again.
-  malloc_trim(0);
-  std::ofstream("/proc/self/clear_refs") << "5";
-}
+void ResetPeak(pid_t pid) { std::ofstream(ProcFile(pid, "clear_refs")) << "5"; }
+
+void ReturnFreedMemory() { malloc_trim(0); }
 
 }  // namespace modelbatch::benchmarks

@@ -1,6 +1,10 @@
-// What the training benchmarks train: N networks on random data, 64 rows a
-// step, Adam with a learning rate for each. The same data, initial weights and
-// order of rows for whoever trains them.
+// A workload made: networks, data, initial weights, learning rates and the rows
+// of every step, the same for whoever trains them.
+//
+//   const Workload workload = MakeWorkload(FindWorkload("mlp_small"), 32);
+//
+// Optimizer: Adam with torch.optim's defaults and a learning rate for each
+// model. Everything is fp32. Features and targets are random.
 #ifndef BENCHMARKS_WORKLOAD_H_
 #define BENCHMARKS_WORKLOAD_H_
 
@@ -8,52 +12,52 @@
 #include <string>
 #include <vector>
 
+#include "benchmarks/workload_table.h"
+#include "modelbatch/model/layout.h"
 #include "modelbatch/model/model_spec.h"
+#include "modelbatch/routing/routed_rows.h"
 
 namespace modelbatch::benchmarks {
 
 struct Workload {
-  static constexpr int64_t kInputs = 64, kOutputs = 10;
-  static constexpr int64_t kRows = 64;     // of a step
-  static constexpr int64_t kBatches = 16;  // step s trains on batch s % 16
+  static constexpr int kBatches = 16;  // step s trains on batch s % 16
   // A trainer starts again from the initial weights after so many steps:
   // longer training would drive gradients towards denormal numbers.
   static constexpr int kSteps = 20;
 
-  std::string networks;          // "networks 64-128-10"
-  std::vector<float> features;   // [kBatches * kRows, kInputs]
-  std::vector<int64_t> classes;  // [kBatches * kRows]
-  // Of each model: the widths of its hidden layers, with a relu each.
-  std::vector<std::vector<int64_t>> hidden;
-  std::vector<double> rates;    // of each model
-  std::vector<uint64_t> seeds;  // of each model
-  // By model: weight [out, in] and bias of each layer.
-  std::vector<std::vector<float>> initial;
+  std::string name, networks;
+  Shape input;
+  int64_t classes = 0;
+  int64_t max_rows = 0;
+  std::vector<float> features;  // [kBatches * max_rows, input]
+  std::vector<int64_t> labels;  // [kBatches * max_rows]
+  std::vector<RoutedRows> batches;
+
+  // Of each model.
+  std::vector<ModelSpec> specs;
+  std::vector<Layout> layouts;
+  std::vector<double> rates;
+  std::vector<uint64_t> seeds;
+  std::vector<std::vector<float>> initial;  // its parameters, one by one
 
   int models() const { return static_cast<int>(rates.size()); }
-  ModelSpec Spec(int model) const;
-  // Widths of the model's layers, from kInputs to kOutputs.
-  std::vector<int64_t> Widths(int model) const;
-  // Parameters of models [first, last).
+  int64_t num_rows() const { return static_cast<int64_t>(labels.size()); }
+  // Of the models in [first, last).
   int64_t Parameters(int first, int last) const;
-  // Products of one training step of all models; nobody wants the derivative by
-  // the input.
+  // Of all models together in one step.
+  int64_t RowsPerStep() const;
+  // Products of one training step of all models, without the derivative by the
+  // input, which nobody wants.
   double Flops() const;
+  // Whether models draw masks that another library draws otherwise.
+  bool HasDropout() const;
 };
 
-// "mlp": networks 64-128-10. "mlp_ragged": networks 64-h-h-10, h one of 32, 48,
-// 64, 96, 128, 160, 192, 256, drawn for each. Another name ends the program.
-Workload MakeWorkload(const std::string& name, int models);
+// Ends the program when a model of the entry cannot be.
+Workload MakeWorkload(const WorkloadEntry& entry, int models);
 
-// One way to train models [first, last) of a workload. Failures end the
-// program: there is nothing to measure then.
-class Trainer {
- public:
-  virtual ~Trainer() = default;
-  virtual void Reset() = 0;                  // to the initial weights
-  virtual void Run(int steps) = 0;           // returns when all is computed
-  virtual void CopyWeights(float* out) = 0;  // all Parameters()
-};
+// The same with p = 0 everywhere.
+Workload WithoutDropout(Workload workload);
 
 }  // namespace modelbatch::benchmarks
 

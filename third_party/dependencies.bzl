@@ -4,6 +4,7 @@ load("//third_party:system_library.bzl", "system_library")
 load("//third_party/abseil:repository.bzl", "abseil_repository")
 load("//third_party/bazel:stubs.bzl", "bazel_stubs")
 load("//third_party/cuda:repository.bzl", "cuda_repository")
+load("//third_party/jax:repository.bzl", "jax_repository")
 load("//third_party/pytorch:repository.bzl", "libtorch_repository", "pytorch_repository")
 
 # name: (folder, header, Debian package)
@@ -26,6 +27,8 @@ def modelbatch_dependencies():
         abseil_repository(name = "com_google_absl")
     if not native.existing_rule("cuda_toolkit"):
         cuda_repository(name = "cuda_toolkit")
+    if not native.existing_rule("jax"):
+        jax_repository(name = "jax")
     if not native.existing_rule("libtorch"):
         libtorch_repository(name = "libtorch")
     if not native.existing_rule("pytorch"):

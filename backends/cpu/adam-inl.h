@@ -4,9 +4,9 @@
 
 #include <cstdint>
 
-#include "backends/cpu/lanes-inl.h"
 #include "backends/cpu/optimizer-inl.h"
 #include "backends/cpu/optimizer_args.h"
+#include "backends/cpu/parts-inl.h"
 #include "backends/cpu/simd.h"
 
 namespace modelbatch::cpu::MODELBATCH_CPU_NAMESPACE {
@@ -17,7 +17,7 @@ namespace modelbatch::cpu::MODELBATCH_CPU_NAMESPACE {
 //   p = p - lr / (1 - beta1^t) m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
 // With amsgrad (Reddi, Kale and Kumar, "On the Convergence of Adam and Beyond",
 // 2018) the largest v so far in the place of v.
-inline void Adam(const AdamArgs& a) {
+MODELBATCH_INLINE void Adam(const AdamArgs& a) {
   const double correction1 = 1 - Power(a.beta1, a.step);
   const double correction2 = 1 - Power(a.beta2, a.step);
   const V step = SetRounded(-a.lr / correction1);
@@ -40,7 +40,7 @@ inline void Adam(const AdamArgs& a) {
 
 // 0.96^y for y >= 0: e^x with x = y ln 0.96 = k ln 2 + r, e^r by its series, of
 // which |r| <= 0.35 leaves 5e-18 out.
-inline double PowerOf096(double y) {
+MODELBATCH_INLINE double PowerOf096(double y) {
   constexpr double kLog096 = -0x1.4e69ed6d80eb3p-5;
   constexpr double kInverseLn2 = 0x1.71547652b82fep0;
   constexpr double kLn2High = 0x1.62e42feep-1;  // 32 bits: k times it is exact
@@ -63,7 +63,7 @@ inline double PowerOf096(double y) {
 //   mu_t = beta1 (1 - 0.96^(t momentum_decay) / 2), M_t = mu_1 ... mu_t
 //   p = p - lr ((1 - mu_t) / (1 - M_t) g + mu_{t+1} / (1 - M_{t+1}) m)
 //           / (sqrt(v / (1 - beta2^t)) + eps)
-inline void NAdam(const NAdamArgs& a) {
+MODELBATCH_INLINE void NAdam(const NAdamArgs& a) {
   const auto mu_of = [&a](int64_t step) {
     const double decay = static_cast<double>(step) * a.momentum_decay;
     return a.beta1 * (1 - 0.5 * PowerOf096(decay));
@@ -95,7 +95,7 @@ inline void NAdam(const NAdamArgs& a) {
 //   p = p - lr m / (1 - beta1^t), and where rho > 5 times
 //       sqrt(1 - beta2^t) / (sqrt(v) + eps) r,
 //   r = sqrt((rho - 4) (rho - 2) rho_inf / ((rho_inf - 4) (rho_inf - 2) rho))
-inline void RAdam(const RAdamArgs& a) {
+MODELBATCH_INLINE void RAdam(const RAdamArgs& a) {
   const double power2 = Power(a.beta2, a.step);
   const double rho_inf = 2 / (1 - a.beta2) - 1;
   const double count = static_cast<double>(a.step);

@@ -4,14 +4,14 @@
 #ifndef BACKENDS_CPU_OPTIMIZER_INL_H_
 #define BACKENDS_CPU_OPTIMIZER_INL_H_
 
-#include "backends/cpu/lanes-inl.h"
 #include "backends/cpu/optimizer_args.h"
+#include "backends/cpu/parts-inl.h"
 #include "backends/cpu/simd.h"
 
 namespace modelbatch::cpu::MODELBATCH_CPU_NAMESPACE {
 
 // x^n by repeated squaring: no libm, so the same bits everywhere.
-inline double Power(double x, int64_t n) {
+MODELBATCH_INLINE double Power(double x, int64_t n) {
   double result = 1;
   for (; n > 0; n /= 2) {
     if (n % 2 != 0) result *= x;
@@ -24,12 +24,13 @@ inline double Power(double x, int64_t n) {
 // start at element e and of which n are left, and stores what it returns: the
 // parameters. Weight decay is done: decoupled, to p, else to g.
 template <typename F>
-inline void UpdateAll(const OptimizerArgs& a, bool decoupled, F update) {
+MODELBATCH_INLINE void UpdateAll(const OptimizerArgs& a, bool decoupled,
+                                 F update) {
   const V sign = Set1(a.maximize ? -1.0f : 1.0f);
   const V decay = SetRounded(a.weight_decay);
   const V shrink = SetRounded(1 - a.lr * a.weight_decay);
   const bool has_decay = a.weight_decay != 0;
-  const auto one = [&](int64_t e, int64_t n) {
+  ForEachPart(a.count, [&](int64_t e, int64_t n) {
     V p = LoadUpTo(a.param + e, n);
     V g = LoadUpTo(a.grad + e, n) * sign;
     if (has_decay) {
@@ -40,19 +41,16 @@ inline void UpdateAll(const OptimizerArgs& a, bool decoupled, F update) {
       }
     }
     StoreUpTo(a.param + e, update(e, n, p, g), n);
-  };
-  int64_t e = 0;
-  for (; e + 8 <= a.count; e += 8) one(e, 8);
-  if (e < a.count) one(e, a.count - e);
+  });
 }
 
 // x = x + weight (g - x). torch.lerp starts from the nearer end.
 class Lerp {
  public:
-  explicit Lerp(double weight)
+  MODELBATCH_MEMBER explicit Lerp(double weight)
       : from_end_(weight >= 0.5),
         weight_(SetRounded(from_end_ ? weight - 1 : weight)) {}
-  V operator()(V x, V g) const {
+  MODELBATCH_MEMBER V operator()(V x, V g) const {
     return Fma(weight_, g - x, from_end_ ? g : x);
   }
 
@@ -64,15 +62,17 @@ class Lerp {
 // x = decay x + (1 - decay) g g.
 class SquareAverage {
  public:
-  explicit SquareAverage(double decay)
+  MODELBATCH_MEMBER explicit SquareAverage(double decay)
       : keep_(SetRounded(decay)), fresh_(SetRounded(1 - decay)) {}
-  V operator()(V x, V g) const { return Fma(fresh_ * g, g, x * keep_); }
+  MODELBATCH_MEMBER V operator()(V x, V g) const {
+    return Fma(fresh_ * g, g, x * keep_);
+  }
 
  private:
   V keep_, fresh_;
 };
 
-inline void Sgd(const SgdArgs& a) {
+MODELBATCH_INLINE void Sgd(const SgdArgs& a) {
   const V step = SetRounded(-a.lr);
   const V momentum = SetRounded(a.momentum);
   const V fresh = SetRounded(1 - a.dampening);
@@ -91,7 +91,7 @@ inline void Sgd(const SgdArgs& a) {
 // Tieleman and Hinton, lecture 6.5 of "Neural Networks for Machine Learning",
 // 2012; centered: Graves, "Generating Sequences With Recurrent Neural
 // Networks", 2013.
-inline void RmsProp(const RmsPropArgs& a) {
+MODELBATCH_INLINE void RmsProp(const RmsPropArgs& a) {
   const SquareAverage square(a.alpha);
   const Lerp average(1 - a.alpha);
   const V eps = SetRounded(a.eps), step = SetRounded(-a.lr);
@@ -117,7 +117,7 @@ inline void RmsProp(const RmsPropArgs& a) {
 
 // Duchi, Hazan and Singer, "Adaptive Subgradient Methods for Online Learning
 // and Stochastic Optimization", 2011.
-inline void Adagrad(const AdagradArgs& a) {
+MODELBATCH_INLINE void Adagrad(const AdagradArgs& a) {
   const double count = static_cast<double>(a.step - 1);
   const V step = SetRounded(-(a.lr / (1 + count * a.lr_decay)));
   const V eps = SetRounded(a.eps);
@@ -131,7 +131,7 @@ inline void Adagrad(const AdagradArgs& a) {
 }
 
 // Zeiler, "ADADELTA: An Adaptive Learning Rate Method", 2012.
-inline void Adadelta(const AdadeltaArgs& a) {
+MODELBATCH_INLINE void Adadelta(const AdadeltaArgs& a) {
   const SquareAverage average(a.rho);
   const V eps = SetRounded(a.eps), step = SetRounded(-a.lr);
   UpdateAll(a, /*decoupled=*/false, [&](int64_t e, int64_t n, V p, V g) {
@@ -148,7 +148,7 @@ inline void Adadelta(const AdadeltaArgs& a) {
 // Algorithm 2:
 //   c = beta1 m + (1 - beta1) g;  p = p - lr (sign(c) + weight_decay p)
 //   m = beta2 m + (1 - beta2) g
-inline void Lion(const LionArgs& a) {
+MODELBATCH_INLINE void Lion(const LionArgs& a) {
   const V up = SetRounded(a.lr), down = SetRounded(-a.lr);
   const V keep1 = SetRounded(a.beta1), fresh1 = SetRounded(1 - a.beta1);
   const V keep2 = SetRounded(a.beta2), fresh2 = SetRounded(1 - a.beta2);

@@ -78,6 +78,7 @@ class ModelBatch {
   // i in [0, num_models()).
   const ModelInstance& model(int i) const { return models_[i]; }
   const Layout& layout(int i) const { return layouts_[i]; }
+  const LossSpec& loss() const { return loss_; }
   Session& session() { return *session_; }
 
   // Zeroes the optimizer's state and the step counts.

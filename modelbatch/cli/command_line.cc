@@ -8,6 +8,7 @@
 #include <memory>
 #include <new>
 #include <string>
+#include <vector>
 
 #include "CLI/CLI.hpp"
 #include "modelbatch/cli/child_probe.h"
@@ -30,6 +31,8 @@ constexpr char kExamples[] = R"(Examples:
   modelbatch train --resume runs/digits-1
   modelbatch verify runs/digits-1 --model 17
   modelbatch predict runs/digits-1 new.csv --top 8 --output predictions.csv
+  modelbatch plot runs/digits-1
+  modelbatch report runs/digits-1
   modelbatch backends
 
 Exit codes: 0 done; 1 verify found a difference, or the machine failed;
@@ -73,6 +76,26 @@ the weights of its best epoch. The columns of the output: docs/commands.md.
 
 Exit codes: 0 done; 2 bad input, with one message; 130 interrupted, nothing
 written.)";
+
+constexpr char kPlotExamples[] = R"(Examples:
+  modelbatch plot runs/digits-1                    all, into runs/digits-1/plots
+  modelbatch plot runs/digits-1 --what curves --format png --top 10
+  modelbatch plot runs/digits-1 --metric validation_loss --output pictures
+  modelbatch plot runs/digits-1 --model 3 --model 17    these two alone
+
+Learning curves have a line a model, the best ones in colour; of more than a
+hundred others the quantiles are shown. Each swept number is shown against the
+score that ranks the models, crosses are frozen ones. A run that has not ended
+is shown as of its last checkpoint. Needs gnuplot (Debian: gnuplot-nox).)";
+
+constexpr char kReportExamples[] = R"(Examples:
+  modelbatch report runs/digits-1                  runs/digits-1/report.html
+  modelbatch report runs/digits-1 --top 10 --output digits.html
+
+One HTML page that needs nothing else: headline, charts as `modelbatch plot`
+draws them, leaderboard (a click on a column sorts), events, config,
+environment. A run that has not ended is shown as of its last checkpoint. Needs
+gnuplot (Debian: gnuplot-nox), but for --no-plots.)";
 
 constexpr char kBackendsExamples[] = R"(Examples:
   modelbatch backends
@@ -169,6 +192,58 @@ void AddPredict(CLI::App* app, PredictCommand* command) {
   sub->add_flag("--quiet,-q", command->quiet, "print errors only");
 }
 
+void AddShownModels(CLI::App* sub, std::vector<std::string>* models,
+                    int64_t* top) {
+  CLI::Option* model =
+      sub->add_option("--model,--models", *models,
+                      "chart this model alone; repeatable (all)")
+          ->type_name("ID")
+          ->expected(1)
+          ->take_all();
+  sub->add_option("--top", *top, "so many of the best stand out (5)")
+      ->type_name("K")
+      ->check(CLI::Range(0, 100))
+      ->excludes(model);
+}
+
+void AddPlot(CLI::App* app, PlotCommand* command) {
+  CLI::App* sub = app->add_subcommand(
+      "plot", "Draw a run's learning curves, and what the swept numbers did.");
+  sub->footer(kPlotExamples);
+  sub->add_option("RUN", command->run, "the run's folder")->required();
+  sub->add_option("--what", command->what,
+                  "curves, parameters (the swept numbers) or all (all)")
+      ->type_name("WHAT")
+      ->check(CLI::IsMember({"curves", "parameters", "all"}));
+  sub->add_option("--metric", command->metrics,
+                  "a column of curves.csv or a score of results.csv; "
+                  "repeatable (all curves; the score that ranks the models)")
+      ->type_name("NAME")
+      ->expected(1)
+      ->take_all();
+  AddShownModels(sub, &command->models, &command->top);
+  sub->add_option("--format", command->format, "svg, png or both (both)")
+      ->type_name("FORMAT")
+      ->check(CLI::IsMember({"svg", "png", "both"}));
+  sub->add_option("--output", command->output,
+                  "folder of the pictures (RUN/plots)")
+      ->type_name("DIR");
+  sub->add_flag("--quiet,-q", command->quiet, "print errors only");
+}
+
+void AddReport(CLI::App* app, ReportCommand* command) {
+  CLI::App* sub = app->add_subcommand(
+      "report", "Write a run as one HTML page: leaderboard, charts, events.");
+  sub->footer(kReportExamples);
+  sub->add_option("RUN", command->run, "the run's folder")->required();
+  AddShownModels(sub, &command->models, &command->top);
+  sub->add_flag("--no-plots", command->no_plots, "without charts");
+  sub->add_option("--output", command->output,
+                  "the page's file (RUN/report.html)")
+      ->type_name("FILE");
+  sub->add_flag("--quiet,-q", command->quiet, "print errors only");
+}
+
 void AddBackends(CLI::App* app, BackendsCommand* command) {
   CLI::App* sub = app->add_subcommand(
       "backends", "List the backends, and what each has or why it cannot run.");
@@ -201,6 +276,10 @@ int Dispatch(int argc, const char* const* argv) {
   AddVerify(&app, &verify);
   PredictCommand predict;
   AddPredict(&app, &predict);
+  PlotCommand plot;
+  AddPlot(&app, &plot);
+  ReportCommand report;
+  AddReport(&app, &report);
   BackendsCommand backends;
   AddBackends(&app, &backends);
   std::string probed_path;
@@ -229,6 +308,8 @@ int Dispatch(int argc, const char* const* argv) {
   }
   if (app.got_subcommand("verify")) return RunVerify(verify);
   if (app.got_subcommand("predict")) return RunPredict(predict);
+  if (app.got_subcommand("plot")) return RunPlot(plot);
+  if (app.got_subcommand("report")) return RunReport(report);
   if (app.got_subcommand("backends")) return RunBackends(backends);
   return RunProbeChild(probed_path, probed_name);
 }

@@ -48,6 +48,28 @@ struct PredictCommand {
 };
 int RunPredict(const PredictCommand& command);
 
+struct PlotCommand {
+  std::string run;                   // its folder
+  std::string what = "all";          // or "curves", "parameters"
+  std::vector<std::string> metrics;  // none: curves.csv's, and what ranks
+  std::vector<std::string> models;   // ids: these alone; none: all
+  int64_t top = 5;                   // so many of the best stand out
+  std::string format = "both";       // or "svg", "png"
+  std::string output;                // a folder; empty: RUN/plots
+  bool quiet = false;
+};
+int RunPlot(const PlotCommand& command);
+
+struct ReportCommand {
+  std::string run;                  // its folder
+  std::vector<std::string> models;  // as for PlotCommand
+  int64_t top = 5;
+  bool no_plots = false;
+  std::string output;  // a file; empty: RUN/report.html
+  bool quiet = false;
+};
+int RunReport(const ReportCommand& command);
+
 struct BackendsCommand {
   std::string probe;                // a plugin's file; empty: all found
   int64_t timeout = kProbeSeconds;  // that a plugin may take to answer

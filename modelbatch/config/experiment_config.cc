@@ -9,7 +9,9 @@
 #include "absl/strings/str_join.h"
 #include "modelbatch/config/data_reader.h"
 #include "modelbatch/config/layer_reader.h"
+#include "modelbatch/config/log_reader.h"
 #include "modelbatch/config/nearest.h"
+#include "modelbatch/config/schedule_reader.h"
 #include "modelbatch/config/sweep_reader.h"
 #include "modelbatch/config/table_reader.h"
 #include "modelbatch/config/toml_document.h"
@@ -122,7 +124,31 @@ PopulationConfig ReadPopulation(TableReader* root) {
   return population;
 }
 
-OptimizerSection ReadOptimizer(TableReader* root, bool grid) {
+// What a schedule sets by its own arguments is not to be swept beside it.
+void CheckOverridden(TableReader* table, const OptimizerSection& section) {
+  if (!section.schedule.has_value() ||
+      section.schedule->kind != "one_cycle_lr" || !table->ok()) {
+    return;
+  }
+  std::vector<std::pair<std::string, std::string>> pairs = {{"lr", "max_lr"}};
+  const Sweep& cycle = section.schedule->numbers.at("cycle_momentum");
+  if (cycle.kind == Sweep::Kind::kFixed && cycle.values[0] == 1) {
+    pairs.push_back({"beta1", "max_momentum"});
+    pairs.push_back({"momentum", "max_momentum"});
+  }
+  for (const auto& [name, instead] : pairs) {
+    const auto it = section.numbers.find(name);
+    if (it == section.numbers.end() || it->second.kind == Sweep::Kind::kFixed) {
+      continue;
+    }
+    table->Fail(name, absl::StrCat("is swept, but one_cycle_lr sets it: sweep "
+                                   "optimizer.schedule.",
+                                   instead));
+  }
+}
+
+OptimizerSection ReadOptimizer(TableReader* root, const DataConfig& data,
+                               bool grid) {
   TableReader table = root->Table("optimizer");
   OptimizerSection section;
   section.kind = table.String("kind", section.kind);
@@ -147,6 +173,8 @@ OptimizerSection ReadOptimizer(TableReader* root, bool grid) {
   for (const HyperParameter& h : GradientHyperParameters()) {
     if (table.Find(h.name) != nullptr) read(h);
   }
+  section.schedule = ReadSchedule(&table, data, grid);
+  CheckOverridden(&table, section);
   table.Finish();
   return section;
 }
@@ -273,6 +301,7 @@ TrainConfig ReadTrain(TableReader* root, const DataConfig& data, bool grid) {
   train.output = table.String("output", "");
   ReadOnNan(&table, &train);
   train.early_stopping = ReadEarlyStopping(&table, data);
+  train.log = ReadLog(&table, data);
   table.Finish();
   return train;
 }
@@ -299,6 +328,18 @@ const char* NanPolicyName(NanPolicy policy) {
       return "reset";
     case NanPolicy::kWarn:
       return "warn";
+  }
+  return "";
+}
+
+const char* ScheduleMetricName(ScheduleMetric metric) {
+  switch (metric) {
+    case ScheduleMetric::kValidationLoss:
+      return "validation_loss";
+    case ScheduleMetric::kValidationAccuracy:
+      return "validation_accuracy";
+    case ScheduleMetric::kTrainLoss:
+      return "train_loss";
   }
   return "";
 }
@@ -339,7 +380,7 @@ absl::StatusOr<ExperimentConfig> ParseExperiment(
   config.data = ReadData(&root, path.parent_path().string());
   config.model = ReadModel(&root, grid);
   config.loss = ReadLossSection(&root, config.data.classification);
-  config.optimizer = ReadOptimizer(&root, grid);
+  config.optimizer = ReadOptimizer(&root, config.data, grid);
   config.train = ReadTrain(&root, config.data, grid);
   if (!status.ok()) return status;
   return config;

@@ -25,15 +25,18 @@ namespace modelbatch {
 
 // How a number varies over the models.
 struct Sweep {
-  enum class Kind { kFixed, kValues, kRange };
+  enum class Kind { kFixed, kList, kValues, kRange };
 
   Kind kind = Kind::kFixed;
-  bool integer = false;        // every value is a whole number
-  std::vector<double> values;  // kFixed: one; kValues: at least one
-  double min = 0;              // kRange: both ends included
+  bool integer = false;  // every value is a whole number
+  // kFixed: one; kList: one a model; kValues: at least one
+  std::vector<double> values;
+  double min = 0;  // kRange: both ends included
   double max = 0;
   bool log = false;   // kRange: even on a logarithmic scale
   int64_t count = 0;  // kRange: how many a grid takes; 0: not given
+  // kValues, kRange: drawn for each model, whatever population.search says.
+  bool random = false;
 
   static Sweep Fixed(double value, bool integer = false);
 };
@@ -85,9 +88,32 @@ struct PopulationConfig {
   bool random = false;  // else a grid
 };
 
+// A learning-rate schedule; modelbatch/optim/lr_schedule_info.h has the kinds
+// and their arguments.
+struct ScheduleConfig {
+  std::string kind;
+  std::map<std::string, Sweep> numbers;             // flags are 0 or 1
+  std::map<std::string, std::vector<Sweep>> lists;  // milestones
+  std::map<std::string, std::string> names;         // mode, ...
+  std::vector<ScheduleConfig> schedulers;  // of sequential_lr and the like
+};
+
+// What reduce_lr_on_plateau is told after an epoch.
+enum class ScheduleMetric { kValidationLoss, kValidationAccuracy, kTrainLoss };
+
+struct ScheduleSection : ScheduleConfig {
+  // It ticks after every update of a model; else after every epoch.
+  bool every_step = false;
+  ScheduleMetric metric = ScheduleMetric::kValidationLoss;
+  // Ticks of a linear_lr before it, which starts with this factor.
+  Sweep warmup = Sweep::Fixed(0, /*integer=*/true);
+  Sweep warmup_start_factor = Sweep::Fixed(1.0 / 3);
+};
+
 struct OptimizerSection {
   std::string kind = "adam";
   std::map<std::string, Sweep> numbers;
+  std::optional<ScheduleSection> schedule;
 };
 
 enum class Selection { kValidationAccuracy, kValidationLoss, kLast };
@@ -105,6 +131,14 @@ struct EarlyStoppingConfig {
   double min_delta = 0;  // what more than counts as an improvement
 };
 
+// What a run writes while it trains, beside what every run has.
+struct LogConfig {
+  std::vector<std::string> writers;  // "csv", "jsonl", "tensorboard"
+  // Steps between two entries of the batches' losses; 0: epochs only.
+  int64_t every = 0;
+  bool confusion = false;  // confusion matrices on the test rows
+};
+
 struct TrainConfig {
   int64_t epochs = 1;
   Sweep batch_size = Sweep::Fixed(32, /*integer=*/true);
@@ -114,6 +148,7 @@ struct TrainConfig {
   NanPolicy on_nan = NanPolicy::kFreeze;
   int64_t max_resets = kDefaultMaxResets;  // of one model; for kReset
   std::optional<EarlyStoppingConfig> early_stopping;  // none: no early stopping
+  LogConfig log;
 };
 
 struct ExperimentConfig {
@@ -159,6 +194,9 @@ const char* SelectionName(Selection selection);
 
 // "freeze", ...: what `train.on_nan` says.
 const char* NanPolicyName(NanPolicy policy);
+
+// "validation_loss", ...: what `optimizer.schedule.metric` says.
+const char* ScheduleMetricName(ScheduleMetric metric);
 
 // "validation_loss", ...: what `train.early_stopping.metric` says.
 const char* StoppingMetricName(StoppingMetric metric);

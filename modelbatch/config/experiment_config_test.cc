@@ -220,6 +220,215 @@ TEST(ParseExperimentTest, GradientsAreScaledAndClippedOnDemand) {
             std::vector<double>{0.5});
 }
 
+// Every form of a sweep is read, and written as it was.
+TEST(ParseExperimentTest, FormsOfSweeps) {
+  const auto parsed = ParseExperiment(
+      kValid, "t.toml",
+      {"optimizer={kind=\"sgd\", lr=[0.1, 0.2, 0.1], nesterov=[true, false, 1],"
+       " momentum={min=0.5, max=0.9, random=true},"
+       " weight_decay={values=[0, 1e-4], random=true},"
+       " dampening={min=1e-9, max=1, scale=\"log\", count=4, random=false}}",
+       "train.batch_size=[8, 16, 32]",
+       "model.layers[0].out_features={min=8, max=32, random=true}"});
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  const auto check = [](const ExperimentConfig& config) {
+    const auto& numbers = config.optimizer.numbers;
+    EXPECT_EQ(numbers.at("lr").kind, Sweep::Kind::kList);
+    EXPECT_EQ(numbers.at("lr").values, (std::vector<double>{0.1, 0.2, 0.1}));
+    EXPECT_FALSE(numbers.at("lr").random);
+    EXPECT_EQ(numbers.at("nesterov").kind, Sweep::Kind::kList);
+    EXPECT_EQ(numbers.at("nesterov").values, (std::vector<double>{1, 0, 1}));
+    EXPECT_EQ(numbers.at("momentum").kind, Sweep::Kind::kRange);
+    EXPECT_TRUE(numbers.at("momentum").random);
+    EXPECT_EQ(numbers.at("weight_decay").kind, Sweep::Kind::kValues);
+    EXPECT_TRUE(numbers.at("weight_decay").random);
+    EXPECT_FALSE(numbers.at("dampening").random);
+    EXPECT_EQ(config.train.batch_size.values, (std::vector<double>{8, 16, 32}));
+    EXPECT_TRUE(config.train.batch_size.integer);
+    EXPECT_TRUE(config.model.layers[0].numbers.at("out_features").random);
+  };
+  check(*parsed);
+  const std::string toml = ExperimentToToml(*parsed);
+  const auto again = ParseExperiment(toml, "t.toml");
+  ASSERT_TRUE(again.ok()) << again.status() << "\n" << toml;
+  check(*again);
+  EXPECT_EQ(ExperimentToToml(*again), toml);
+  EXPECT_THAT(ErrorOf(kValid, {"population={search=\"random\", models=4}",
+                               "optimizer.lr.random=false"}),
+              HasSubstr("optimizer.lr.random: is false, but population.search "
+                        "is \"random\""));
+  EXPECT_THAT(ErrorOf(kValid, {"population={search=\"random\", models=4}",
+                               "optimizer.lr.random=true"}),
+              "no error");
+}
+
+// Every kind of schedule is read with torch's defaults, and written as it was.
+TEST(ParseExperimentTest, Schedules) {
+  const auto none = ParseExperiment(kValid, "t.toml");
+  ASSERT_TRUE(none.ok()) << none.status();
+  EXPECT_FALSE(none->optimizer.schedule.has_value());
+  const auto read = [](const std::string& schedule) {
+    const auto parsed =
+        ParseExperiment(kValid, "t.toml",
+                        {"optimizer.lr=0.1", "optimizer.schedule=" + schedule});
+    EXPECT_TRUE(parsed.ok()) << parsed.status();
+    if (!parsed.ok()) return ScheduleSection();
+    const std::string toml = ExperimentToToml(*parsed);
+    const auto again = ParseExperiment(toml, "t.toml");
+    EXPECT_TRUE(again.ok()) << again.status() << "\n" << toml;
+    if (!again.ok()) return ScheduleSection();
+    EXPECT_EQ(ExperimentToToml(*again), toml);
+    return *again->optimizer.schedule;
+  };
+  using Values = std::vector<double>;
+  const ScheduleSection linear = read("{kind=\"linear_lr\"}");
+  EXPECT_EQ(linear.numbers.at("start_factor").values, Values{1.0 / 3});
+  EXPECT_EQ(linear.numbers.at("total_iters").values, Values{5});
+  EXPECT_TRUE(linear.numbers.at("total_iters").integer);
+  EXPECT_FALSE(linear.every_step);
+  const ScheduleSection steps = read(
+      "{kind=\"multi_step_lr\", milestones=[30, {values=[60, 70]}, [80, "
+      "90]], gamma={min=0.1, max=0.5, random=true}, every=\"step\"}");
+  EXPECT_TRUE(steps.every_step);
+  ASSERT_EQ(steps.lists.at("milestones").size(), 3u);
+  EXPECT_EQ(steps.lists.at("milestones")[0].values, Values{30});
+  EXPECT_EQ(steps.lists.at("milestones")[1].kind, Sweep::Kind::kValues);
+  EXPECT_EQ(steps.lists.at("milestones")[2].kind, Sweep::Kind::kList);
+  EXPECT_TRUE(steps.numbers.at("gamma").random);
+  // It is left out, to follow the training.
+  const ScheduleSection cosine = read(
+      "{kind=\"cosine_annealing_lr\", warmup={values=[0, 3]}, "
+      "warmup_start_factor=0.1}");
+  EXPECT_EQ(cosine.numbers.count("T_max"), 0u);
+  EXPECT_EQ(cosine.warmup.values, (Values{0, 3}));
+  EXPECT_EQ(cosine.warmup_start_factor.values, Values{0.1});
+  EXPECT_EQ(read("{kind=\"cosine_annealing_lr\", T_max=7}")
+                .numbers.at("T_max")
+                .values,
+            Values{7});
+  // Made for steps.
+  const ScheduleSection cycle = read(
+      "{kind=\"one_cycle_lr\", max_lr=[0.1, 0.2], three_phase=[true, "
+      "false], anneal_strategy=\"linear\"}");
+  EXPECT_TRUE(cycle.every_step);
+  EXPECT_EQ(cycle.numbers.at("cycle_momentum").values, Values{1});
+  EXPECT_EQ(cycle.numbers.at("three_phase").values, (Values{1, 0}));
+  EXPECT_EQ(cycle.names.at("anneal_strategy"), "linear");
+  // What is better depends on the metric.
+  const ScheduleSection plateau = read("{kind=\"reduce_lr_on_plateau\"}");
+  EXPECT_EQ(plateau.metric, ScheduleMetric::kValidationLoss);
+  EXPECT_EQ(plateau.names.at("mode"), "min");
+  EXPECT_EQ(plateau.names.at("threshold_mode"), "rel");
+  EXPECT_EQ(plateau.numbers.at("patience").values, Values{10});
+  const ScheduleSection accuracy =
+      read("{kind=\"reduce_lr_on_plateau\", metric=\"validation_accuracy\"}");
+  EXPECT_EQ(accuracy.metric, ScheduleMetric::kValidationAccuracy);
+  EXPECT_EQ(accuracy.names.at("mode"), "max");
+  EXPECT_EQ(
+      read("{kind=\"lambda_lr\", lr_lambda=\"mine\"}").names.at("lr_lambda"),
+      "mine");
+  for (const char* kind :
+       {"sequential_lr\", milestones=[4]", "chained_scheduler\""}) {
+    const ScheduleSection made =
+        read(std::string("{kind=\"") + kind +
+             ", schedulers=[{kind=\"constant_lr\", factor={values=[0.1, 1]}},"
+             " {kind=\"exponential_lr\", gamma=0.9}]}");
+    ASSERT_EQ(made.schedulers.size(), 2u);
+    EXPECT_EQ(made.schedulers[0].numbers.at("factor").values, (Values{0.1, 1}));
+    EXPECT_EQ(made.schedulers[1].kind, "exponential_lr");
+  }
+}
+
+TEST(ParseExperimentTest, SchedulesThatAreRefused) {
+  struct Case {
+    const char* schedule;
+    const char* message;
+  };
+  const Case cases[] = {
+      {"kind = \"cosine_annealin_lr\"",
+       "dir/t.toml:22:14: optimizer.schedule.kind: no learning-rate schedule "
+       "\"cosine_annealin_lr\"; did you mean \"cosine_annealing_lr\"?"},
+      {"step_size = 3", "dir/t.toml:22:1: optimizer.schedule.kind: missing"},
+      {"kind = \"step_lr\"",
+       "dir/t.toml:22:1: optimizer.schedule.step_size: missing, expected a "
+       "value: step_lr has no default for it"},
+      {"kind = \"step_lr\", stepsize = 3",
+       "dir/t.toml:22:32: optimizer.schedule.stepsize: unknown key; did you "
+       "mean \"step_size\"?"},
+      {"kind = \"step_lr\", step_size = 3, gama = 1",
+       "dir/t.toml:22:47: optimizer.schedule.gama: unknown key; did you mean "
+       "\"gamma\"?"},
+      {"kind = \"step_lr\", step_size = 0",
+       "dir/t.toml:22:32: optimizer.schedule.step_size: step_size is 0, "
+       "expected an integer from 1 to 1000000000"},
+      {"kind = \"step_lr\", step_size = [3, 1.5]",
+       "dir/t.toml:22:48: optimizer.schedule.step_size[1]: expected an "
+       "integer, found a number 1.5"},
+      {"kind = \"multi_step_lr\", milestones = 3",
+       "optimizer.schedule.milestones: expected an array of integers, found an "
+       "integer 3"},
+      {"kind = \"multi_step_lr\", milestones = [3, -1]",
+       "optimizer.schedule.milestones[1]: milestones is -1, expected an "
+       "integer "
+       "from 0 to"},
+      {"kind = \"reduce_lr_on_plateau\", mode = \"mix\"",
+       "optimizer.schedule.mode: found \"mix\"; "},
+      {"kind = \"reduce_lr_on_plateau\", metric = \"loss\"",
+       "optimizer.schedule.metric: found \"loss\""},
+      {"kind = \"reduce_lr_on_plateau\", every = \"step\"",
+       "optimizer.schedule.every: is \"step\", but the metric of "
+       "reduce_lr_on_plateau is that of an epoch"},
+      {"kind = \"reduce_lr_on_plateau\", warmup = 3",
+       "optimizer.schedule.warmup: cannot come before a reduce_lr_on_plateau"},
+      {"kind = \"linear_lr\", metric = \"train_loss\"",
+       "optimizer.schedule.metric: is for reduce_lr_on_plateau only"},
+      {"kind = \"linear_lr\", every = \"batch\"",
+       "optimizer.schedule.every: found \"batch\"; expected one of: epoch, "
+       "step"},
+      {"kind = \"linear_lr\", warmup = -1",
+       "optimizer.schedule.warmup: is -1, expected 0 to 1e+09"},
+      {"kind = \"linear_lr\", warmup_start_factor = 0.5",
+       "optimizer.schedule.warmup_start_factor: is given, but warmup is not"},
+      {"kind = \"lambda_lr\", lr_lambda = \"\"",
+       "optimizer.schedule.lr_lambda: is empty"},
+      {"kind = \"one_cycle_lr\", max_lr = 1",
+       "dir/t.toml:23:1: optimizer.lr: is swept, but one_cycle_lr sets it: "
+       "sweep optimizer.schedule.max_lr"},
+      {"kind = \"sequential_lr\", milestones = [3]",
+       "optimizer.schedule.schedulers: missing, expected an array of "
+       "schedules"},
+      {"kind = \"sequential_lr\", milestones = [3], schedulers = "
+       "[{ kind = \"linear_lr\" }]",
+       "optimizer.schedule.milestones: has 1, expected 0: one less than "
+       "schedulers"},
+      {"kind = \"chained_scheduler\", schedulers = "
+       "[{ kind = \"reduce_lr_on_plateau\" }]",
+       "optimizer.schedule.schedulers[0].kind: is \"reduce_lr_on_plateau\", "
+       "which cannot be part of a chained_scheduler"},
+      {"kind = \"chained_scheduler\", schedulers = "
+       "[{ kind = \"linear_lr\", every = \"step\" }]",
+       "optimizer.schedule.schedulers[0].every: unknown key"},
+      {"kind = \"chained_scheduler\", schedulers = [3]",
+       "optimizer.schedule.schedulers[0]: expected a table such as"},
+  };
+  for (const Case& c : cases) {
+    const std::string schedule =
+        std::string("schedule = { ") + c.schedule + " }\nlr = {";
+    EXPECT_THAT(ErrorOf(Replace(kValid, "lr = {", schedule)),
+                HasSubstr(c.message));
+  }
+  EXPECT_THAT(
+      ErrorOf(Replace(kValid, "lr = {", "schedule = 3\nlr = {")),
+      HasSubstr("dir/t.toml:22:1: optimizer.schedule: expected a table, "
+                "found an integer 3"));
+  EXPECT_THAT(ErrorOf(kValid, {"data.split={train=0.5, validation=0, test=0.5}",
+                               "train.select=last",
+                               "optimizer.schedule={kind=\"reduce_lr_on_plateau"
+                               "\", metric=\"validation_loss\"}"}),
+              HasSubstr("optimizer.schedule.metric: found \"validation_loss\"; "
+                        "expected one of: train_loss"));
+}
+
 TEST(ParseExperimentTest, PoliciesForSingleModels) {
   const auto none = ParseExperiment(kValid, "t.toml");
   ASSERT_TRUE(none.ok()) << none.status();
@@ -253,6 +462,38 @@ TEST(ParseExperimentTest, PoliciesForSingleModels) {
                                "train.select=last", "train.early_stopping={}"}),
               HasSubstr("train.early_stopping: needs validation rows, "
                         "data.split.validation is 0"));
+}
+
+TEST(ParseExperimentTest, Log) {
+  const auto none = ParseExperiment(kValid, "t.toml");
+  ASSERT_TRUE(none.ok()) << none.status();
+  EXPECT_TRUE(none->train.log.writers.empty());
+  EXPECT_FALSE(none->train.log.confusion);
+  // A run without it has the resolved config it had before there was one.
+  EXPECT_THAT(ExperimentToToml(*none), testing::Not(HasSubstr("train.log")));
+  const auto defaults = ParseExperiment(
+      kValid, "t.toml", {"train.log={writers=[\"tensorboard\"]}"});
+  ASSERT_TRUE(defaults.ok()) << defaults.status();
+  EXPECT_THAT(defaults->train.log.writers, testing::ElementsAre("tensorboard"));
+  EXPECT_EQ(defaults->train.log.every, 0);
+  for (const char* log :
+       {"{writers=[\"tensorboard\"], every=\"epoch\"}", "{confusion=true}",
+        "{writers=[\"jsonl\", \"csv\"], every=25, confusion=true}"}) {
+    const auto parsed =
+        ParseExperiment(kValid, "t.toml", {std::string("train.log=") + log});
+    ASSERT_TRUE(parsed.ok()) << parsed.status();
+    const std::string toml = ExperimentToToml(*parsed);
+    const auto again = ParseExperiment(toml, "t.toml");
+    ASSERT_TRUE(again.ok()) << again.status() << "\n" << toml;
+    EXPECT_EQ(ExperimentToToml(*again), toml);
+    EXPECT_EQ(again->train.log.writers, parsed->train.log.writers);
+    EXPECT_EQ(again->train.log.every, parsed->train.log.every);
+    EXPECT_EQ(again->train.log.confusion, parsed->train.log.confusion);
+  }
+  EXPECT_THAT(ErrorOf(kValid, {"data.task=regression", "loss=mse",
+                               "train.log={confusion=true}"}),
+              HasSubstr("train.log.confusion: needs classes, data.task is "
+                        "\"regression\""));
 }
 
 TEST(ParseExperimentTest, OverridesReplaceOneValue) {
@@ -373,9 +614,11 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{"LrNegative", "lr = { min = 1e-4", "lr = { min = -1.0",
                 "dir/t.toml:22:8: optimizer.lr.min: lr is -1, expected a "
                 "number finite and at least 0"},
-        BadCase{"LrString", "lr = { min", "lr = \"a\" # { min",
-                "dir/t.toml:22:1: optimizer.lr: expected a number, { values = "
-                "[...] } or { min, max, scale, count }, found a string \"a\""},
+        BadCase{
+            "LrString", "lr = { min", "lr = \"a\" # { min",
+            "dir/t.toml:22:1: optimizer.lr: expected a number, a list of one "
+            "a model, { values = [...] } or { min, max, scale, count }, "
+            "found a string \"a\""},
         BadCase{"LogFromZero", "lr = { min = 1e-4", "lr = { min = 0",
                 "dir/t.toml:22:8: optimizer.lr.min: is 0, expected a number "
                 "above 0: the scale is logarithmic"},
@@ -390,6 +633,23 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{"MisspeltRange", "max = 0.1", "mx = 0.1",
                 "dir/t.toml:22:20: optimizer.lr.mx: unknown key; did you mean "
                 "\"max\"?"},
+        BadCase{"EmptyList", "lr = {", "lr = [] # {",
+                "dir/t.toml:22:1: optimizer.lr: expected an array of at least "
+                "one number"},
+        BadCase{"ListOfWords", "lr = {", "lr = [0.1, \"a\"] # {",
+                "dir/t.toml:22:12: optimizer.lr[1]: expected a number, found a "
+                "string \"a\""},
+        BadCase{"ListOutOfRange", "lr = {", "lr = [0.1, -0.1] # {",
+                "dir/t.toml:22:12: optimizer.lr[1]: lr is -0.1, expected a "
+                "number finite and at least 0"},
+        BadCase{"ListOfLists", "lr = {", "lr = [[0.1], 0.2] # {",
+                "dir/t.toml:22:7: optimizer.lr[0]: expected a number, found an "
+                "array"},
+        BadCase{"RandomIsNoFlag", "count = 8", "random = \"uniform\"",
+                "dir/t.toml:22:46: optimizer.lr.random: expected true or "
+                "false, found a string \"uniform\""},
+        BadCase{"RandomOfNothing", "min = 1e-4, max = 0.1", "random = true",
+                "optimizer.lr.min: missing, expected a number"},
         BadCase{"WidthZero", "[32, 64]", "[32, 0]",
                 "dir/t.toml:11:53: model.layers[0].out_features.values[1]: "
                 "out_features is 0, expected 1 to"},
@@ -421,7 +681,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{"UnknownHyperParameter", "lr = {", "momentum = 0.9\nlr = {",
                 "dir/t.toml:22:1: optimizer.momentum: unknown key; expected "
                 "one of: amsgrad, beta1, beta2, clip_norm, clip_value, eps, "
-                "gradient_scale, kind, lr, maximize, weight_decay"},
+                "gradient_scale, kind, lr, maximize, schedule, weight_decay"},
         BadCase{"NegativeClip", "lr = {", "clip_norm = -1\nlr = {",
                 "dir/t.toml:22:1: optimizer.clip_norm: clip_norm is -1, "
                 "expected a number 0 or more"},
@@ -501,6 +761,33 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{"StoppingIsNoTable", "epochs = 3",
                 "epochs = 3\nearly_stopping = true",
                 "train.early_stopping: expected a table, found "},
+        BadCase{"UnknownWriter", "epochs = 3",
+                "epochs = 3\nlog = { writers = [\"tensorbord\"] }",
+                "train.log.writers[0]: found \"tensorbord\"; did you mean "
+                "\"tensorboard\"?"},
+        BadCase{"WriterTwice", "epochs = 3",
+                "epochs = 3\nlog = { writers = [\"csv\", \"csv\"] }",
+                "train.log.writers[1]: \"csv\" is there twice"},
+        BadCase{"WritersAreNoArray", "epochs = 3",
+                "epochs = 3\nlog = { writers = \"csv\" }",
+                "train.log.writers: expected an array of names, found a "
+                "string"},
+        BadCase{"WriterIsNoName", "epochs = 3",
+                "epochs = 3\nlog = { writers = [1] }",
+                "train.log.writers[0]: expected a name, found an integer"},
+        BadCase{"LogEveryZeroSteps", "epochs = 3",
+                "epochs = 3\nlog = { writers = [\"csv\"], every = 0 }",
+                "train.log.every: expected an integer from 1 to 1000000000, "
+                "found an integer 0"},
+        BadCase{"LogEveryDay", "epochs = 3",
+                "epochs = 3\nlog = { writers = [\"csv\"], every = \"day\" }",
+                "train.log.every: found \"day\"; expected one of: epoch"},
+        BadCase{"LogEveryWithoutWriters", "epochs = 3",
+                "epochs = 3\nlog = { every = 5 }",
+                "train.log.every: is for train.log.writers, there are none"},
+        BadCase{"UnknownLogKey", "epochs = 3",
+                "epochs = 3\nlog = { writer = [\"csv\"] }",
+                "train.log.writer: unknown key; did you mean \"writers\"?"},
         BadCase{"UnknownPolicy", "epochs = 3", "epochs = 3\non_nan = \"stop\"",
                 "dir/t.toml:26:1: train.on_nan: found \"stop\"; expected one "
                 "of: freeze, reset, warn"},

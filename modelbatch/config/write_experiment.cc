@@ -43,13 +43,14 @@ std::string Number(double value, bool integer) {
 std::string Bool(bool value) { return value ? "true" : "false"; }
 
 std::string SweepToToml(const Sweep& sweep) {
+  const char* const end = sweep.random ? ", random = true }" : " }";
   if (sweep.kind == Sweep::Kind::kRange) {
     std::string out =
         absl::StrCat("{ min = ", Number(sweep.min, sweep.integer),
                      ", max = ", Number(sweep.max, sweep.integer),
                      ", scale = ", sweep.log ? "\"log\"" : "\"linear\"");
     if (sweep.count > 0) absl::StrAppend(&out, ", count = ", sweep.count);
-    return out + " }";
+    return out + end;
   }
   if (sweep.kind == Sweep::Kind::kFixed) {
     return Number(sweep.values[0], sweep.integer);
@@ -58,7 +59,9 @@ std::string SweepToToml(const Sweep& sweep) {
   for (double value : sweep.values) {
     values.push_back(Number(value, sweep.integer));
   }
-  return absl::StrCat("{ values = [", absl::StrJoin(values, ", "), "] }");
+  const std::string list = absl::StrCat("[", absl::StrJoin(values, ", "), "]");
+  if (sweep.kind == Sweep::Kind::kList) return list;
+  return absl::StrCat("{ values = ", list, end);
 }
 
 std::string AttributeToToml(const AttributeValue& value) {
@@ -104,6 +107,50 @@ std::string LayerToToml(const LayerConfig& layer) {
     fields.push_back(absl::StrCat(name, " = ", AttributeToToml(value)));
   }
   return absl::StrCat("  { ", absl::StrJoin(fields, ", "), " },\n");
+}
+
+// "key = value" of kind and arguments.
+std::vector<std::string> ScheduleFields(const ScheduleConfig& schedule) {
+  std::vector<std::string> fields = {
+      absl::StrCat("kind = ", Quote(schedule.kind))};
+  for (const auto& [name, text] : schedule.names) {
+    fields.push_back(absl::StrCat(name, " = ", Quote(text)));
+  }
+  for (const auto& [name, sweep] : schedule.numbers) {
+    fields.push_back(absl::StrCat(name, " = ", SweepToToml(sweep)));
+  }
+  for (const auto& [name, sweeps] : schedule.lists) {
+    std::vector<std::string> elements;
+    for (const Sweep& sweep : sweeps) elements.push_back(SweepToToml(sweep));
+    fields.push_back(
+        absl::StrCat(name, " = [", absl::StrJoin(elements, ", "), "]"));
+  }
+  return fields;
+}
+
+std::string ScheduleToToml(const ScheduleSection& schedule) {
+  std::vector<std::string> lines = ScheduleFields(schedule);
+  lines.push_back(
+      absl::StrCat("every = ", Quote(schedule.every_step ? "step" : "epoch")));
+  if (schedule.kind == "reduce_lr_on_plateau") {
+    lines.push_back(
+        absl::StrCat("metric = ", Quote(ScheduleMetricName(schedule.metric))));
+  }
+  if (schedule.warmup.kind != Sweep::Kind::kFixed ||
+      schedule.warmup.values[0] > 0) {
+    lines.push_back(absl::StrCat("warmup = ", SweepToToml(schedule.warmup)));
+    lines.push_back(absl::StrCat("warmup_start_factor = ",
+                                 SweepToToml(schedule.warmup_start_factor)));
+  }
+  if (!schedule.schedulers.empty()) {
+    lines.push_back("schedulers = [");
+    for (const ScheduleConfig& inner : schedule.schedulers) {
+      lines.push_back(absl::StrCat(
+          "  { ", absl::StrJoin(ScheduleFields(inner), ", "), " },"));
+    }
+    lines.push_back("]");
+  }
+  return absl::StrJoin(lines, "\n");
 }
 
 // A path is made absolute, a name is not.
@@ -203,6 +250,11 @@ std::string ExperimentToToml(const ExperimentConfig& config) {
     line(name, " = ", SweepToToml(sweep));
   }
 
+  if (config.optimizer.schedule.has_value()) {
+    line("\n[optimizer.schedule]");
+    line(ScheduleToToml(*config.optimizer.schedule));
+  }
+
   line("\n[train]");
   line("epochs = ", config.train.epochs);
   line("batch_size = ", SweepToToml(config.train.batch_size));
@@ -218,6 +270,15 @@ std::string ExperimentToToml(const ExperimentConfig& config) {
     line("metric = ", Quote(StoppingMetricName(stopping.metric)));
     line("patience = ", stopping.patience);
     line("min_delta = ", Float(stopping.min_delta));
+  }
+  const LogConfig& log = config.train.log;
+  if (!log.writers.empty() || log.confusion) {
+    line("\n[train.log]");
+    line("writers = ", QuoteAll(log.writers));
+    if (!log.writers.empty()) {
+      line("every = ", log.every == 0 ? "\"epoch\"" : absl::StrCat(log.every));
+    }
+    line("confusion = ", Bool(log.confusion));
   }
   return out;
 }

@@ -5,11 +5,13 @@
 //                       ExpandPopulation(config, dataset_row_shape));
 //
 // Model i has id i and seed DeriveSeed(config.seed, i). Swept fields are
-// ordered: the optimizer's first, as OptimizerInfo lists them, then the
-// layers', in the order of layers and alphabetically within one, then the batch
-// size. In a grid the first field varies slowest. A random search draws field f
-// of model i from Philox(config.seed, kSweep), so a value depends on neither
-// the other fields nor the number of models.
+// ordered: the optimizer's first, as OptimizerInfo lists them, then its
+// schedule's, then the layers', in the order of layers and alphabetically
+// within one, then the batch size. In a grid the first field varies slowest. A
+// list has a value for each model. A field that is drawn gets its value for
+// model i from Philox(config.seed, kSweep), so that it depends on neither the
+// other fields nor the number of models. Grid, lists and population.models must
+// say the same number of models.
 #ifndef MODELBATCH_SEARCH_POPULATION_H_
 #define MODELBATCH_SEARCH_POPULATION_H_
 
@@ -21,6 +23,7 @@
 #include "modelbatch/backend/backend.h"
 #include "modelbatch/config/experiment_config.h"
 #include "modelbatch/model/layout.h"
+#include "modelbatch/optim/lr_schedule.h"
 #include "modelbatch/optim/optimizer.h"
 #include "modelbatch/tensor/tensor.h"
 
@@ -38,6 +41,9 @@ struct Population {
   std::vector<ModelInstance> models;
   std::vector<Layout> layouts;
   std::vector<OptimizerConfig> optimizers;
+  // Learning-rate schedules; empty: there are none. What the config leaves to
+  // the length of the training is not in them yet.
+  std::vector<LrScheduleSpec> schedules;
   std::vector<int64_t> batch_sizes;
   std::vector<SweptField> fields;
 

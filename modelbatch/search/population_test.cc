@@ -137,6 +137,156 @@ TEST(ExpandPopulationTest, RandomDrawsAreIndependent) {
   EXPECT_EQ(rates.size(), 4u);
 }
 
+// A list has a value for each model: lists are read side by side.
+TEST(ExpandPopulationTest, ListsGiveOneValueAModel) {
+  const auto population =
+      Expand(kConfig,
+             {"optimizer.lr=[0.1, 0.01, 0.1]", "optimizer.beta1=[0.5, 0.6, 0]",
+              "model.layers[0].out_features=[8, 16, 4]",
+              "model.layers[2].p=0.5", "train.batch_size=[1, 2, 3]"});
+  ASSERT_TRUE(population.ok()) << population.status();
+  ASSERT_EQ(population->size(), 3);
+  const std::vector<double> lr = {0.1, 0.01, 0.1};
+  const std::vector<double> beta1 = {0.5, 0.6, 0};
+  const std::vector<int64_t> widths = {8, 16, 4};
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(population->optimizers[i].at("lr"), lr[i]);
+    EXPECT_EQ(population->optimizers[i].at("beta1"), beta1[i]);
+    EXPECT_EQ(Width(population->models[i]), widths[i]);
+    EXPECT_EQ(population->batch_sizes[i], i + 1);
+  }
+  // The columns of results.csv.
+  ASSERT_EQ(population->fields.size(), 4u);
+  EXPECT_EQ(population->fields[0].values, lr);
+  EXPECT_EQ(population->fields[2].values, (std::vector<double>{8, 16, 4}));
+  // One is a population too, and so are lists in a random search.
+  EXPECT_EQ(Expand(kConfig, {"optimizer.lr=[0.1]", "model.layers[2].p=[0]",
+                             "model.layers[0].out_features=[8]"})
+                ->size(),
+            1);
+  const auto random =
+      Expand(kConfig, {"population={search=\"random\", models=3}",
+                       "optimizer.lr=[0.1, 0.2, 0.3]"});
+  ASSERT_TRUE(random.ok()) << random.status();
+  EXPECT_EQ(random->fields[0].values, (std::vector<double>{0.1, 0.2, 0.3}));
+}
+
+// Beside a grid, a list has a value for each of its combinations.
+TEST(ExpandPopulationTest, ListsBesideAGrid) {
+  const auto population = Expand(
+      kConfig, {"optimizer.weight_decay=[1, 2, 3, 4]", "optimizer.lr=0.1",
+                "model.layers[2].p.values=[0, 0.2]"});
+  ASSERT_TRUE(population.ok()) << population.status();
+  ASSERT_EQ(population->size(), 4);
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_EQ(population->optimizers[i].at("weight_decay"), i + 1);
+    EXPECT_EQ(Width(population->models[i]), i < 2 ? 32 : 64);
+  }
+}
+
+// A field that is drawn gets what it would in a random search, whatever the
+// others are.
+TEST(ExpandPopulationTest, OneFieldIsDrawnInAGrid) {
+  const auto random =
+      Expand(kConfig, {"population={search=\"random\", models=6}"});
+  ASSERT_TRUE(random.ok()) << random.status();
+  const auto grid = Expand(
+      kConfig, {"optimizer.lr={min=1e-3, max=0.1, scale=\"log\", random=true}",
+                "model.layers[0].out_features.values=[1, 2, 3]"});
+  ASSERT_TRUE(grid.ok()) << grid.status();
+  ASSERT_EQ(grid->size(), 6);  // 3 widths x 2 rates of dropout
+  const auto lists = Expand(
+      kConfig, {"optimizer.lr={min=1e-3, max=0.1, scale=\"log\", random=true}",
+                "model.layers[0].out_features={values=[32, 64], random=true}",
+                "model.layers[2].p=[0.1, 0.2, 0.3, 0.4, 0.5, 0.6]"});
+  ASSERT_TRUE(lists.ok()) << lists.status();
+  const auto models =
+      Expand(kConfig, {"optimizer.lr={min=1e-3, max=0.1, scale=\"log\", "
+                       "random=true}",
+                       "model.layers[0].out_features=4", "model.layers[2].p=0",
+                       "population.models=4"});
+  ASSERT_TRUE(models.ok()) << models.status();
+  ASSERT_EQ(models->size(), 4);
+  for (int i = 0; i < 6; ++i) {
+    const double lr = random->optimizers[i].at("lr");
+    EXPECT_EQ(grid->optimizers[i].at("lr"), lr);
+    EXPECT_EQ(lists->optimizers[i].at("lr"), lr);
+    EXPECT_EQ(Width(lists->models[i]), Width(random->models[i]));
+    EXPECT_EQ(Width(grid->models[i]), 1 + i / 2);
+    if (i < 4) {
+      EXPECT_EQ(models->optimizers[i].at("lr"), lr);
+    }
+  }
+}
+
+TEST(ExpandPopulationTest, NumbersOfModelsThatDisagree) {
+  const std::vector<std::string> no_grid = {"model.layers[0].out_features=8",
+                                            "model.layers[2].p=0"};
+  const auto error = [&](std::vector<std::string> overrides) {
+    overrides.insert(overrides.begin(), no_grid.begin(), no_grid.end());
+    return ErrorOf(overrides);
+  };
+  EXPECT_EQ(error({"optimizer.lr=[0.1, 0.2]", "optimizer.eps=[1, 2, 3]"}),
+            "--set optimizer.eps=[1, 2, 3]: optimizer.eps: is a list of 3, "
+            "expected one value a model, but optimizer.lr is a list of 2");
+  EXPECT_EQ(error({"optimizer.lr=[0.1, 0.2]", "population.models=3"}),
+            "--set optimizer.lr=[0.1, 0.2]: optimizer.lr: is a list of 2, "
+            "expected one value a model, but population.models is 3");
+  EXPECT_EQ(ErrorOf({"optimizer.eps=[1, 2, 3]"}),
+            "--set optimizer.eps=[1, 2, 3]: optimizer.eps: is a list of 3, "
+            "expected one value a model, but the grid has 12 combinations: 3 "
+            "of optimizer.lr x 2 of model.layers[0].out_features x 2 of "
+            "model.layers[2].p");
+  EXPECT_THAT(error({"optimizer.lr={values=[1, 2], random=true}"}),
+              HasSubstr("population.models: missing, expected an integer: "
+                        "optimizer.lr is drawn, which does not end by itself"));
+}
+
+// A schedule's numbers are swept like the optimizer's, and vary after them.
+TEST(ExpandPopulationTest, SchedulesAreSwept) {
+  const auto population = Expand(
+      kConfig, {"optimizer.lr={values=[0.1, 0.2]}", "model.layers[2].p=0",
+                "model.layers[0].out_features=8",
+                "optimizer.schedule={kind=\"multi_step_lr\", milestones=[3, "
+                "{values=[5, 6]}], gamma=[1, 2, 3, 4], warmup=[0, 2, 0, 2]}"});
+  ASSERT_TRUE(population.ok()) << population.status();
+  ASSERT_EQ(population->size(), 4);
+  ASSERT_EQ(population->schedules.size(), 4u);
+  ASSERT_EQ(population->fields.size(), 4u);
+  EXPECT_EQ(population->fields[0].label, "lr");
+  EXPECT_EQ(population->fields[1].path, "optimizer.schedule.gamma");
+  EXPECT_EQ(population->fields[2].path, "optimizer.schedule.milestones[1]");
+  EXPECT_EQ(population->fields[2].label, "milestones[1]");
+  EXPECT_EQ(population->fields[3].label, "warmup");
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_EQ(population->optimizers[i].at("lr"), i < 2 ? 0.1 : 0.2);
+    const LrScheduleSpec& whole = population->schedules[i];
+    EXPECT_EQ(whole.kind, i % 2 == 0 ? "multi_step_lr" : "sequential_lr");
+    const LrScheduleSpec& spec = i % 2 == 0 ? whole : whole.schedulers[1];
+    EXPECT_EQ(std::get<double>(spec.arguments.at("gamma")), i + 1);
+    EXPECT_EQ(std::get<std::vector<int64_t>>(spec.arguments.at("milestones")),
+              (std::vector<int64_t>{3, 5 + i % 2}));
+    if (i % 2 == 0) continue;
+    EXPECT_EQ(std::get<std::vector<int64_t>>(whole.arguments.at("milestones")),
+              std::vector<int64_t>{2});
+    EXPECT_EQ(whole.schedulers[0].kind, "linear_lr");
+    EXPECT_EQ(
+        whole.schedulers[0].arguments,
+        (Attributes{{"start_factor", 1.0 / 3}, {"total_iters", int64_t{2}}}));
+  }
+  const auto inside = Expand(
+      kConfig, {"optimizer.lr=0.1", "model.layers[2].p=0",
+                "model.layers[0].out_features=8",
+                "optimizer.schedule={kind=\"chained_scheduler\", schedulers=["
+                "{kind=\"exponential_lr\", gamma=[0.5, 0.6]}, "
+                "{kind=\"exponential_lr\", gamma=[0.7, 0.8]}]}"});
+  ASSERT_TRUE(inside.ok()) << inside.status();
+  EXPECT_EQ(inside->fields[1].label, "optimizer.schedule.schedulers[1].gamma");
+  EXPECT_EQ(std::get<double>(
+                inside->schedules[1].schedulers[1].arguments.at("gamma")),
+            0.8);
+}
+
 TEST(ExpandPopulationTest, SameFieldInTwoLayersIsToldApart) {
   const auto population =
       Expand(kConfig, {"model.layers[3].out_features={values=[10, 12]}"});

@@ -8,7 +8,9 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "modelbatch/io/safetensors.h"
+#include "modelbatch/optim/lr_schedule.h"
 #include "modelbatch/search/population.h"
+#include "modelbatch/train/complete_schedules.h"
 #include "modelbatch/train/event.h"
 #include "modelbatch/train/population_events.h"
 #include "modelbatch/util/status_macros.h"
@@ -16,7 +18,7 @@
 namespace modelbatch {
 namespace {
 
-constexpr char kFormat[] = "modelbatch.checkpoint.2";
+constexpr char kFormat[] = "modelbatch.checkpoint.3";
 constexpr char kIds[] = "run.ids";
 constexpr char kInputShape[] = "run.input_shape";
 
@@ -73,13 +75,15 @@ void AddRecords(const TrainState& state, Writer* writer) {
   writer->AddVector("run.best_test_correct", test_hits);
   writer->AddVector("run.epoch_loss", state.epoch_loss);
   writer->AddVector("run.epoch_rows", state.epoch_rows);
+  writer->AddVector("run.epoch_lr", state.epoch_lr);
 }
 
 void AddCurves(const TrainState& state, Writer* writer) {
-  std::vector<double> train, validation;
+  std::vector<double> train, validation, lr;
   std::vector<int64_t> correct;
   for (const EpochCurve& curve : state.curves) {
     train.insert(train.end(), curve.train_loss.begin(), curve.train_loss.end());
+    lr.insert(lr.end(), curve.lr.begin(), curve.lr.end());
     for (const Score& score : curve.validation) {
       validation.push_back(score.loss);
       correct.push_back(score.correct);
@@ -88,6 +92,7 @@ void AddCurves(const TrainState& state, Writer* writer) {
   const Shape shape = {static_cast<int64_t>(state.curves.size()),
                        static_cast<int64_t>(state.models.size())};
   writer->Add("run.curves.train_loss", Tensor::FromVector(train, shape));
+  writer->Add("run.curves.lr", Tensor::FromVector(lr, shape));
   writer->Add("run.curves.validation_loss",
               Tensor::FromVector(validation, shape));
   writer->Add("run.curves.validation_correct",
@@ -253,6 +258,7 @@ class Reader {
     MB_ASSIGN_OR_RETURN(const auto test_hits, ints("run.best_test_correct"));
     MB_ASSIGN_OR_RETURN(state->epoch_loss, doubles("run.epoch_loss"));
     MB_ASSIGN_OR_RETURN(state->epoch_rows, ints("run.epoch_rows"));
+    MB_ASSIGN_OR_RETURN(state->epoch_lr, doubles("run.epoch_lr"));
     for (int64_t i = 0; i < models_; ++i) {
       ModelRecord& record = state->models[i];
       record.skipped_updates = skipped[i];
@@ -269,6 +275,7 @@ class Reader {
     const Shape shape = {state->epoch, models_};
     MB_ASSIGN_OR_RETURN(const Tensor* train,
                         Find<double>("run.curves.train_loss", shape));
+    MB_ASSIGN_OR_RETURN(const Tensor* lr, Find<double>("run.curves.lr", shape));
     MB_ASSIGN_OR_RETURN(const Tensor* loss,
                         Find<double>("run.curves.validation_loss", shape));
     MB_ASSIGN_OR_RETURN(const Tensor* correct,
@@ -278,6 +285,7 @@ class Reader {
       for (int64_t i = 0; i < models_; ++i) {
         const int64_t at = epoch * models_ + i;
         curve.train_loss.push_back(train->data<double>()[at]);
+        curve.lr.push_back(lr->data<double>()[at]);
         Score score;
         score.loss = loss->data<double>()[at];
         score.correct = correct->data<int64_t>()[at];
@@ -289,7 +297,7 @@ class Reader {
   }
 
   // "model.<id>.<slot>.<parameter>", "model.<id>.<slot>", "model.<id>.step",
-  // "best.<id>.<parameter>"
+  // "model.<id>.schedule", "best.<id>.<parameter>"
   absl::Status ReadTensor(const std::string& name, Tensor* tensor,
                           Checkpoint* checkpoint) const {
     if (absl::StartsWith(name, "run.")) return absl::OkStatus();
@@ -316,6 +324,18 @@ class Reader {
     if (rest == "step") {
       MB_ASSIGN_OR_RETURN(const Tensor* step, Find<int64_t>(name, {}));
       model.step = step->data<int64_t>()[0];
+      return absl::OkStatus();
+    }
+    if (rest == "schedule") {
+      MB_ASSIGN_OR_RETURN(const std::vector<double> numbers,
+                          Vector<double>(name, -1));
+      absl::StatusOr<LrScheduleState> schedule =
+          LrScheduleState::FromNumbers(numbers);
+      if (!schedule.ok()) {
+        return Error(absl::StrCat("tensor \"", name,
+                                  "\": ", schedule.status().message()));
+      }
+      checkpoint->state.models[slot].schedule = *std::move(schedule);
       return absl::OkStatus();
     }
     const size_t dot = rest.find('.');
@@ -368,7 +388,12 @@ absl::Status WriteCheckpoint(const std::string& path, Trainer* trainer,
   for (int i = 0; i < trainer->num_models(); ++i) {
     if (!state.models[i].removed()) {
       MB_ASSIGN_OR_RETURN(ModelState model, trainer->batch().GetModelState(i));
-      AddModel(absl::StrCat("model.", ids[i], "."), std::move(model), &writer);
+      const std::string prefix = absl::StrCat("model.", ids[i], ".");
+      AddModel(prefix, std::move(model), &writer);
+      if (!experiment.population.schedules.empty()) {
+        writer.AddVector(prefix + "schedule",
+                         state.models[i].schedule.ToNumbers());
+      }
     }
     for (const auto& [parameter, tensor] : state.models[i].best) {
       writer.Add(absl::StrCat("best.", ids[i], ".", parameter),
@@ -402,9 +427,13 @@ absl::Status CheckBelongs(const Checkpoint& checkpoint,
     }
   }
   if (!same) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("the config is not that of the checkpoint: ",
-                     experiment.config.source.file()));
+    const std::string follows = ScheduleFollowingEpochs(experiment.config);
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the config is not that of the checkpoint: ",
+        experiment.config.source.file(),
+        follows.empty() ? ""
+                        : absl::StrCat("; train.epochs must not change, as ",
+                                       follows, " follows it")));
   }
   return absl::OkStatus();
 }

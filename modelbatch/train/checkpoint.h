@@ -3,6 +3,8 @@
 //
 //   model.<id>.<slot>.<parameter>  "param" and the optimizer's state
 //   model.<id>.step                updates made, int64
+//   model.<id>.schedule            LrScheduleState::ToNumbers(), float64; where
+//                                  there is a schedule
 //   best.<id>.<parameter>          weights of the best epoch
 //   run.*                          an entry a model: see TrainState
 //   run.curves.*                   [epochs, models]

@@ -14,6 +14,7 @@
 #include "modelbatch/data/numeric_array.h"
 #include "modelbatch/loss/loss.h"
 #include "modelbatch/tensor/view.h"
+#include "modelbatch/train/complete_schedules.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch {
@@ -188,11 +189,17 @@ absl::StatusOr<Experiment> PrepareExperiment(ExperimentConfig config) {
                 split.stratified, split.seed);
   if (!rows.ok()) return At(config, "data.split", rows.status());
   experiment.split = *std::move(rows);
+  if (config.train.log.confusion && experiment.split.test.empty()) {
+    return config.source.Error("train.log.confusion",
+                               "needs test rows, there are none");
+  }
   const int64_t train_rows =
       static_cast<int64_t>(experiment.split.train.size());
   const std::vector<int64_t>& sizes = experiment.population.batch_sizes;
   experiment.steps_per_epoch =
       (train_rows - 1) / *std::min_element(sizes.begin(), sizes.end()) + 1;
+  MB_RETURN_IF_ERROR(
+      CompleteSchedules(config, train_rows, &experiment.population));
   const Split& parts = experiment.split;
   MB_RETURN_IF_ERROR(CountRows(config, table, "train", parts.train).status());
   MB_ASSIGN_OR_RETURN(experiment.counted_validation,
@@ -215,6 +222,9 @@ Experiment SingleModel(const Experiment& experiment, int index) {
   single.population.models = {all.models[index]};
   single.population.layouts = {all.layouts[index]};
   single.population.optimizers = {all.optimizers[index]};
+  if (!all.schedules.empty()) {
+    single.population.schedules = {all.schedules[index]};
+  }
   single.population.batch_sizes = {all.batch_sizes[index]};
   for (const SweptField& field : all.fields) {
     single.population.fields.push_back(
@@ -272,8 +282,9 @@ uint64_t ConfigFingerprint(const ExperimentConfig& config) {
   core.name = "";
   core.backend = BackendConfig();
   for (const auto& [key, path] : DataPaths(&core.data)) *path = "/";
-  core.train.epochs = 0;
+  if (ScheduleFollowingEpochs(config).empty()) core.train.epochs = 0;
   core.train.checkpoint_every = 0;
+  core.train.log = LogConfig();
   uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
   for (unsigned char c : ExperimentToToml(core)) {
     hash = (hash ^ c) * 0x100000001b3u;

@@ -55,7 +55,8 @@ absl::Status CheckCapabilities(const Experiment& experiment,
                                const std::string& backend);
 
 // A fingerprint of all that decides the bits of a run. Not of it: the number
-// of epochs, checkpoints, the backend and paths.
+// of epochs (unless a schedule follows it), checkpoints, logs, the backend and
+// paths.
 uint64_t ConfigFingerprint(const ExperimentConfig& config);
 
 }  // namespace modelbatch

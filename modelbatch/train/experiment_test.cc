@@ -185,5 +185,103 @@ TEST(ConfigFingerprintTest, DoesNotChangeWithPaths) {
   EXPECT_NE(ConfigFingerprint(config), two);
 }
 
+int64_t IntOf(const LrScheduleSpec& spec, const std::string& name) {
+  return std::get<int64_t>(spec.arguments.at(name));
+}
+
+// A schedule that says nothing of its length takes the training's: 72 rows are
+// 5 steps of 16 rows and 2 of 40.
+TEST(PrepareExperimentTest, SchedulesTakeTheirLengthFromTheTraining) {
+  const auto specs = [](const std::string& schedule) {
+    return TestExperiment({"optimizer.schedule=" + schedule, "train.epochs=9",
+                           "train.batch_size={values=[16, 40]}"})
+        .population.schedules;
+  };
+  const auto epochs = specs("{kind=\"cosine_annealing_lr\"}");
+  const auto steps = specs("{kind=\"cosine_annealing_lr\", every=\"step\"}");
+  const auto given = specs("{kind=\"cosine_annealing_lr\", T_max=4}");
+  const auto warm =
+      specs("{kind=\"cosine_annealing_lr\", warmup={values=[0, 3]}}");
+  const auto sequence = specs(
+      "{kind=\"sequential_lr\", milestones=[2, {values=[5, 7]}], schedulers="
+      "[{kind=\"cosine_annealing_lr\"}, {kind=\"cosine_annealing_lr\"}, "
+      "{kind=\"cosine_annealing_lr\"}]}");
+  ASSERT_EQ(epochs.size(), 16u);
+  for (int i = 0; i < 16; ++i) {
+    const int64_t updates = i % 2 == 0 ? 45 : 18;
+    EXPECT_EQ(IntOf(epochs[i], "T_max"), 9);
+    EXPECT_EQ(IntOf(steps[i], "T_max"), updates);
+    EXPECT_EQ(IntOf(given[i], "T_max"), 4);
+  }
+  const auto cycle =
+      TestExperiment({"optimizer.lr=0.1", "train.batch_size={values=[16, 40]}",
+                      "optimizer.schedule={kind=\"one_cycle_lr\", max_lr=1}"})
+          .population.schedules;
+  EXPECT_EQ(IntOf(cycle[0], "total_steps"), 15);
+  EXPECT_EQ(IntOf(cycle[1], "total_steps"), 6);
+  // The schedule's numbers vary after the optimizer's: 2 rates come first.
+  ASSERT_EQ(warm.size(), 32u);
+  EXPECT_EQ(warm[0].kind, "cosine_annealing_lr");
+  EXPECT_EQ(IntOf(warm[0], "T_max"), 9);
+  EXPECT_EQ(warm[8].kind, "sequential_lr");
+  EXPECT_EQ(IntOf(warm[8].schedulers[1], "T_max"), 6);
+  EXPECT_EQ(IntOf(sequence[8].schedulers[0], "T_max"), 2);
+  EXPECT_EQ(IntOf(sequence[8].schedulers[1], "T_max"), 5);
+  EXPECT_EQ(IntOf(sequence[8].schedulers[2], "T_max"), 2);
+}
+
+TEST(PrepareExperimentTest, SchedulesThatDoNotFitTheTraining) {
+  EXPECT_EQ(ErrorOf({"optimizer.lr=0.1",
+                     "optimizer.schedule={kind=\"one_cycle_lr\", max_lr=1, "
+                     "total_steps=14}"}),
+            "--set optimizer.schedule={kind=\"one_cycle_lr\", max_lr=1, "
+            "total_steps=14}: optimizer.schedule.total_steps: model 0: is 14, "
+            "but the training has 15 ticks for it");
+  EXPECT_EQ(ErrorOf({"optimizer.lr=0.1",
+                     "optimizer.schedule={kind=\"one_cycle_lr\", max_lr=1, "
+                     "total_steps=15}"}),
+            "no error");
+  EXPECT_THAT(
+      ErrorOf({"optimizer.schedule={kind=\"cosine_annealing_lr\", warmup=3}"}),
+      HasSubstr("optimizer.schedule.T_max: model 0: is missing, and there are "
+                "no ticks that it could be: it begins at tick 3 of 3"));
+  EXPECT_THAT(
+      ErrorOf({"optimizer.schedule={kind=\"sequential_lr\", milestones=[2, 2],"
+               " schedulers=[{kind=\"linear_lr\"}, {kind=\"linear_lr\"}, "
+               "{kind=\"linear_lr\"}]}"}),
+      HasSubstr("optimizer.schedule: model 0: sequential_lr: milestones has 2 "
+                "after 2, expected them in ascending order"));
+  auto config = ParseExperiment(
+      TestConfig(), "blobs.toml",
+      {"optimizer.schedule={kind=\"lambda_lr\", lr_lambda=\"mine\"}"});
+  ASSERT_TRUE(config.ok()) << config.status();
+  const absl::Status status = PrepareExperiment(*std::move(config)).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("optimizer.schedule: model 0: no function \"mine\" is "
+                        "registered in this process"));
+}
+
+// More epochs continue a run, unless a schedule follows their number.
+TEST(ConfigFingerprintTest, EpochsCountWhereAScheduleFollowsThem) {
+  const auto same = [](const std::string& schedule) {
+    std::vector<std::string> set = {"optimizer.lr=0.1",
+                                    "optimizer.schedule=" + schedule};
+    const uint64_t three = ConfigFingerprint(TestExperiment(set).config);
+    set.push_back("train.epochs=9");
+    return ConfigFingerprint(TestExperiment(set).config) == three;
+  };
+  EXPECT_TRUE(same("{kind=\"cosine_annealing_lr\", T_max=3}"));
+  EXPECT_FALSE(same("{kind=\"cosine_annealing_lr\"}"));
+  EXPECT_FALSE(same("{kind=\"one_cycle_lr\", max_lr=1}"));
+  EXPECT_FALSE(
+      same("{kind=\"chained_scheduler\", schedulers=[{kind="
+           "\"linear_lr\"}, {kind=\"cosine_annealing_lr\"}]}"));
+  EXPECT_NE(ConfigFingerprint(TestExperiment({}).config),
+            ConfigFingerprint(TestExperiment({"optimizer.schedule={kind="
+                                              "\"linear_lr\"}"})
+                                  .config));
+}
+
 }  // namespace
 }  // namespace modelbatch

@@ -18,6 +18,9 @@ void CopyModel(const Event& event, int model, int from,
                                population->models[from].spec};
   population->layouts[model] = population->layouts[from];
   population->batch_sizes[model] = population->batch_sizes[from];
+  if (!population->schedules.empty()) {
+    population->schedules[model] = population->schedules[from];
+  }
   OptimizerConfig config = population->optimizers[from];
   for (const auto& [name, value] : event.changes) config[name] = value;
   population->optimizers[model] = std::move(config);

@@ -181,7 +181,7 @@ std::string ResultsCsv(const Experiment& experiment, const TrainState& state) {
 
 std::string CurvesCsv(const Experiment& experiment, const TrainState& state) {
   std::string out =
-      "epoch,model,train_loss,validation_loss,validation_accuracy\n";
+      "epoch,model,train_loss,validation_loss,validation_accuracy,lr\n";
   const size_t rows = experiment.counted_validation;
   const std::vector<std::vector<int64_t>> ids = IdsOfEpochs(experiment, state);
   for (size_t epoch = 0; epoch < state.curves.size(); ++epoch) {
@@ -190,7 +190,8 @@ std::string CurvesCsv(const Experiment& experiment, const TrainState& state) {
       absl::StrAppend(&out, epoch + 1, ",", ids[epoch][i], ",",
                       NumberText(curve.train_loss[i]), ",");
       absl::StrAppend(&out, NumberText(curve.validation[i].loss), ",",
-                      NumberText(Accuracy(curve.validation[i], rows)), "\n");
+                      NumberText(Accuracy(curve.validation[i], rows)), ",",
+                      NumberText(curve.lr[i]), "\n");
     }
   }
   return out;

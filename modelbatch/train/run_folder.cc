@@ -1,13 +1,13 @@
 #include "modelbatch/train/run_folder.h"
 
 #include <filesystem>
-#include <fstream>
 #include <sstream>
 #include <system_error>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "modelbatch/io/append_file.h"
 #include "modelbatch/io/atomic_file.h"
 #include "modelbatch/util/status_macros.h"
 #include "nlohmann/json.hpp"
@@ -35,6 +35,34 @@ absl::StatusOr<std::string> FirstFree(const std::string& name) {
     if (fs::create_directory(path, error)) return path;
     if (error) return CannotCreate(path, error);
   }
+}
+
+// A line of events.jsonl. Errors name the field.
+absl::StatusOr<RunEvent> ParseRunEvent(const std::string& line) {
+  const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) {
+    return absl::InvalidArgumentError("is not a JSON object");
+  }
+  RunEvent event;
+  if (json.contains("model")) {
+    MB_ASSIGN_OR_RETURN(event.event, EventFromJson(line));
+    event.step = event.event->step;
+    event.epoch = event.event->epoch;
+    return event;
+  }
+  for (const auto& [name, out] :
+       {std::pair("step", &event.step), std::pair("epoch", &event.epoch)}) {
+    if (!json.contains(name) || !json[name].is_number_integer()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("\"", name, "\" is missing or no integer"));
+    }
+    *out = json[name].get<int64_t>();
+  }
+  if (!json.contains("event") || !json["event"].is_string()) {
+    return absl::InvalidArgumentError("\"event\" is missing or no string");
+  }
+  event.what = json["event"].get<std::string>();
+  return event;
 }
 
 }  // namespace
@@ -98,11 +126,26 @@ absl::Status RunFolder::AddEvent(const Event& event) const {
 }
 
 absl::Status RunFolder::AddLine(const std::string& json) const {
-  std::ofstream out(events(), std::ios::app);
-  out << json << "\n";
-  out.close();
-  if (out) return absl::OkStatus();
-  return absl::UnavailableError(absl::StrCat("cannot write ", events()));
+  return AppendToFile(events(), json + "\n");
+}
+
+absl::StatusOr<std::vector<RunEvent>> RunFolder::ReadEvents() const {
+  std::vector<RunEvent> out;
+  std::error_code error;
+  if (!fs::exists(events(), error)) return out;
+  MB_ASSIGN_OR_RETURN(const std::string text, ReadFile(events()));
+  std::istringstream lines(text);
+  std::string line;
+  for (int64_t number = 1; std::getline(lines, line); ++number) {
+    absl::StatusOr<RunEvent> event = ParseRunEvent(line);
+    if (event.ok()) {
+      out.push_back(*std::move(event));
+    } else if (!lines.eof()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          events(), ":", number, ": ", std::string(event.status().message())));
+    }
+  }
+  return out;
 }
 
 void RunFolder::RemoveTemporaries() const {

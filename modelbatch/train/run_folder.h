@@ -7,12 +7,16 @@
 //   curves.csv              a line an epoch and model
 //   summary.json            the best model, who made the run, times, plan
 //   models/model_<id>.safetensors   weights of each model's best epoch
+//   confusion.csv           confusion matrices, if train.log asks for them
+//   metrics.csv, metrics.jsonl, tensorboard/   what train.log names
 //
-// The first three while it runs, the others when it ends or is interrupted.
+// The first three and the last line's while it runs, the others when it ends or
+// is interrupted.
 #ifndef MODELBATCH_TRAIN_RUN_FOLDER_H_
 #define MODELBATCH_TRAIN_RUN_FOLDER_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +26,14 @@
 #include "modelbatch/train/event.h"
 
 namespace modelbatch {
+
+// A line of events.jsonl.
+struct RunEvent {
+  int64_t step = 0;
+  int64_t epoch = 1;           // the one it happened in, from 1
+  std::string what;            // of the run as a whole: "interrupted"
+  std::optional<Event> event;  // of a model; `what` is empty then
+};
 
 class RunFolder {
  public:
@@ -38,6 +50,10 @@ class RunFolder {
   std::string results() const { return path_ + "/results.csv"; }
   std::string curves() const { return path_ + "/curves.csv"; }
   std::string summary() const { return path_ + "/summary.json"; }
+  std::string confusion() const { return path_ + "/confusion.csv"; }
+  std::string metrics_csv() const { return path_ + "/metrics.csv"; }
+  std::string metrics_jsonl() const { return path_ + "/metrics.jsonl"; }
+  std::string tensorboard() const { return path_ + "/tensorboard"; }
 
   bool HasCheckpoint() const;
   absl::Status WriteConfig(const ExperimentConfig& config) const;
@@ -47,6 +63,9 @@ class RunFolder {
   absl::Status AddEvent(int64_t step, int64_t epoch,
                         const std::string& event) const;
   absl::Status AddEvent(const Event& event) const;
+  // All lines, none without the file. InvalidArgument names file, line and
+  // field; a last line that a crash cut off is none.
+  absl::StatusOr<std::vector<RunEvent>> ReadEvents() const;
   // Removes files that a killed process left half-written.
   void RemoveTemporaries() const;
   // Forgets what happened after `step`: a resumed run does it again. The

@@ -14,6 +14,7 @@
 #include "gtest/gtest.h"
 #include "modelbatch/io/atomic_file.h"
 #include "modelbatch/io/safetensors.h"
+#include "modelbatch/optim/lr_lambda.h"
 #include "modelbatch/optim/optimizer_info.h"
 #include "modelbatch/train/checkpoint.h"
 #include "modelbatch/train/scripted_callback.h"
@@ -83,7 +84,35 @@ class RunTrainingTest : public ::testing::Test {
   std::unique_ptr<Backend> backend_;
 };
 
+// With every log there is.
+const char kLog[] =
+    "train.log={writers=[\"csv\", \"jsonl\", \"tensorboard\"], every=2, "
+    "confusion=true}";
+
+// Of a file of TensorBoard the size: only its times differ. What is in it is
+// read in tests/cli.
+std::map<std::string, uintmax_t> EventFiles(const RunFolder& folder) {
+  std::map<std::string, uintmax_t> sizes;
+  for (const auto& entry :
+       fs::recursive_directory_iterator(folder.tensorboard())) {
+    if (entry.is_directory()) continue;
+    sizes[fs::relative(entry.path(), folder.path()).string()] =
+        entry.file_size();
+  }
+  return sizes;
+}
+
+void ExpectSameLogs(const RunFolder& a, const RunFolder& b) {
+  ASSERT_EQ(fs::exists(a.metrics_csv()), fs::exists(b.metrics_csv()));
+  if (!fs::exists(a.metrics_csv())) return;
+  EXPECT_EQ(*ReadFile(a.metrics_csv()), *ReadFile(b.metrics_csv()));
+  EXPECT_EQ(*ReadFile(a.metrics_jsonl()), *ReadFile(b.metrics_jsonl()));
+  EXPECT_EQ(*ReadFile(a.confusion()), *ReadFile(b.confusion()));
+  EXPECT_EQ(EventFiles(a), EventFiles(b));
+}
+
 void ExpectSameFiles(const RunFolder& a, const RunFolder& b) {
+  ExpectSameLogs(a, b);
   EXPECT_EQ(*ReadFile(a.checkpoint()), *ReadFile(b.checkpoint()));
   EXPECT_EQ(*ReadFile(a.results()), *ReadFile(b.results()));
   EXPECT_EQ(*ReadFile(a.curves()), *ReadFile(b.curves()));
@@ -102,8 +131,9 @@ void ExpectSameFiles(const RunFolder& a, const RunFolder& b) {
 // weights, moments, masks, order, curves, best epochs, frozen models.
 TEST_F(RunTrainingTest, ResumesToTheSameBits) {
   for (const bool explode : {false, true}) {
-    const Experiment experiment = TestExperiment(
-        explode ? ExplodingOverrides() : std::vector<std::string>{});
+    std::vector<std::string> overrides = {kLog};
+    if (explode) overrides.push_back(ExplodingOverrides()[0]);
+    const Experiment experiment = TestExperiment(overrides);
     const std::string kind = explode ? "explode" : "calm";
     const RunFolder whole = NewFolder(kind, experiment);
     const auto result = Run(experiment, whole);
@@ -172,7 +202,7 @@ std::string ModelEvents(const RunFolder& folder) {
 // Around a removal, a reset, a copy, a freeze ... and a compaction as well,
 // interrupted or killed.
 TEST_F(RunTrainingTest, ResumesToTheSameBitsAroundEvents) {
-  const Experiment experiment = TestExperiment();
+  const Experiment experiment = TestExperiment({kLog});
   const RunFolder whole = NewFolder("whole", experiment);
   ScriptedCallback script = EventfulScript();
   const auto run = [&](const RunFolder& folder, bool resume, int stop) {
@@ -227,6 +257,91 @@ TEST_F(RunTrainingTest, ResumesToTheSameBitsAroundResetsAndEarlyStops) {
   }
 }
 
+// Every kind of schedule continues where it was, by epochs and by steps, also
+// around a removal, a reset, a copy with another rate ...
+TEST_F(RunTrainingTest, ResumesSchedulesToTheSameBits) {
+  ASSERT_TRUE(RegisterLrLambda("decay", [](int64_t epoch) {
+                return 1.0 / (1.0 + epoch);
+              }).ok());
+  const std::vector<std::string> schedules = {
+      "{kind=\"cosine_annealing_lr\", every=\"step\"}",
+      "{kind=\"reduce_lr_on_plateau\", patience=0, threshold=0.1}",
+      "{kind=\"lambda_lr\", lr_lambda=\"decay\"}",
+      "{kind=\"sequential_lr\", every=\"step\", milestones=[3, 9], schedulers=["
+      "{kind=\"linear_lr\", total_iters=3}, "
+      "{kind=\"cosine_annealing_warm_restarts\", T_0=2, T_mult=2}, "
+      "{kind=\"one_cycle_lr\", max_lr=0.1}]}",
+  };
+  for (size_t k = 0; k < schedules.size(); ++k) {
+    const Experiment experiment =
+        TestExperiment({"optimizer.schedule=" + schedules[k]});
+    const std::string name = std::to_string(k);
+    ScriptedCallback script = EventfulScript();
+    // The script changes rates, which the last schedule does not allow.
+    Callback* const callback = k < 3 ? &script : nullptr;
+    const RunFolder whole = NewFolder(name, experiment);
+    const auto all = Run(experiment, whole, false, 0, Info(), false, callback);
+    ASSERT_TRUE(all.ok()) << all.status();
+    for (int stop : {1, 5, 8, 11}) {
+      const RunFolder folder =
+          NewFolder(name + "-" + std::to_string(stop), experiment);
+      ASSERT_TRUE(
+          Run(experiment, folder, false, stop, Info(), false, callback).ok());
+      const auto resumed =
+          Run(experiment, folder, true, 0, Info(), false, callback);
+      ASSERT_TRUE(resumed.ok()) << resumed.status();
+      ExpectSameFiles(whole, folder);
+    }
+    // From the resolved config too.
+    auto config = LoadExperiment(whole.config());
+    ASSERT_TRUE(config.ok()) << config.status();
+    auto again = PrepareExperiment(*std::move(config));
+    ASSERT_TRUE(again.ok()) << again.status();
+    const RunFolder repeated = NewFolder(name + "-again", *again);
+    ASSERT_TRUE(Run(*again, repeated, false, 0, Info(), false, callback).ok());
+    ExpectSameFiles(whole, repeated);
+  }
+}
+
+// A length that is given stays, one that follows train.epochs can not change.
+TEST_F(RunTrainingTest, MoreEpochsWithASchedule) {
+  const auto run = [&](const std::string& name, const std::string& length) {
+    const std::string schedule =
+        "optimizer.schedule={kind=\"cosine_annealing_lr\"" + length + "}";
+    const Experiment three = TestExperiment({schedule});
+    const Experiment five = TestExperiment({schedule, "train.epochs=5"});
+    const RunFolder whole = NewFolder(name + "whole", five);
+    EXPECT_TRUE(Run(five, whole).ok());
+    const RunFolder grown = NewFolder(name, three);
+    EXPECT_TRUE(Run(three, grown).ok());
+    const absl::Status status = Run(five, grown, true).status();
+    if (status.ok()) ExpectSameFiles(whole, grown);
+    return status;
+  };
+  EXPECT_TRUE(run("given", ", T_max=3").ok());
+  const absl::Status status = run("derived", "");
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("train.epochs must not change, as "
+                        "optimizer.schedule.T_max follows it"));
+}
+
+TEST_F(RunTrainingTest, FilesHaveTheSchedule) {
+  const Experiment experiment =
+      TestExperiment({"optimizer.schedule={kind=\"step_lr\", step_size=1, "
+                      "gamma=[1, 0.5, 1, 1, 1, 1, 1, 1]}"});
+  const RunFolder folder = NewFolder("run", experiment);
+  ASSERT_TRUE(Run(experiment, folder).ok());
+  EXPECT_THAT(*ReadFile(folder.results()),
+              HasSubstr("model,seed,optimizer.lr,optimizer.schedule.gamma,"));
+  const std::string curves = *ReadFile(folder.curves());
+  EXPECT_THAT(curves, HasSubstr(",validation_accuracy,lr\n"));
+  // The third epoch of model 1.
+  const size_t line = curves.find("\n3,1,");
+  const size_t end = curves.find('\n', line + 1);
+  EXPECT_EQ(curves.substr(curves.rfind(',', end), 7), ",0.0025");
+}
+
 TEST_F(RunTrainingTest, FilesNameTheModelsThatAreThere) {
   const Experiment experiment = TestExperiment();
   const RunFolder folder = NewFolder("run", experiment);
@@ -255,7 +370,7 @@ TEST_F(RunTrainingTest, FilesNameTheModelsThatAreThere) {
 
 // Stopped after every single step.
 TEST_F(RunTrainingTest, ResumesAgainAndAgain) {
-  const Experiment experiment = TestExperiment();
+  const Experiment experiment = TestExperiment({kLog});
   const RunFolder whole = NewFolder("whole", experiment);
   ASSERT_TRUE(Run(experiment, whole).ok());
   const RunFolder folder = NewFolder("pieces", experiment);
@@ -271,7 +386,7 @@ TEST_F(RunTrainingTest, ResumesAgainAndAgain) {
 
 // A process that was killed left an older checkpoint, or none.
 TEST_F(RunTrainingTest, ResumesFromAnOlderCheckpointOrNone) {
-  const Experiment experiment = TestExperiment(ExplodingOverrides());
+  const Experiment experiment = TestExperiment({kLog, ExplodingOverrides()[0]});
   const RunFolder whole = NewFolder("whole", experiment);
   ASSERT_TRUE(Run(experiment, whole).ok());
   const RunFolder none = NewFolder("none", experiment);
@@ -300,8 +415,8 @@ TEST_F(RunTrainingTest, ResumesFromAnOlderCheckpointOrNone) {
 }
 
 TEST_F(RunTrainingTest, MoreEpochsContinueARun) {
-  const Experiment three = TestExperiment();
-  const Experiment five = TestExperiment({"train.epochs=5"});
+  const Experiment three = TestExperiment({kLog});
+  const Experiment five = TestExperiment({kLog, "train.epochs=5"});
   const RunFolder whole = NewFolder("whole", five);
   ASSERT_TRUE(Run(five, whole).ok());
   const RunFolder grown = NewFolder("grown", three);
@@ -347,7 +462,8 @@ TEST_F(RunTrainingTest, RefusesADamagedCheckpoint) {
   ASSERT_TRUE(WriteFileAtomically(folder.checkpoint(), bytes).ok());
   auto file = ReadSafetensors(folder.checkpoint());
   ASSERT_TRUE(file.ok());
-  for (const char* name : {"run.best_epoch", "model.2.exp_avg.0.weight"}) {
+  for (const char* name : {"run.best_epoch", "run.epoch_lr", "run.curves.lr",
+                           "model.2.exp_avg.0.weight"}) {
     std::vector<NamedTensor> tensors;
     for (const auto& [key, tensor] : file->tensors) {
       if (key != name) tensors.push_back({key, &tensor});
@@ -360,6 +476,39 @@ TEST_F(RunTrainingTest, RefusesADamagedCheckpoint) {
         std::string(name).substr(std::string(name).rfind('.') + 1);
     EXPECT_THAT(std::string(result.status().message()), HasSubstr(last));
   }
+}
+
+// So is one whose schedule's state is not there, or is of another kind.
+TEST_F(RunTrainingTest, RefusesADamagedScheduleState) {
+  const Experiment experiment =
+      TestExperiment({"optimizer.schedule={kind=\"step_lr\", step_size=2}"});
+  const RunFolder folder = NewFolder("run", experiment);
+  ASSERT_TRUE(Run(experiment, folder, false, 3).ok());
+  const auto file = ReadSafetensors(folder.checkpoint());
+  ASSERT_TRUE(file.ok()) << file.status();
+  const auto message = [&](const Tensor* instead) {
+    std::vector<NamedTensor> tensors;
+    for (const auto& [key, tensor] : file->tensors) {
+      if (key != "model.2.schedule") {
+        tensors.push_back({key, &tensor});
+      } else if (instead != nullptr) {
+        tensors.push_back({key, instead});
+      }
+    }
+    EXPECT_TRUE(
+        WriteSafetensors(folder.checkpoint(), tensors, file->metadata).ok());
+    const auto result = Run(experiment, folder, true);
+    EXPECT_FALSE(result.ok());
+    return std::string(result.status().message());
+  };
+  EXPECT_THAT(message(nullptr), HasSubstr("model 2: step_lr: a state of 0 "
+                                          "schedules, expected 1"));
+  const Tensor few = Tensor::FromVector<double>({1, 2, 3}, {3});
+  EXPECT_THAT(message(&few), HasSubstr("tensor \"model.2.schedule\": a "
+                                       "schedule's state of 3 numbers"));
+  const Tensor floats = Tensor::FromVector<float>({1, 2, 3}, {3});
+  EXPECT_THAT(message(&floats),
+              HasSubstr("tensor \"model.2.schedule\" is float32"));
 }
 
 // So is one whose events cannot have happened.
@@ -408,6 +557,45 @@ TEST_F(RunTrainingTest, FolderOfARunIsNotOverwritten) {
             absl::StatusCode::kAlreadyExists);
   EXPECT_EQ(RunFolder::Open(root_ / "none").status().code(),
             absl::StatusCode::kNotFound);
+}
+
+// Nothing is written that the config does not ask for.
+TEST_F(RunTrainingTest, LogsAreAskedFor) {
+  const Experiment experiment = TestExperiment();
+  const RunFolder folder = NewFolder("run", experiment);
+  ASSERT_TRUE(Run(experiment, folder).ok());
+  for (const std::string& path : {folder.metrics_csv(), folder.metrics_jsonl(),
+                                  folder.tensorboard(), folder.confusion()}) {
+    EXPECT_FALSE(fs::exists(path)) << path;
+  }
+  // Logs decide no bit: a run may be resumed with other ones.
+  EXPECT_TRUE(Run(TestExperiment({kLog, "train.epochs=4"}), folder, true).ok());
+  EXPECT_THAT(*ReadFile(folder.metrics_csv()), HasSubstr("\n20,4,7,,"));
+}
+
+// A process that is killed right after a checkpoint has lost no step before it.
+TEST_F(RunTrainingTest, LogsAreWrittenBeforeTheCheckpoint) {
+  class ReadLog : public StopAfter {
+   public:
+    explicit ReadLog(const RunFolder& folder) : StopAfter(7), folder_(folder) {}
+    void OnCheckpoint(const Trainer&, const std::string&) override {
+      log = *ReadFile(folder_.metrics_csv());
+    }
+    std::string log;
+
+   private:
+    const RunFolder& folder_;
+  };
+  const Experiment experiment = TestExperiment(
+      {"train.log={writers=[\"csv\"], every=1}", "train.checkpoint_every=0"});
+  const RunFolder folder = NewFolder("run", experiment);
+  ReadLog observer(folder);
+  RunOptions options;
+  options.info = Info();
+  options.stop = observer.flag();
+  ASSERT_TRUE(
+      RunTraining(experiment, backend_.get(), folder, options, &observer).ok());
+  EXPECT_THAT(observer.log, HasSubstr("\n7,2,7,"));
 }
 
 TEST_F(RunTrainingTest, LeavesEveryFile) {

@@ -10,6 +10,7 @@
 #include "modelbatch/loss/loss.h"
 #include "modelbatch/search/population.h"
 #include "modelbatch/tensor/view.h"
+#include "modelbatch/train/best_models.h"
 #include "modelbatch/train/checkpoint.h"
 #include "modelbatch/train/results.h"
 #include "modelbatch/util/status_macros.h"
@@ -89,30 +90,11 @@ absl::StatusOr<std::unique_ptr<Predictor>> Predictor::Create(
   capabilities.optimizers = {experiment.config.optimizer.kind};
   MB_RETURN_IF_ERROR(CheckCapabilities(experiment, capabilities,
                                        experiment.config.backend.name));
-  std::vector<ModelInstance> instances;
-  for (int model : models) {
-    const ModelInstance& instance = experiment.population.models[model];
-    const ModelRecord& record = run.state.models[model];
-    if (record.best_epoch == 0) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "model ", instance.id, " has no weights to predict with: ",
-          record.frozen() ? StatusOf(record) : "it has finished no epoch"));
-    }
-    instances.push_back(instance);
-  }
   auto predictor = std::unique_ptr<Predictor>(new Predictor());
   MB_ASSIGN_OR_RETURN(
       predictor->batch_,
-      ModelBatch::Create(backend, std::move(instances), experiment.config.loss,
-                         std::clamp<int64_t>(data.rows(), 1, kMaxRowsAtOnce)));
-  for (size_t i = 0; i < models.size(); ++i) {
-    ModelState state;
-    for (const auto& [name, value] : run.state.models[models[i]].best) {
-      state.slots["param"].emplace(name, value.Borrow());
-    }
-    MB_RETURN_IF_ERROR(
-        predictor->batch_->LoadModelState(static_cast<int>(i), state));
-  }
+      BatchOfBestModels(experiment, run.state, models, backend,
+                        std::clamp<int64_t>(data.rows(), 1, kMaxRowsAtOnce)));
   Shape shape = run.input_shape();
   shape.insert(shape.begin(), data.rows());
   if (data.features.size() != NumElements(shape)) {

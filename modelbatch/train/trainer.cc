@@ -12,6 +12,8 @@
 namespace modelbatch {
 namespace {
 
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
 RowSet AllModels(absl::Span<const int32_t> rows) { return RowSet{rows, {}}; }
 
 }  // namespace
@@ -22,6 +24,7 @@ Trainer::Trainer(const Experiment& experiment, Backend* backend,
   const int models = experiment.population.size();
   state_.epoch_loss.assign(models, 0);
   state_.epoch_rows.assign(models, 0);
+  state_.epoch_lr.assign(models, kNaN);
   state_.models.resize(models);
   for (const ModelInstance& model : experiment.population.models) {
     next_id_ = std::max(next_id_, model.id + 1);
@@ -86,6 +89,19 @@ absl::Status Trainer::BuildBatch() {
       Optimizer optimizer,
       Optimizer::Create(config.optimizer.kind, {}, population.optimizers));
   optimizer_ = std::make_unique<Optimizer>(std::move(optimizer));
+  schedules_.clear();
+  for (size_t i = 0; i < population.schedules.size(); ++i) {
+    MB_ASSIGN_OR_RETURN(
+        LrSchedule schedule,
+        LrSchedule::Create(population.schedules[i], optimizer_->info()));
+    const absl::Status status = schedule.Start(
+        optimizer_.get(), static_cast<int>(i), &state_.models[i].schedule);
+    if (!status.ok()) {
+      return config.source.Error("optimizer.schedule",
+                                 std::string(status.message()), status.code());
+    }
+    schedules_.push_back(std::move(schedule));
+  }
   return batch_->SetOptimizer(config.optimizer.kind);
 }
 
@@ -136,7 +152,7 @@ absl::Status Trainer::TrainBatch() {
   ++state_.step;
   RecordStep(any);
   ++state_.step_in_epoch;
-  return absl::OkStatus();
+  return TickAfterStep(any);
 }
 
 bool Trainer::AnyRows() const {
@@ -161,6 +177,7 @@ void Trainer::RecordStep(bool any) {
           batches_.BatchOf(i, state_.step_in_epoch).size());
       state_.epoch_loss[i] += static_cast<double>(loss) * rows;
       state_.epoch_rows[i] += rows;
+      state_.epoch_lr[i] = optimizer_->Get(i, "lr").value_or(kNaN);
       report_.model_rows += rows;
       report_.min_loss = std::min(report_.min_loss, loss);
       report_.max_loss = std::max(report_.max_loss, loss);
@@ -176,10 +193,48 @@ void Trainer::RecordStep(bool any) {
   }
 }
 
+absl::Status Trainer::TickAfterStep(bool any) {
+  if (schedules_.empty() || !any ||
+      !experiment_.config.optimizer.schedule->every_step) {
+    return absl::OkStatus();
+  }
+  for (int i = 0; i < num_models(); ++i) {
+    if (batch_->last_step().outcomes[i] != Outcome::kStepped) continue;
+    MB_RETURN_IF_ERROR(
+        schedules_[i].Step(optimizer_.get(), i, &state_.models[i].schedule));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Trainer::TickAfterEpoch(int model, const EpochCurve& curve) {
+  if (schedules_.empty() || state_.epoch_rows[model] == 0 ||
+      experiment_.config.optimizer.schedule->every_step) {
+    return absl::OkStatus();
+  }
+  const LrSchedule& schedule = schedules_[model];
+  LrScheduleState* const state = &state_.models[model].schedule;
+  if (!schedule.needs_metric()) {
+    return schedule.Step(optimizer_.get(), model, state);
+  }
+  double metric = curve.train_loss[model];
+  switch (experiment_.config.optimizer.schedule->metric) {
+    case ScheduleMetric::kValidationLoss:
+      metric = curve.validation[model].loss;
+      break;
+    case ScheduleMetric::kValidationAccuracy:
+      metric = static_cast<double>(curve.validation[model].correct) /
+               static_cast<double>(experiment_.counted_validation);
+      break;
+    case ScheduleMetric::kTrainLoss:
+      break;
+  }
+  return schedule.Step(metric, optimizer_.get(), model, state);
+}
+
 absl::Status Trainer::FinishEpoch() {
   EpochCurve curve;
-  curve.train_loss.assign(num_models(),
-                          std::numeric_limits<double>::quiet_NaN());
+  curve.train_loss.assign(num_models(), kNaN);
+  curve.lr.assign(num_models(), kNaN);
   curve.validation.resize(num_models());
   EvaluateResult validation;
   const bool validate =
@@ -199,9 +254,12 @@ absl::Status Trainer::FinishEpoch() {
         curve.validation[i].correct = validation.correct[i];
       }
       improved[i] = Improves(i, curve.validation[i]);
+      curve.lr[i] = state_.epoch_lr[i];
+      MB_RETURN_IF_ERROR(TickAfterEpoch(i, curve));
     }
     state_.epoch_loss[i] = 0;
     state_.epoch_rows[i] = 0;
+    state_.epoch_lr[i] = kNaN;
   }
   ++state_.epoch;
   state_.step_in_epoch = 0;
@@ -308,6 +366,7 @@ absl::Status Trainer::Restore(TrainState state,
     next_id_ = std::max(next_id_, event.copy + 1);
   }
   state_ = std::move(state);
+  MB_RETURN_IF_ERROR(RestoreRates());
   batches_.StartEpoch(state_.epoch);
   report_ = StepReport();
   return CompactRemoved();

@@ -9,6 +9,10 @@
 // evaluated on the validation rows. A model that does better than before
 // (train.select) keeps a copy of its weights and is evaluated on the test rows.
 //
+// A learning-rate schedule (optimizer.schedule) ticks for each model by itself:
+// after its updates, or after epochs in which it made one, before the
+// callbacks.
+//
 // Single models are frozen, reset, removed or replaced between any two steps,
 // by the config (train.on_nan, train.early_stopping), by callbacks
 // (callback.h) or by the program. The others end with the bits they would have
@@ -26,6 +30,7 @@
 #include "absl/types/span.h"
 #include "modelbatch/backend/backend.h"
 #include "modelbatch/batch/model_batch.h"
+#include "modelbatch/optim/lr_schedule.h"
 #include "modelbatch/optim/optimizer.h"
 #include "modelbatch/routing/per_model_batches.h"
 #include "modelbatch/train/callback.h"
@@ -66,6 +71,7 @@ class Trainer {
   const Experiment& experiment() const { return experiment_; }
   int num_models() const { return batch_->num_models(); }
   ModelBatch& batch() { return *batch_; }
+  const Dataset& dataset() const { return *dataset_; }
   const TrainState& state() const { return state_; }
   const StepReport& last_step() const { return report_; }
   int64_t steps_per_epoch() const { return experiment_.steps_per_epoch; }
@@ -96,8 +102,8 @@ class Trainer {
   // The same, as the event of an early stop.
   absl::Status StopEarly(int model, const std::string& reason);
   absl::Status Unfreeze(int model, const std::string& reason);
-  // It starts again from the initial values of `seed`, without moments, and is
-  // not frozen.
+  // It starts again from the initial values of `seed`, without moments, with
+  // its schedule from the beginning, and is not frozen.
   absl::Status Reset(int model, uint64_t seed, const std::string& reason);
   // Several at once, each at most once: the batch is compiled again only once.
   absl::Status Reset(absl::Span<const ResetRequest> requests);
@@ -105,9 +111,10 @@ class Trainer {
   absl::Status Remove(int model, const std::string& reason);
   // A copy of `from`, which may be the same model, takes the place of `model`,
   // which may have been removed: weights, moments, step count and
-  // hyper-parameters (the batch size too) but `changes`. The copy's id, which
-  // is returned, is new; its record begins anew. (Exploit and explore of
-  // population-based training, Jaderberg et al. 2017.)
+  // hyper-parameters (the batch size too) but `changes`. So does its schedule,
+  // as far as it has come; a change of lr is of the rate it began with. The
+  // copy's id, which is returned, is new; its record begins anew. (Exploit and
+  // explore of population-based training, Jaderberg et al. 2017.)
   absl::StatusOr<int64_t> Replace(int model, int from, uint64_t seed,
                                   const OptimizerConfig& changes,
                                   const std::string& reason);
@@ -136,6 +143,10 @@ class Trainer {
   // `any`: whether any model took part.
   void RecordStep(bool any);
   absl::Status FinishEpoch();
+  // ---- The schedules' ticks: after a step, of those it has updated; after an
+  // epoch, of those that made an update in it.
+  absl::Status TickAfterStep(bool any);
+  absl::Status TickAfterEpoch(int model, const EpochCurve& curve);
   absl::Status CompactRemoved();
   bool Improves(int model, const Score& validation) const;
   absl::Status KeepBest(const std::vector<uint8_t>& improved,
@@ -156,6 +167,10 @@ class Trainer {
   absl::Status ChangeBatch(const Event& event, int model, int from);
   // What is left to do once the batch has changed.
   absl::Status Record(Event event, int model, int from);
+  absl::Status ChangeSchedule(const Event& event, int model,
+                              LrScheduleState source);
+  // Gives the optimizer the rates of all schedules.
+  absl::Status RestoreRates();
   absl::Status ResetModel(const Event& event, int model);
   absl::Status CopyModel(const Event& event, int model, int from);
   // Of the model as it is, after what has the fingerprint `before`.
@@ -168,6 +183,7 @@ class Trainer {
   PerModelBatches batches_;
   std::unique_ptr<ModelBatch> batch_;
   std::unique_ptr<Optimizer> optimizer_;
+  std::vector<LrSchedule> schedules_;  // empty: there are none
   std::unique_ptr<Dataset> dataset_;
   std::vector<std::unique_ptr<Callback>> owned_;
   CallbackPack built_in_;   // of the config

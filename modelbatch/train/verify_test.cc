@@ -146,6 +146,31 @@ TEST(VerifyModelTest, RepeatsWhatTheProgramDidWithBatchSizes) {
   }
 }
 
+// The same with schedules, of steps where models have batch sizes of their own,
+// and of epochs by a metric.
+TEST(VerifyModelTest, RepeatsWhatTheProgramDidWithSchedules) {
+  const auto backend = CpuBackendForTest();
+  for (const char* schedule :
+       {"{kind=\"cosine_annealing_lr\", every=\"step\", warmup=3}",
+        "{kind=\"reduce_lr_on_plateau\", patience=0, threshold=0.1}"}) {
+    const Experiment experiment =
+        TestExperiment({"train.batch_size={values=[40, 16]}",
+                        std::string("optimizer.schedule=") + schedule});
+    ScriptedCallback script = EventfulScript();
+    for (const int steps : {8, 15}) {
+      const Checkpoint checkpoint =
+          CheckpointAfter(experiment, backend.get(), steps, &script);
+      for (const int64_t id : checkpoint.ids) {
+        const auto report =
+            VerifyModel(experiment, checkpoint, id, backend.get());
+        ASSERT_TRUE(report.ok()) << id << ": " << report.status();
+        EXPECT_TRUE(report->passed)
+            << steps << " steps, " << id << ": " << report->text;
+      }
+    }
+  }
+}
+
 // What the config does, training alone does by itself; a program's events in
 // between as well.
 TEST(VerifyModelTest, RepeatsWhatTheConfigDid) {
@@ -291,6 +316,34 @@ TEST(VerifyModelTest, NamesTheFirstDifference) {
                 c->state.models[2].best_test.correct = 0;
               }),
               StartsWith("differs: best test correct rows: 0 in the run, "));
+}
+
+// So is a rate, or a schedule, that is not what the model has alone.
+TEST(VerifyModelTest, NamesADifferenceInTheSchedule) {
+  const auto backend = CpuBackendForTest();
+  const Experiment experiment =
+      TestExperiment({"optimizer.schedule={kind=\"reduce_lr_on_plateau\"}"});
+  const auto text_after = [&](void (*change)(Checkpoint*)) {
+    Checkpoint checkpoint = CheckpointAfter(experiment, backend.get(), 1000);
+    change(&checkpoint);
+    const auto report = VerifyModel(experiment, checkpoint, 2, backend.get());
+    EXPECT_TRUE(report.ok()) << report.status();
+    EXPECT_FALSE(report->passed);
+    return report->text;
+  };
+  EXPECT_THAT(text_after([](Checkpoint* c) { c->state.curves[1].lr[2] = 0.5; }),
+              StartsWith("differs: epoch 2: learning rate: 0x"));
+  EXPECT_EQ(text_after([](Checkpoint* c) {
+              c->state.models[2].schedule.last_epoch = 2;
+            }),
+            "differs: schedule's ticks: 2 in the run, 3 alone");
+  EXPECT_THAT(
+      text_after([](Checkpoint* c) { c->state.models[2].schedule.lr = 0.5; }),
+      StartsWith("differs: schedule's learning rate: 0x"));
+  EXPECT_THAT(text_after([](Checkpoint* c) {
+                c->state.models[2].schedule.parts[0].num_bad_epochs += 1;
+              }),
+              StartsWith("differs: schedule's state, 10: 0x"));
 }
 
 TEST(VerifyModelTest, UnknownModel) {

@@ -17,6 +17,7 @@
 #include <iostream>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -34,6 +35,7 @@
 #include "modelbatch/util/logging.h"
 #include "modelbatch/util/status_macros.h"
 #include "nlohmann/json.hpp"
+#include "tests/schedules/parse_schedule.h"
 
 namespace modelbatch {
 namespace {
@@ -201,9 +203,17 @@ absl::Status RunJob(const Json& job, Backend* backend) {
   for (const Json& config : optimizer_json.at("configs")) {
     configs.push_back(config.get<OptimizerConfig>());
   }
-  MB_ASSIGN_OR_RETURN(const Optimizer optimizer,
+  MB_ASSIGN_OR_RETURN(Optimizer optimizer,
                       OptimizerFactory(optimizer_json.at("kind"))
                           .CreateOptimizer(batch.get(), configs));
+  std::optional<LrScheduler> scheduler;
+  if (job.contains("schedules")) {
+    std::vector<LrScheduleSpec> specs;
+    for (const Json& spec : job["schedules"]) {
+      specs.push_back(ParseSchedule(spec));
+    }
+    MB_ASSIGN_OR_RETURN(scheduler, LrScheduler::Create(&optimizer, specs));
+  }
   Output output;
   MB_RETURN_IF_ERROR(
       AddState(*batch, optimizer.info(), "initial", {"param"}, &output));
@@ -214,6 +224,7 @@ absl::Status RunJob(const Json& job, Backend* backend) {
     StepResult result;
     MB_RETURN_IF_ERROR(
         TrainStep(step, *dataset, optimizer, batch.get(), &result));
+    if (scheduler.has_value()) MB_RETURN_IF_ERROR(scheduler->Step(result));
     const std::string prefix = absl::StrCat("step.", index++);
     std::vector<uint8_t> outcomes;
     for (Outcome outcome : result.outcomes) {

@@ -101,13 +101,13 @@ class Driver:
             raise RuntimeError(f"the job failed: {answer.rstrip()}")
 
     def run(self, models: list[Model], loss: str, features, targets, steps=(), optimizer="sgd", max_rows=None,
-            final=(), evaluate=None, forward=None, attributes=None) -> dict[str, numpy.ndarray]:
+            final=(), evaluate=None, forward=None, attributes=None, schedules=None) -> dict[str, numpy.ndarray]:
         """Trains and returns arrays by name.
 
         `loss` is a kind, `attributes` are the loss's.
         A step is {"rows": [...]} with, as wanted, "offsets", "active", "keep_gradients", "update" and "record" (slots
         to return after it). `final`: slots to return at the end. `evaluate`, `forward`: rows to do it on at the end; a
-        plugin without forward leaves it out.
+        plugin without forward leaves it out. `schedules`: one a model, which ticks after every update.
 
         Names: initial.param.MODEL.PARAMETER, step.S.loss, step.S.outcome, step.S.SLOT.MODEL.PARAMETER,
         final.SLOT.MODEL.PARAMETER, evaluate.loss, evaluate.correct, forward.MODEL; without .PARAMETER for slots that
@@ -136,6 +136,8 @@ class Driver:
                 "input": str(folder / "input.safetensors"),
                 "output": str(folder / "output.safetensors"),
             }
+            if schedules is not None:
+                job["schedules"] = schedules
             if evaluate is not None:
                 job["evaluate"] = {"rows": evaluate}
             if forward is not None and self.has_forward:

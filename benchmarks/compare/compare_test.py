@@ -1,0 +1,132 @@
+"""`compare` holds every peer that needs no JAX to the same run, refuses one that is wrong, and writes what it says.
+
+Nothing is asserted about a time but that it was taken.
+"""
+
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree
+
+COMPARE, LAUNCHER, BROKEN = (os.path.abspath(path) for path in sys.argv[1:4])
+QUICK = ["--rounds=2", "--neighbour_rounds=1", "--machine_rounds=1", "--sample_seconds=0.001", "--patience=0",
+         "--retries=0"]
+
+
+def compare(output: str, *flags: str) -> subprocess.CompletedProcess:
+    return subprocess.run([COMPARE, f"--output={output}", *flags], capture_output=True, text=True,
+                          env={**os.environ, "TORCHINDUCTOR_CACHE_DIR": tempfile.mkdtemp()})
+
+
+def agrees(contender: dict, found: dict) -> bool:
+    return all(contender["weights_differ_by"][after][k] <= found["agreement_within"][k]
+               for after in ("after_few_steps", "after_all_steps") for k in ("median", "norm"))
+
+
+def results(output: str) -> dict:
+    (path,) = pathlib.Path(output).glob("*.json")
+    return json.loads(path.read_text())
+
+
+def check_a_whole_comparison() -> None:
+    """Small and ragged: every peer, its samples, tables and plot."""
+    with tempfile.TemporaryDirectory() as output:
+        run = compare(output, "--workload=mlp_small", "--models=1,3", "--peers=libtorch,libtorch-fused,torch-vmap,"
+                      "torch-baddbmm", *QUICK)
+        assert run.returncode == 0, run.stderr
+        found = results(output)
+        assert [cell["models"] for cell in found["cells"]] == [1, 3]
+        for cell in found["cells"]:
+            peers = {contender["peer"] for contender in cell["contenders"]}
+            assert peers == {"modelbatch-cpu", "libtorch", "libtorch-fused", "torch-vmap", "torch-baddbmm"}, peers
+            for contender in cell["contenders"]:
+                assert agrees(contender, found), contender
+                assert len(contender["ms_per_step"]) == 2, contender
+                assert len(contender["neighbour"]["ms_per_step"]) == 1, contender
+                median = statistics.median(contender["ms_per_step"])
+                assert abs(contender["median_ms_per_step"] / median - 1) < 1e-9
+                assert abs(contender["models_per_second"] / (cell["models"] / median * 1e3) - 1) < 1e-9
+            for limit in cell["limits"]:
+                assert limit["level"] in ("L1", "L2", "L3", "memory")
+                update = 24 * cell["parameters"] / limit["update"]["per_second"] * 1e3
+                assert abs(limit["update_ms"] / update - 1) < 1e-9
+                if "fma" in limit:
+                    products = cell["flop_per_step"] / limit["fma"]["per_second"] * 1e3
+                    assert abs(limit["products_ms"] / products - 1) < 1e-9
+                    assert abs(limit["sum_ms"] / (products + update) - 1) < 1e-9
+                    assert limit["max_ms"] == max(limit["products_ms"], limit["update_ms"])
+        whats = {limit["what"] for limit in found["machine_limits"] if "per_second" in limit}
+        assert {"sgemm of OpenBLAS, FLOP/s", "sgemm of LibTorch, FLOP/s", "copy, bytes/s",
+                "update in place, bytes/s"} <= whats, found["machine_limits"]
+        assert found["machine"]["cpu"] and found["versions"]["libtorch"].startswith("2.")
+        (table,) = pathlib.Path(output).glob("*.md")
+        assert "| torch-vmap |" in table.read_text() and "N = 3" in table.read_text()
+        (plot,) = pathlib.Path(output).glob("*-mlp_small.svg")
+        text = "".join(xml.etree.ElementTree.parse(plot).getroot().itertext())
+        assert "torch-vmap" in text and "modelbatch-cpu" in text and "64-128-10" in text
+
+        again = compare(output, "--workload=mlp_small", "--models=1", "--peers=libtorch", "--check_only")
+        assert again.returncode == 0, again.stderr
+        assert len(list(pathlib.Path(output).glob("*.json"))) == 2, "results were overwritten"
+
+
+def check_agreement(peers: str, workloads: str, models: int) -> None:
+    with tempfile.TemporaryDirectory() as output:
+        run = compare(output, f"--workload={workloads}", f"--models={models}", f"--peers={peers}", "--check_only")
+        assert run.returncode == 0, run.stderr
+        found = results(output)
+        assert [cell["workload"] for cell in found["cells"]] == workloads.split(",")
+        for cell in found["cells"]:
+            for contender in cell["contenders"]:
+                if "not_run" in contender:
+                    # Layer norm over padded columns would need masks.
+                    assert contender["name"].endswith("padded") and cell["workload"] == "mlp_norm", contender
+                else:
+                    assert agrees(contender, found), contender
+
+
+def check_refused(flag: str, expected: str, workload: str = "mlp_small") -> None:
+    with tempfile.TemporaryDirectory() as output:
+        run = compare(output, f"--workload={workload}", "--models=3", "--peers=libtorch", "--check_only",
+                      f"--peer_command=broken={LAUNCHER} {BROKEN} --{flag}")
+        assert run.returncode == 1, (flag, run.returncode, run.stdout)
+        assert "broken" in run.stderr and expected in run.stderr, (flag, run.stderr)
+
+
+def check_bad_flags() -> None:
+    for flags, expected in [(["--peers=nobody"], "there are: modelbatch-cpu, libtorch"),
+                            (["--workload=nothing"], "there are: mlp_small"),
+                            (["--models=0"], 'has "0"'),
+                            (["--rounds=0"], "at least 1"),
+                            (["--peer_command=x"], "NAME=COMMAND"),
+                            (["stray"], "is no flag"),
+                            (["--backend=absent", "--workload=mlp_small", "--models=1", "--peers=libtorch"], "absent")]:
+        with tempfile.TemporaryDirectory() as output:
+            run = compare(output, *flags)
+            assert run.returncode in (1, 2) and expected in run.stderr, (flags, run.returncode, run.stderr)
+
+
+def main() -> None:
+    check_bad_flags()
+    check_a_whole_comparison()
+    check_agreement("libtorch,torch-vmap,torch-baddbmm", "mlp_ragged,ragged_rows,mlp_norm", 4)
+    check_agreement("torch-compile", "mlp_small", 2)
+    check_refused("wrong_rate", "does not train what modelbatch-cpu")
+    check_refused("untrained", "from its initial values")
+    check_refused("garbled", "weights of another number")
+    check_refused("crashes", "it has crashed")
+    check_refused("no_dropout", "drops nothing", "mlp_norm")
+    with tempfile.TemporaryDirectory() as output:
+        run = compare(output, "--workload=mlp_small", "--models=2", "--peers=libtorch", "--check_only",
+                      f"--peer_command=picky={LAUNCHER} {BROKEN} --picky")
+        assert run.returncode == 0, run.stderr
+        reasons = [contender.get("not_run") for contender in results(output)["cells"][0]["contenders"]]
+        assert "it is picky" in reasons, reasons
+
+
+if __name__ == "__main__":
+    main()

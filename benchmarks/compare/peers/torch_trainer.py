@@ -1,0 +1,104 @@
+"""What the torch peers share: Adam on stacked parameters with a learning rate for each model, and the loop.
+
+No optimizer of torch.optim takes a learning rate a model. Of what was tried, fastest on a CPU is the fused kernel with
+a learning rate of 1 on a tensor of zeros, whose result times the learning rates is the update.
+"""
+
+import numpy as np
+import torch
+
+from workload import Workload
+
+BETAS, EPS = (0.9, 0.999), 1e-8
+
+
+class StackState:
+    """Parameters, moments and batches of one stack; `transpose`: with matrices as [models, in, out]."""
+
+    def __init__(self, stack, transpose: bool):
+        self.stack, self.transpose = stack, transpose
+        self.initial = {name: self.turn(torch.from_numpy(value)) for name, value in stack.initial.items()}
+        self.parameters = {name: value.clone() for name, value in self.initial.items()}
+        self.averages = [torch.zeros_like(value) for value in self.initial.values()]
+        self.squares = [torch.zeros_like(value) for value in self.initial.values()]
+        self.rates = [torch.from_numpy(stack.rates).reshape([-1] + [1] * (value.dim() - 1))
+                      for value in self.initial.values()]
+        self.batches = [tuple(part if part is None else torch.from_numpy(part) for part in batch)
+                        for batch in stack.batches]
+
+    def turn(self, value: torch.Tensor) -> torch.Tensor:
+        return value.transpose(1, 2).contiguous() if self.transpose and value.dim() == 3 else value
+
+    def reset(self) -> None:
+        for name, value in self.initial.items():
+            self.parameters[name].copy_(value)
+        for value in self.averages + self.squares:
+            value.zero_()
+        self.step = 0
+
+
+class FusedAdam:
+    """Gradients must be contiguous: the kernel does not look at strides."""
+
+    def __init__(self, state: StackState):
+        self.deltas = [torch.zeros_like(value) for value in state.averages]
+        self.steps = [torch.zeros(()) for _ in state.averages]
+
+    def update(self, state: StackState, gradients: list[torch.Tensor]) -> None:
+        for step in self.steps:
+            step.fill_(state.step)
+        torch._foreach_zero_(self.deltas)
+        torch._fused_adam_(self.deltas, gradients, state.averages, state.squares, [], self.steps, lr=1.0,
+                           beta1=BETAS[0], beta2=BETAS[1], weight_decay=0.0, eps=EPS, amsgrad=False, maximize=False)
+        for parameter, delta, rate in zip(state.parameters.values(), self.deltas, state.rates):
+            parameter.addcmul_(delta, rate)
+
+
+def adam(parameters, gradients, averages, squares, rates, step_size, correction):
+    """In place; step_size = 1 / (1 - beta1^t), correction = sqrt(1 - beta2^t), as tensors: to be compiled."""
+    for p, g, m, v, rate in zip(parameters, gradients, averages, squares, rates):
+        m.lerp_(g, 1 - BETAS[0])
+        v.mul_(BETAS[1]).addcmul_(g, g, value=1 - BETAS[1])
+        p.sub_(rate * step_size * m / (v.sqrt() / correction + EPS))
+
+
+class CompiledAdam:
+    def __init__(self, state: StackState):
+        # A graph of its own: one graph of gradient and update in place trains wrongly on the CPU in torch 2.11.
+        self.function = torch.compile(adam, dynamic=False, fullgraph=True)
+
+    def update(self, state: StackState, gradients: list[torch.Tensor]) -> None:
+        step_size = torch.tensor(1 / (1 - BETAS[0]**state.step))
+        correction = torch.tensor((1 - BETAS[1]**state.step)**0.5)
+        self.function(list(state.parameters.values()), gradients, state.averages, state.squares, state.rates, step_size,
+                      correction)
+
+
+class TorchTrainer:
+    """Trains each stack by `gradients(stack)`: a function of (parameters, features, labels, shares) that returns a list
+    of gradients, one a parameter, of each model's own loss."""
+
+    def __init__(self, workload: Workload, gradients, optimizer, transpose: bool = False):
+        self.workload = workload
+        self.states = [StackState(stack, transpose) for stack in workload.stacks]
+        self.gradients = [gradients(stack) for stack in workload.stacks]
+        self.optimizers = [optimizer(state) for state in self.states]
+
+    def reset(self) -> None:
+        for state in self.states:
+            state.reset()
+
+    def run(self, steps: int) -> None:
+        for step in range(steps):
+            for state, gradients, optimizer in zip(self.states, self.gradients, self.optimizers):
+                batch = state.batches[step % self.workload.num_batches]
+                state.step += 1
+                optimizer.update(state, gradients(state.parameters, *batch))
+
+    def weights(self) -> np.ndarray:
+        return self.workload.weights([{name: state.turn(value).numpy() for name, value in state.parameters.items()}
+                                      for state in self.states])
+
+
+def versions() -> dict[str, str]:
+    return {"torch": torch.__version__, "numpy": np.__version__}
