@@ -12,6 +12,7 @@
 #define MODELBATCH_MODELBATCH_H_
 
 #include "modelbatch/backend/backend.h"            // IWYU pragma: export
+#include "modelbatch/backend/tune_report.h"        // IWYU pragma: export
 #include "modelbatch/batch/evaluate.h"             // IWYU pragma: export
 #include "modelbatch/batch/memory_usage.h"         // IWYU pragma: export
 #include "modelbatch/batch/model_batch.h"          // IWYU pragma: export

@@ -72,7 +72,7 @@ Capabilities CpuBackend::capabilities() const {
           grouped::GroupedOptimizers(),
           {"fp32"},
           {"bitwise_independence", "mixed_widths", "ragged_rows", "gradients",
-           "gradient_clipping"}};
+           "gradient_clipping", "tuning"}};
 }
 
 absl::StatusOr<std::unique_ptr<Session>> CpuBackend::Compile(

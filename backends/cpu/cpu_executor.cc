@@ -6,7 +6,9 @@
 #include <numeric>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "backends/cpu/model_update.h"
+#include "backends/cpu/tune_plan.h"
 #include "modelbatch/loss/loss.h"
 #include "modelbatch/util/status_macros.h"
 
@@ -30,6 +32,9 @@ absl::StatusOr<std::unique_ptr<CpuExecutor>> CpuExecutor::Create(
   auto executor = std::unique_ptr<CpuExecutor>(new CpuExecutor);
   const std::vector<ModelPlan>& models = plan->models;
   executor->kernels_ = options.kernels;
+  executor->tuning_table_ = options.tuning_table != nullptr
+                                ? options.tuning_table
+                                : &GlobalTuningTable();
   executor->break_contract_ = options.break_contract && models.size() > 1;
   executor->steps_.assign(models.size(), 0);
   executor->order_.resize(models.size());
@@ -159,6 +164,7 @@ ModelStep CpuExecutor::MakeStep(int model, const TeamMember& member,
   step.member = member;
   step.training = training;
   step.step = steps_[model];
+  if (!tilings_.empty()) step.tilings = tilings_[model].data();
   step.product_parts = break_contract_ ? 2 : 1;
   return step;
 }
@@ -418,6 +424,23 @@ Outcome CpuExecutor::UpdateModel(int model, const TeamMember& member,
     if (has_number) rule.mu_product[model] = mu_product;
   }
   return Outcome::kStepped;
+}
+
+absl::StatusOr<TuneReport> CpuExecutor::Tune(const TuneOptions& options) {
+  MB_ASSIGN_OR_RETURN(TunedPlan tuned,
+                      TunePlan(*plan_, *kernels_, options, tuning_table_));
+  tilings_ = std::move(tuned.tilings);
+  choices_ = tuned.report.choices;
+  return std::move(tuned.report);
+}
+
+std::string CpuExecutor::tuning() const {
+  std::string text;
+  for (const TuneChoice& choice : choices_) {
+    absl::StrAppend(&text, "  tuned, ", choice.operation, ": ", choice.choice,
+                    " (", TuneOriginName(choice.origin), ")\n");
+  }
+  return text;
 }
 
 absl::Status CpuExecutor::Evaluate(const grouped::EvaluateArgs& args) {

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -14,8 +15,10 @@
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/model_step.h"
 #include "backends/cpu/team.h"
+#include "backends/cpu/tuning_table.h"
 #include "backends/grouped/executor.h"
 #include "backends/grouped/plan.h"
+#include "modelbatch/backend/tune_report.h"
 #include "modelbatch/util/barrier.h"
 #include "modelbatch/util/thread_pool.h"
 
@@ -31,6 +34,7 @@ class CpuExecutor : public grouped::Executor {
     // Sums products in an order that depends on the number of models. For the
     // test that `verify` notices; no config reaches it.
     bool break_contract = false;
+    TuningTable* tuning_table = nullptr;  // null: the process's
   };
 
   static absl::StatusOr<std::unique_ptr<CpuExecutor>> Create(
@@ -53,6 +57,8 @@ class CpuExecutor : public grouped::Executor {
   absl::Status Forward(const grouped::ForwardArgs& args) override;
   absl::Status Backward(const grouped::BackwardArgs& args) override;
   absl::Status Update(const grouped::UpdateArgs& args) override;
+  absl::StatusOr<TuneReport> Tune(const TuneOptions& options) override;
+  std::string tuning() const override;
   int64_t workspace_bytes() const override;
 
  private:
@@ -128,7 +134,11 @@ class CpuExecutor : public grouped::Executor {
   std::shared_ptr<ThreadPool> pool_;
   const Kernels* kernels_ = nullptr;
   bool break_contract_ = false;
-  FloatBuffer loss_weights_;  // of the classes or outputs, padded
+  TuningTable* tuning_table_ = nullptr;
+  // By model and operation; empty: defaults.
+  std::vector<std::vector<LinearTilings>> tilings_;
+  std::vector<TuneChoice> choices_;  // what tilings_ are
+  FloatBuffer loss_weights_;         // of the classes or outputs, padded
   FloatBuffer arenas_[grouped::kNumArenas];
   std::vector<int64_t> steps_;
   std::vector<int> order_;  // models, the most work first

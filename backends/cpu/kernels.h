@@ -28,6 +28,20 @@ namespace modelbatch::cpu {
 // One cache line; activations' row strides are multiples of it.
 inline constexpr int64_t kAlignFloats = 16;
 
+// How a matrix product is cut up: the bits are the same with any, the time is
+// not. gemm_tuning.h measures which is the fastest for a shape.
+struct GemmTiling {
+  bool wide = false;  // tiles of up to 24 columns and few rows, else of 16
+  bool pack = true;   // copies a panel of b for the tiles that read it
+};
+inline bool operator==(const GemmTiling& a, const GemmTiling& b) {
+  return a.wide == b.wide && a.pack == b.pack;
+}
+// Those that are the fastest for some shape, the default first. (Narrow tiles
+// that are not packed never were, nor were blocks of k other than kDepth.)
+inline constexpr GemmTiling kGemmTilings[] = {
+    {false, true}, {true, true}, {true, false}};
+
 // c[i, j] = chain over p of a[i, p] * b[p, j]   (+ c[i, j]) (+ bias[j])
 // in this order: sum = chain; accumulate: sum = c + sum; bias: sum = sum +
 // bias; then relu.
@@ -45,6 +59,7 @@ struct GemmArgs {
   const float* bias = nullptr;  // [n], may be null
   bool accumulate = false;
   bool relu = false;  // max(sum, 0) with NaN kept
+  GemmTiling tiling;
 };
 
 enum class Unary { kRelu, kGelu, kGeluTanh, kTanh, kSigmoid };

@@ -144,6 +144,7 @@ void ModelStep::ForwardLinear(const GroupedOp& op) const {
   gemm.c = y.data;
   gemm.c_row = y.ld;
   gemm.c_padded = true;
+  gemm.tiling = Tilings(op).forward;
   for (int part = 0; part < product_parts; ++part) {
     const int64_t begin = in * part / product_parts;
     const int64_t end = in * (part + 1) / product_parts;
@@ -235,6 +236,7 @@ void ModelStep::BackwardWeight(const GroupedOp& op, float* grads) const {
   dw.b_padded = true;
   dw.c = grads + model->parameters[op.weight].offset + share.begin * in;
   dw.c_row = in;
+  dw.tiling = Tilings(op).weight_gradient;
   if (dw.m > 0) kernels->gemm(dw);
   if (op.bias < 0) return;
   const Range columns = member.Share(out, kAlignFloats);
@@ -268,6 +270,7 @@ void ModelStep::BackwardInput(const GroupedOp& op) const {
   gemm.c_row = dx.ld;
   gemm.c_padded = true;
   gemm.accumulate = op.accumulates[0];
+  gemm.tiling = Tilings(op).input_gradient;
   kernels->gemm(gemm);
 }
 

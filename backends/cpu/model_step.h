@@ -11,6 +11,11 @@
 
 namespace modelbatch::cpu {
 
+// How the products of a linear operation are cut up.
+struct LinearTilings {
+  GemmTiling forward, weight_gradient, input_gradient;
+};
+
 // What a pass works on. All memory belongs to the executor. The members of a
 // team have a ModelStep each, equal but for `member`, and make the same calls.
 struct ModelStep {
@@ -24,6 +29,7 @@ struct ModelStep {
   TeamMember member;
   bool training = false;
   uint64_t step = 0;  // updates made: counts the dropout masks
+  const LinearTilings* tilings = nullptr;  // by operation; null: defaults
   // Parts in which the forward products are summed: 1, or the arithmetic
   // contract is broken. Tests break it to see that `verify` notices.
   int product_parts = 1;
@@ -45,6 +51,9 @@ struct ModelStep {
   Matrix Gradient(grouped::ValueId value) const;
   const float* Param(int index) const;
   DropoutKey Key(const grouped::GroupedOp& op, int64_t first_row) const;
+  LinearTilings Tilings(const grouped::GroupedOp& op) const {
+    return tilings == nullptr ? LinearTilings() : tilings[op.index];
+  }
 
   void ForwardOp(const grouped::GroupedOp& op) const;
   void ForwardLinear(const grouped::GroupedOp& op) const;

@@ -5,13 +5,16 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "backends/grouped/dataset.h"
 #include "backends/grouped/plan.h"
 #include "modelbatch/backend/backend.h"
+#include "modelbatch/backend/tune_report.h"
 
 namespace modelbatch::grouped {
 
@@ -145,6 +148,14 @@ class Executor {
   virtual absl::Status Backward(const BackwardArgs& args) = 0;
   // Updates from Arena::kGradient, whose gradients the rule's columns change.
   virtual absl::Status Update(const UpdateArgs& args) = 0;
+
+  // What Session::Tune does.
+  virtual absl::StatusOr<TuneReport> Tune(const TuneOptions& options) {
+    (void)options;
+    return absl::UnimplementedError("this backend has nothing to tune");
+  }
+  // What was chosen, a line each; empty: nothing was.
+  virtual std::string tuning() const { return ""; }
 
   // Bytes held besides the arenas.
   virtual int64_t workspace_bytes() const = 0;

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "backends/grouped/dataset.h"
+#include "modelbatch/model/attribute_reader.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch::grouped {
@@ -537,8 +538,21 @@ absl::StatusOr<SessionStats> GroupedSession::Stats() {
   }
   stats.state_bytes += static_cast<int64_t>(mu_product_.size() * sizeof(float));
   stats.workspace_bytes = executor_->workspace_bytes();
-  stats.plan = plan_->ToString();
+  stats.plan = plan_->ToString() + executor_->tuning();
   return stats;
+}
+
+absl::StatusOr<TuneReport> GroupedSession::Tune(const Attributes& options) {
+  AttributeReader reader("tune", options);
+  TuneOptions tune;
+  MB_ASSIGN_OR_RETURN(tune.time_ms, reader.Int("time_ms", tune.time_ms));
+  MB_ASSIGN_OR_RETURN(tune.cache, reader.String("cache", ""));
+  MB_RETURN_IF_ERROR(reader.Finish());
+  if (tune.time_ms < 0) {
+    return reader.Error(
+        absl::StrCat("time_ms is ", tune.time_ms, ", expected at least 0"));
+  }
+  return executor_->Tune(tune);
 }
 
 }  // namespace modelbatch::grouped

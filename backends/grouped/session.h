@@ -42,7 +42,9 @@ class GroupedSession : public Session {
   absl::Status WriteState(int model, const std::string& slot,
                           const std::string& parameter,
                           const Tensor& value) override;
+  absl::StatusOr<ModelDescription> Describe(int model) override;
   absl::StatusOr<SessionStats> Stats() override;
+  absl::StatusOr<TuneReport> Tune(const Attributes& options) override;
 
  private:
   GroupedSession() = default;

@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "modelbatch/backend/tune_report.h"
 #include "modelbatch/model/model_spec.h"
 #include "modelbatch/tensor/tensor.h"
 
@@ -135,6 +136,20 @@ struct UpdateRequest {
   absl::Span<const uint8_t> active;  // empty: all
 };
 
+// One tensor of a model's state.
+struct StateTensor {
+  std::string slot;       // as in Session::ReadState
+  std::string parameter;  // empty: belongs to none
+  DType dtype = DType::kFloat32;
+  Shape shape;
+};
+
+// What one model of a session holds and gives.
+struct ModelDescription {
+  std::vector<StateTensor> states;  // all but the gradients
+  Shape output;                     // of one row, float32
+};
+
 struct SessionStats {
   int64_t state_bytes = 0;
   int64_t workspace_bytes = 0;
@@ -183,7 +198,15 @@ class Session {
                                   const std::string& parameter,
                                   const Tensor& value) = 0;
 
+  // Unimplemented unless a session has its own.
+  virtual absl::StatusOr<ModelDescription> Describe(int model);
   virtual absl::StatusOr<SessionStats> Stats() = 0;
+
+  // Measures which of several ways to run the session is fastest here, and
+  // takes it from now on; results stay the same to the bit where the feature
+  // "bitwise_independence" is there. Options: "time_ms" (int64) and "cache"
+  // (string), see c_api.h. Unimplemented unless a session has its own.
+  virtual absl::StatusOr<TuneReport> Tune(const Attributes& options);
 };
 
 // Thread-safe. Outlives its sessions and datasets.

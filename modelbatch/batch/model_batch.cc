@@ -58,6 +58,16 @@ absl::StatusOr<std::unique_ptr<Session>> ModelBatch::CompileSession(
   return backend_->Compile(request);
 }
 
+absl::StatusOr<TuneReport> ModelBatch::EnableCompile(
+    const TuneOptions& options) {
+  MB_ASSIGN_OR_RETURN(TuneReport report,
+                      batch_internal::Tune(*session_, options));
+  compile_ = options;
+  // The file was read and written; later sessions have the process' table.
+  compile_->cache.clear();
+  return report;
+}
+
 absl::Status ModelBatch::CheckModel(int model) const {
   MB_RETURN_IF_ERROR(CheckNumber(model));
   if (!removed(model)) return absl::OkStatus();

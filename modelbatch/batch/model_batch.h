@@ -25,6 +25,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -33,6 +34,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "modelbatch/backend/backend.h"
+#include "modelbatch/backend/tune_report.h"
 #include "modelbatch/batch/slot_map.h"
 #include "modelbatch/model/layout.h"
 #include "modelbatch/optim/optimizer.h"
@@ -80,6 +82,15 @@ class ModelBatch {
   const Layout& layout(int i) const { return layouts_[i]; }
   const LossSpec& loss() const { return loss_; }
   Session& session() { return *session_; }
+
+  // Measures which way of running the models' operations is the fastest on this
+  // machine and takes it from now on, also for models that come later (Replace,
+  // Copy, Compact); what the process has measured is not measured again. Bits
+  // stay the same. May be called between any two steps. Unimplemented, by name,
+  // on a backend without the feature "tuning"; an error changes nothing. A file
+  // `cache` that is no tuning file is an error; one of another machine is
+  // ignored, which the report says, as does the session's plan what was chosen.
+  absl::StatusOr<TuneReport> EnableCompile(const TuneOptions& options = {});
 
   // Zeroes the optimizer's state and the step counts.
   absl::Status SetOptimizer(const std::string& kind);
@@ -169,8 +180,9 @@ class ModelBatch {
 
   // float32, the parameter's shape.
   absl::StatusOr<Tensor> GetParameter(int model, const std::string& parameter);
-  // Of one model. A state that lacks a tensor, or has one of another shape, is
-  // an error that names it, and nothing is changed.
+  // Of one model. A state that lacks a tensor, has one of another shape, or one
+  // that neither the model nor the optimizer has, is an error that names it,
+  // and nothing is changed.
   absl::StatusOr<ModelState> GetModelState(int model);
   absl::Status LoadModelState(int model, const ModelState& state);
   // Of all, in order; removed models have an empty state. Loading checks
@@ -267,6 +279,7 @@ class ModelBatch {
   std::vector<uint8_t> removed_;
   SlotMap slots_;
   const OptimizerInfo* optimizer_ = nullptr;  // null: none yet
+  std::optional<TuneOptions> compile_;        // of EnableCompile
   std::set<std::string> held_states_;  // optional ones that a model has needed
   bool training_ = true;
   bool has_gradients_ = false;

@@ -1,4 +1,5 @@
 // ModelBatch: the models' state, and models that come and go.
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -12,6 +13,7 @@ namespace modelbatch {
 using batch_internal::CheckValue;
 using batch_internal::InModel;
 using batch_internal::ModelName;
+using batch_internal::Tune;
 using batch_internal::WriteInitialValues;
 
 namespace {
@@ -87,6 +89,31 @@ absl::Status ModelBatch::CheckState(int model, const ModelState& state) const {
             absl::StrCat("the state has no ", name));
       }
       MB_RETURN_IF_ERROR(CheckValue(name, *value, parameter));
+    }
+  }
+  // What would be dropped without a word.
+  const std::vector<StateSlot> known = StateSlots(layouts_[model]);
+  for (const auto& [name, tensors] : state.slots) {
+    const auto slot = std::find_if(
+        known.begin(), known.end(),
+        [&name = name](const StateSlot& s) { return s.name == name; });
+    if (slot == known.end()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("the state has ", name, ", which ",
+                       optimizer_ == nullptr ? "a batch without optimizer"
+                                             : optimizer_->kind,
+                       " does not have"));
+    }
+    for (const auto& [tensor, value] : tensors) {
+      if (std::any_of(slot->tensors.begin(), slot->tensors.end(),
+                      [&tensor = tensor](const Parameter& p) {
+                        return p.name == tensor;
+                      })) {
+        continue;
+      }
+      return absl::InvalidArgumentError(
+          absl::StrCat("the state has ", name, " ", tensor,
+                       ", which the model does not have"));
     }
   }
   if (state.step < 0) {
@@ -240,6 +267,8 @@ absl::Status ModelBatch::Rebuild(std::map<int, ModelInstance> replaced,
   if (optimizer_ != nullptr) {
     MB_RETURN_IF_ERROR(session->SetOptimizer(optimizer_->kind));
   }
+  if (compile_.has_value())
+    MB_RETURN_IF_ERROR(Tune(*session, *compile_).status());
   for (int slot = 0; slot < slots.num_slots(); ++slot) {
     const int model = slots.models()[slot];
     const Layout& layout = layouts[model];

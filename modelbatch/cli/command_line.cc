@@ -31,6 +31,7 @@ constexpr char kExamples[] = R"(Examples:
   modelbatch train --resume runs/digits-1
   modelbatch verify runs/digits-1 --model 17
   modelbatch predict runs/digits-1 new.csv --top 8 --output predictions.csv
+  modelbatch export runs/digits-1 --format pt --output weights
   modelbatch plot runs/digits-1
   modelbatch report runs/digits-1
   modelbatch backends
@@ -45,6 +46,8 @@ constexpr char kTrainExamples[] = R"(Examples:
   modelbatch train digits.toml --set "optimizer.lr={values=[0.01, 0.03]}" \
       --set population.models=16
   modelbatch train digits.toml --set model.layers[2].p=0.5
+  modelbatch train digits.toml --init-from runs/digits-1/models
+  modelbatch train digits.toml --init-from model.pt
   modelbatch train --resume runs/digits-1
   modelbatch train --resume runs/digits-1 --set train.epochs=60
 
@@ -67,15 +70,32 @@ constexpr char kPredictExamples[] = R"(Examples:
   modelbatch predict runs/digits-1 new.csv --model 17
   modelbatch predict runs/digits-1 new.csv --top 8     the mean of the 8 best
   modelbatch predict runs/digits-1 new.csv --all --output predictions.csv
+  modelbatch predict runs/digits-1 new.csv --setting best    the mean of the best
+                                                             setting's folds
   modelbatch predict runs/digits-1 new.csv --top 8 --output predictions.csv \
       --per-model
+  modelbatch predict runs/mnist-1 t10k-images-idx3-ubyte.gz \
+      --targets t10k-labels-idx1-ubyte.gz
 
-DATA has the columns that the run was trained on, in their order, with or
-without those of the label: with them, the score is printed too. Each model has
-the weights of its best epoch. The columns of the output: docs/commands.md.
+DATA is of the format that the run was trained on. CSV has the same columns, in
+their order, with or without those of the label: with targets the score is
+printed too. Each model has the weights of its best epoch. The columns of the output: docs/commands.md.
 
 Exit codes: 0 done; 2 bad input, with one message; 130 interrupted, nothing
 written.)";
+
+constexpr char kExportExamples[] = R"(Examples:
+  modelbatch export runs/digits-1 --format pt --output weights       the best
+  modelbatch export runs/digits-1 --format pt --output weights --all
+  modelbatch export runs/digits-1 --format safetensors --top 8 --output weights
+
+Writes model_<id>.pt or model_<id>.safetensors: the weights of each model's best
+epoch under PyTorch's names. In Python:
+
+  module.load_state_dict(torch.load("weights/model_17.pt", weights_only=True))
+
+modelbatch train --init-from DIR reads such files. Files that are there are not
+replaced.)";
 
 constexpr char kPlotExamples[] = R"(Examples:
   modelbatch plot runs/digits-1                    all, into runs/digits-1/plots
@@ -129,6 +149,10 @@ void AddTrain(CLI::App* app, TrainCommand* command) {
   sub->add_option("--output", command->output,
                   "folder of the run (runs/<name>-<number>)")
       ->type_name("DIR");
+  sub->add_option("--init-from", command->init_from,
+                  "weights to begin with: a folder of model_<id>.pt or "
+                  ".safetensors, or one file for all models")
+      ->type_name("PATH");
   sub->add_option("--resume", command->resume,
                   "continue the run in this folder")
       ->type_name("RUN");
@@ -155,27 +179,50 @@ void AddVerify(CLI::App* app, VerifyCommand* command) {
       ->check(CLI::Range(0, 1024));
 }
 
+// `what` begins what several models are good for: "the mean of ".
+void AddModelChoice(CLI::App* sub, const std::string& what,
+                    WantedModels* choice) {
+  CLI::Option* model =
+      sub->add_option("--model,--models", choice->models,
+                      "a model's number, best or all; repeatable (best)")
+          ->type_name("ID")
+          ->expected(1)
+          ->take_all();
+  CLI::Option* top =
+      sub->add_option("--top", choice->top,
+                      what + "the best K, as the leaderboard ranks them")
+          ->type_name("K")
+          ->check(CLI::Range(1, 1000000))
+          ->excludes(model);
+  CLI::Option* all = sub->add_flag("--all", choice->all, what + "all models")
+                         ->excludes(model)
+                         ->excludes(top);
+  sub->add_option("--setting", choice->setting,
+                  "of a run with folds: " + what +
+                      "a setting's models, by its number in folds.csv, or best")
+      ->type_name("N")
+      ->excludes(model)
+      ->excludes(top)
+      ->excludes(all);
+}
+
 void AddPredict(CLI::App* app, PredictCommand* command) {
   CLI::App* sub = app->add_subcommand(
       "predict", "Predict new rows with one or several models of a run.");
   sub->footer(kPredictExamples);
   sub->add_option("RUN", command->run, "the run's folder")->required();
-  sub->add_option("DATA", command->data, "the rows, a CSV file")->required();
-  CLI::Option* model =
-      sub->add_option("--model", command->models,
-                      "a model's number; repeatable: their mean (the best)")
-          ->type_name("ID")
-          ->expected(1)
-          ->take_all();
-  CLI::Option* top = sub->add_option("--top", command->top,
-                                     "the mean of the best K, as "
-                                     "the leaderboard ranks them")
-                         ->type_name("K")
-                         ->check(CLI::Range(1, 1000000))
-                         ->excludes(model);
-  sub->add_flag("--all", command->all, "the mean of all models")
-      ->excludes(model)
-      ->excludes(top);
+  sub->add_option("DATA", command->data,
+                  "the rows, a file of the format that the run was trained on; "
+                  "of CIFAR several")
+      ->required();
+  sub->add_option("--targets", command->targets,
+                  "of runs on npy or idx: the file of DATA's targets; on npz: "
+                  "their array (as in the run)")
+      ->type_name("FILE|NAME");
+  sub->add_option("--features", command->features,
+                  "of runs on npz: the array of the features (as in the run)")
+      ->type_name("NAME");
+  AddModelChoice(sub, "the mean of ", &command->choice);
   sub->add_option("--output", command->output,
                   "write the predictions of all rows to this CSV file")
       ->type_name("FILE");
@@ -190,6 +237,21 @@ void AddPredict(CLI::App* app, PredictCommand* command) {
       ->type_name("T")
       ->check(CLI::Range(0, 1024));
   sub->add_flag("--quiet,-q", command->quiet, "print errors only");
+}
+
+void AddExport(CLI::App* app, ExportCommand* command) {
+  CLI::App* sub = app->add_subcommand(
+      "export", "Write models of a run as files for PyTorch and others.");
+  sub->footer(kExportExamples);
+  sub->add_option("RUN", command->run, "the run's folder")->required();
+  sub->add_option("--format", command->format,
+                  "pt: a state_dict for torch.load; or safetensors")
+      ->required()
+      ->check(CLI::IsMember({"pt", "safetensors"}));
+  AddModelChoice(sub, "", &command->choice);
+  sub->add_option("--output", command->output, "the folder to write into")
+      ->type_name("DIR")
+      ->required();
 }
 
 void AddShownModels(CLI::App* sub, std::vector<std::string>* models,
@@ -276,6 +338,8 @@ int Dispatch(int argc, const char* const* argv) {
   AddVerify(&app, &verify);
   PredictCommand predict;
   AddPredict(&app, &predict);
+  ExportCommand export_models;
+  AddExport(&app, &export_models);
   PlotCommand plot;
   AddPlot(&app, &plot);
   ReportCommand report;
@@ -308,6 +372,7 @@ int Dispatch(int argc, const char* const* argv) {
   }
   if (app.got_subcommand("verify")) return RunVerify(verify);
   if (app.got_subcommand("predict")) return RunPredict(predict);
+  if (app.got_subcommand("export")) return RunExport(export_models);
   if (app.got_subcommand("plot")) return RunPlot(plot);
   if (app.got_subcommand("report")) return RunReport(report);
   if (app.got_subcommand("backends")) return RunBackends(backends);

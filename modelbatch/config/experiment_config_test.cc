@@ -62,10 +62,10 @@ TEST(ParseExperimentTest, ReadsWhatTheFileSays) {
   EXPECT_EQ(parsed->name, "t");
   EXPECT_EQ(parsed->seed, 7u);
   EXPECT_EQ(parsed->backend.name, "cpu");
-  EXPECT_EQ(parsed->data.path, "dir/digits.csv");
+  EXPECT_EQ(parsed->data.main.path, "dir/digits.csv");
   EXPECT_EQ(parsed->data.scale, 0.0625);
-  ASSERT_EQ(parsed->data.label.size(), 1u);
-  EXPECT_EQ(parsed->data.label[0].index, -1);
+  ASSERT_EQ(parsed->data.main.label.size(), 1u);
+  EXPECT_EQ(parsed->data.main.label[0].index, -1);
   EXPECT_TRUE(parsed->data.split.stratified);
   ASSERT_EQ(parsed->model.layers.size(), 4u);
   const Sweep& width = parsed->model.layers[0].numbers.at("out_features");
@@ -132,11 +132,40 @@ TEST(ParseExperimentTest, ResolvedTomlReadsBackAsTheSame) {
   const auto again = ParseExperiment(toml, "/elsewhere/run.toml");
   ASSERT_TRUE(again.ok()) << again.status() << "\n" << toml;
   EXPECT_EQ(ExperimentToToml(*again), toml);
-  EXPECT_EQ(again->data.path, "/dir/digits.csv");
+  EXPECT_EQ(again->data.main.path, "/dir/digits.csv");
   EXPECT_EQ(again->backend.threads, 2);
   EXPECT_EQ(again->model.input, (Shape{8, 8}));
   EXPECT_EQ(again->optimizer.numbers.at("lr").min, 1e-4);
   EXPECT_EQ(again->train.select, Selection::kLast);
+}
+
+TEST(ParseExperimentTest, CompileIsOffOnOrATable) {
+  const auto parse = [](const std::string& backend) {
+    return ParseExperiment(kValid, "/dir/t.toml", {"backend=" + backend});
+  };
+  EXPECT_FALSE(ParseExperiment(kValid, "t.toml")->backend.compile.has_value());
+  EXPECT_FALSE(parse("{compile=false}")->backend.compile.has_value());
+  const auto on = parse("{compile=true}");
+  ASSERT_TRUE(on.ok()) << on.status();
+  ASSERT_TRUE(on->backend.compile.has_value());
+  EXPECT_EQ(on->backend.compile->time_ms, 1000);
+  EXPECT_EQ(on->backend.compile->cache, "");
+  // Relative to the file's folder, and so it reads back from any folder.
+  const auto table = parse("{compile={time_ms=50, cache=\"tuning.txt\"}}");
+  ASSERT_TRUE(table.ok()) << table.status();
+  const auto again = ParseExperiment(ExperimentToToml(*table), "/x/run.toml");
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->backend.compile->time_ms, 50);
+  EXPECT_EQ(again->backend.compile->cache, "/dir/tuning.txt");
+  EXPECT_EQ(ExperimentToToml(*again), ExperimentToToml(*table));
+  const auto message = [&](const std::string& backend) {
+    return std::string(parse(backend).status().message());
+  };
+  EXPECT_THAT(message("{compile=2}"),
+              HasSubstr("backend.compile: expected true, false or a table"));
+  EXPECT_THAT(message("{compile={time_ms=-1}}"),
+              HasSubstr("backend.compile.time_ms"));
+  EXPECT_THAT(message("{compile={time=1}}"), HasSubstr("time_ms"));
 }
 
 // The keys of each format, and what tells the format where it is not said.
@@ -180,13 +209,155 @@ TEST(ParseExperimentTest, FormatsOfData) {
     ASSERT_TRUE(again.ok()) << again.status() << "\n" << toml;
     EXPECT_EQ(ExperimentToToml(*again), toml);
     EXPECT_EQ(DataPaths(again->data), c.paths);
-    EXPECT_EQ(again->data.features, parsed->data.features);
-    EXPECT_EQ(again->data.targets, parsed->data.targets);
-    ASSERT_EQ(again->data.label.size(), parsed->data.label.size());
-    for (size_t i = 0; i < again->data.label.size(); ++i) {
-      EXPECT_EQ(again->data.label[i].name, parsed->data.label[i].name);
+    EXPECT_EQ(again->data.main.features, parsed->data.main.features);
+    EXPECT_EQ(again->data.main.targets, parsed->data.main.targets);
+    ASSERT_EQ(again->data.main.label.size(), parsed->data.main.label.size());
+    for (size_t i = 0; i < again->data.main.label.size(); ++i) {
+      EXPECT_EQ(again->data.main.label[i].name,
+                parsed->data.main.label[i].name);
     }
   }
+}
+
+// Reads, and reads the same again from the resolved text.
+ExperimentConfig Parsed(const std::vector<std::string>& overrides) {
+  const auto parsed = ParseExperiment(kValid, "/dir/t.toml", overrides);
+  EXPECT_TRUE(parsed.ok()) << parsed.status();
+  if (!parsed.ok()) return ExperimentConfig();
+  const std::string toml = ExperimentToToml(*parsed);
+  const auto again = ParseExperiment(toml, "/elsewhere/run.toml");
+  EXPECT_TRUE(again.ok()) << again.status() << "\n" << toml;
+  if (!again.ok()) return ExperimentConfig();
+  EXPECT_EQ(ExperimentToToml(*again), toml);
+  return *again;
+}
+
+TEST(ParseExperimentTest, Folds) {
+  EXPECT_FALSE(Parsed({}).data.folds.has_value());
+  const DataConfig data = Parsed({"data.folds={count=5}"}).data;
+  ASSERT_TRUE(data.folds.has_value());
+  EXPECT_EQ(data.folds->count, 5);
+  EXPECT_TRUE(data.folds->stratified);
+  EXPECT_EQ(data.folds->seed, 0u);
+  EXPECT_EQ(data.split.train, 0.85);
+  EXPECT_EQ(data.split.validation, 0);
+  EXPECT_EQ(data.split.test, 0.15);
+  EXPECT_TRUE(data.has_validation());
+  const DataConfig other =
+      Parsed({"data.folds={count=3, stratified=false, seed=4}",
+              "data.split={test=0}", "train.select=validation_loss",
+              "train.early_stopping={}"})
+          .data;
+  EXPECT_FALSE(other.folds->stratified);
+  EXPECT_EQ(other.folds->seed, 4u);
+  EXPECT_EQ(other.split.train, 1);
+  const DataConfig values =
+      Parsed({"data.task=regression", "data.folds={count=2}"}).data;
+  EXPECT_FALSE(values.folds->stratified);
+
+  const auto error = [](const std::vector<std::string>& overrides) {
+    return ErrorOf(kValid, overrides);
+  };
+  EXPECT_THAT(error({"data.folds={}"}), HasSubstr("data.folds.count: missing"));
+  EXPECT_THAT(error({"data.folds={count=1}"}),
+              HasSubstr("data.folds.count: expected an integer from 2 to "
+                        "10000, found an integer 1"));
+  EXPECT_THAT(error({"data.folds={count=2, shuffle=true}"}),
+              HasSubstr("data.folds.shuffle: unknown key"));
+  EXPECT_THAT(error({"data.folds={count=2}", "data.split={validation=0.2}"}),
+              HasSubstr("data.split.validation: data.folds has the validation "
+                        "rows: expected no part of the other rows"));
+  EXPECT_THAT(
+      error({"data.task=regression", "data.folds={count=2, stratified=true}"}),
+      HasSubstr("data.folds.stratified: is true, but regression has no "
+                "classes"));
+  EXPECT_THAT(error({"data.folds={count=2}", "data.validation={path=\"v\"}"}),
+              HasSubstr("data.folds: every row is validated on in one of the "
+                        "folds, but data.validation has files of its own"));
+}
+
+// What a part of the split leaves is for training.
+TEST(ParseExperimentTest, TrainIsTheRestOfTheSplit) {
+  EXPECT_EQ(Parsed({}).data.split.train, 0.7);
+  EXPECT_EQ(Parsed({"data.split={test=0.35}"}).data.split.train, 0.5);
+  EXPECT_EQ(
+      Parsed({"data.split={validation=0.25, test=0.25}"}).data.split.train,
+      0.5);
+}
+
+TEST(ParseExperimentTest, FilesOfValidationAndTest) {
+  const DataConfig csv = Parsed({"data.test={path=\"t10k.csv\"}"}).data;
+  ASSERT_TRUE(csv.test.has_value());
+  EXPECT_FALSE(csv.validation.has_value());
+  EXPECT_EQ(csv.test->path, "/dir/t10k.csv");
+  EXPECT_EQ(csv.test->label[0].index, -1);
+  EXPECT_EQ(csv.split.train, 0.85);
+  EXPECT_EQ(csv.split.validation, 0.15);
+  EXPECT_EQ(csv.split.test, 0);
+  const DataConfig both = Parsed({"data.header=true", "data.label=y",
+                                  "data.validation={path=\"v.csv\"}",
+                                  "data.test={path=\"t.csv\", header=false, "
+                                  "label=0}"})
+                              .data;
+  EXPECT_TRUE(both.validation->header);
+  EXPECT_EQ(both.validation->label[0].name, "y");
+  EXPECT_FALSE(both.test->header);
+  EXPECT_EQ(both.test->label[0].index, 0);
+  EXPECT_EQ(both.split.train, 1);
+  EXPECT_EQ(DataPaths(both), (std::vector<std::pair<std::string, std::string>>{
+                                 {"data.path", "/dir/digits.csv"},
+                                 {"data.validation.path", "/dir/v.csv"},
+                                 {"data.test.path", "/dir/t.csv"}}));
+  // An archive may have all of them.
+  const DataConfig npz =
+      Parsed({"data={path=\"m.npz\", features=\"x_train\", "
+              "targets=\"y_train\", test={features=\"x_test\", "
+              "targets=\"y_test\"}}"})
+          .data;
+  EXPECT_EQ(npz.test->path, "/dir/m.npz");
+  EXPECT_EQ(npz.test->features, "x_test");
+  const DataConfig idx =
+      Parsed({"data={features=\"train-images-idx3-ubyte\", targets=\"l\", "
+              "test={features=\"a\", targets=\"b\"}}"})
+          .data;
+  EXPECT_EQ(DataPaths(idx)[2].first, "data.test.features");
+  EXPECT_EQ(DataPaths(idx)[3].second, "/dir/b");
+  const DataConfig cifar =
+      Parsed({"data={format=\"cifar100\", label=\"coarse\", "
+              "files=[\"train.bin\"], test={files=[\"test.bin\"]}}"})
+          .data;
+  EXPECT_EQ(cifar.test->files, std::vector<std::string>{"/dir/test.bin"});
+  EXPECT_EQ(cifar.test->label[0].name, "coarse");
+
+  const auto error = [](const std::vector<std::string>& overrides) {
+    return ErrorOf(kValid, overrides);
+  };
+  EXPECT_THAT(error({"data.test={}"}),
+              HasSubstr("data.test.path: missing, expected a string"));
+  EXPECT_THAT(error({"data.test={features=\"x\"}"}),
+              HasSubstr("data.test.features: does not belong to the format "
+                        "\"csv\""));
+  EXPECT_THAT(error({"data.test={path=\"a\", pth=\"b\"}"}),
+              HasSubstr("data.test.pth: unknown key"));
+  EXPECT_THAT(
+      error({"data.test={path=\"a\"}", "data.split={test=0.2}"}),
+      HasSubstr("data.split.test: data.test has the test rows: expected no "
+                "part of the other rows"));
+  EXPECT_THAT(
+      error({"data.validation={path=\"a\"}", "data.split={validation=0.2}"}),
+      HasSubstr("data.split.validation: data.validation has the "
+                "validation rows"));
+  EXPECT_THAT(error({"data={path=\"m.npz\", features=\"x\", "
+                     "targets=\"y\", test={features=\"x\"}}"}),
+              HasSubstr("data.test: has the rows of data itself, expected "
+                        "another path or other features and targets"));
+  EXPECT_THAT(error({"data.header=true", "data.label=y",
+                     "data.test={path=\"t.csv\", header=false}"}),
+              HasSubstr("data.test.header: is false, but data.label is a name, "
+                        "\"y\""));
+  EXPECT_THAT(error({"data.test={path=\"t.csv\", label=\"y\"}"}),
+              HasSubstr("but data.test.header is false: expected a column's "
+                        "index"));
 }
 
 // What is done to gradients before an update: swept like hyper-parameters, and

@@ -229,6 +229,37 @@ void Fill(const ExperimentConfig& config, const std::vector<Field>& fields,
   }
 }
 
+// Repeats each setting once a fold, and adds the fold as the field that varies
+// fastest. Returns the number of folds, 1 without cross-validation.
+absl::StatusOr<int64_t> SpreadOverFolds(const ExperimentConfig& config,
+                                        int64_t settings,
+                                        std::vector<SweptField>* swept) {
+  if (!config.data.folds.has_value()) return 1;
+  const int64_t folds = config.data.folds->count;
+  if (settings > kMaxModels / folds) {
+    return config.source.Error(
+        "data.folds.count",
+        absl::StrCat(settings, " settings in ", folds, " folds are more than ",
+                     kMaxModels, " models"));
+  }
+  for (SweptField& field : *swept) {
+    std::vector<double> values;
+    for (const double value : field.values) {
+      values.insert(values.end(), folds, value);
+    }
+    field.values = std::move(values);
+  }
+  SweptField field;
+  field.path = kFoldField;
+  field.label = "fold";
+  field.integer = true;
+  for (int64_t i = 0; i < settings * folds; ++i) {
+    field.values.push_back(static_cast<double>(i % folds));
+  }
+  swept->push_back(std::move(field));
+  return folds;
+}
+
 // The index of each input of layer `layer`.
 absl::StatusOr<std::vector<int>> ResolveInputs(const ExperimentConfig& config,
                                                size_t layer) {
@@ -388,14 +419,17 @@ absl::StatusOr<Population> ExpandPopulation(const ExperimentConfig& config,
   Population population;
   population.fields = SweptFields(fields);
   MB_ASSIGN_OR_RETURN(const Grid grid, MakeGrid(config, fields));
-  MB_ASSIGN_OR_RETURN(const int64_t models, CountModels(config, fields, grid));
-  Fill(config, fields, grid, models, &population.fields);
+  MB_ASSIGN_OR_RETURN(const int64_t settings,
+                      CountModels(config, fields, grid));
+  Fill(config, fields, grid, settings, &population.fields);
+  MB_ASSIGN_OR_RETURN(const int64_t folds,
+                      SpreadOverFolds(config, settings, &population.fields));
   std::vector<std::vector<int>> inputs;
   for (size_t i = 0; i < config.model.layers.size(); ++i) {
     MB_ASSIGN_OR_RETURN(std::vector<int> resolved, ResolveInputs(config, i));
     inputs.push_back(std::move(resolved));
   }
-  for (int64_t id = 0; id < models; ++id) {
+  for (int64_t id = 0; id < settings * folds; ++id) {
     const Values values = ValuesOf(fields, population.fields, id);
     ModelInstance model{id, DeriveSeed(config.seed, id),
                         BuildSpec(config, input, inputs, values)};
@@ -419,6 +453,8 @@ absl::StatusOr<Population> ExpandPopulation(const ExperimentConfig& config,
     }
     population.batch_sizes.push_back(
         static_cast<int64_t>(values.at(kBatchSize)));
+    population.folds.push_back(static_cast<int>(id % folds));
+    population.settings.push_back(id / folds);
   }
   const absl::Status status =
       Optimizer::Create(config.optimizer.kind, {}, population.optimizers)

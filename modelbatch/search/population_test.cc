@@ -55,6 +55,50 @@ int64_t Width(const ModelInstance& model) {
       model.spec.operators()[0].attributes.at("out_features"));
 }
 
+// Each setting once a fold; seeds and ids are the models' own.
+TEST(ExpandPopulationTest, FoldsVaryFastest) {
+  const auto plain = Expand(kConfig, {});
+  const auto folds = Expand(kConfig, {"data.folds={count=5}"});
+  ASSERT_TRUE(folds.ok()) << folds.status();
+  ASSERT_EQ(folds->size(), 60);
+  EXPECT_EQ(folds->fields.back().path, "data.fold");
+  EXPECT_EQ(folds->fields.back().label, "fold");
+  for (int i = 0; i < 60; ++i) {
+    EXPECT_EQ(folds->folds[i], i % 5);
+    EXPECT_EQ(folds->fields.back().values[i], i % 5);
+    EXPECT_EQ(folds->settings[i], i / 5);
+    EXPECT_EQ(folds->models[i].id, i);
+    EXPECT_EQ(folds->models[i].seed, DeriveSeed(7, i));
+    EXPECT_EQ(folds->optimizers[i], plain->optimizers[i / 5]);
+    EXPECT_EQ(Width(folds->models[i]), Width(plain->models[i / 5]));
+    for (size_t f = 0; f < plain->fields.size(); ++f) {
+      EXPECT_EQ(folds->fields[f].values[i], plain->fields[f].values[i / 5]);
+    }
+  }
+  for (int i = 0; i < plain->size(); ++i) {
+    EXPECT_EQ(plain->folds[i], 0);
+    EXPECT_EQ(plain->settings[i], i);
+  }
+}
+
+// population.models counts settings, and the number of folds changes no draw.
+TEST(ExpandPopulationTest, FoldsOfARandomSearch) {
+  const std::vector<std::string> random = {
+      "population={search=\"random\", models=4}"};
+  const auto plain = Expand(kConfig, random);
+  const auto folds =
+      Expand(kConfig, {random[0], "data.folds={count=3, seed=9}"});
+  ASSERT_TRUE(folds.ok()) << folds.status();
+  ASSERT_EQ(folds->size(), 12);
+  for (int i = 0; i < 12; ++i) {
+    EXPECT_EQ(folds->optimizers[i], plain->optimizers[i / 3]);
+  }
+  EXPECT_THAT(ErrorOf({"population={search=\"random\", models=1000000}",
+                       "data.folds={count=2}"}),
+              HasSubstr("data.folds.count: 1000000 settings in 2 folds are "
+                        "more than 1000000 models"));
+}
+
 TEST(ExpandPopulationTest, GridTakesAllCombinations) {
   const auto population = Expand(kConfig, {});
   ASSERT_TRUE(population.ok()) << population.status();

@@ -9,19 +9,23 @@
 
 namespace modelbatch {
 
+absl::Status CheckHasWeights(const Experiment& experiment,
+                             const TrainState& state, int model) {
+  const ModelRecord& record = state.models[model];
+  if (record.best_epoch > 0) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      "model ", experiment.population.models[model].id,
+      " has no weights to predict with: ",
+      record.frozen() ? StatusOf(record) : "it has finished no epoch"));
+}
+
 absl::StatusOr<std::unique_ptr<ModelBatch>> BatchOfBestModels(
     const Experiment& experiment, const TrainState& state,
     const std::vector<int>& models, Backend* backend, int64_t max_rows) {
   std::vector<ModelInstance> instances;
   for (const int model : models) {
-    const ModelInstance& instance = experiment.population.models[model];
-    const ModelRecord& record = state.models[model];
-    if (record.best_epoch == 0) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "model ", instance.id, " has no weights to predict with: ",
-          record.frozen() ? StatusOf(record) : "it has finished no epoch"));
-    }
-    instances.push_back(instance);
+    MB_RETURN_IF_ERROR(CheckHasWeights(experiment, state, model));
+    instances.push_back(experiment.population.models[model]);
   }
   MB_ASSIGN_OR_RETURN(std::unique_ptr<ModelBatch> batch,
                       ModelBatch::Create(backend, std::move(instances),

@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "modelbatch/backend/backend.h"
 #include "modelbatch/batch/model_batch.h"
@@ -13,6 +14,10 @@
 #include "modelbatch/train/train_state.h"
 
 namespace modelbatch {
+
+// FailedPrecondition names the model, and why it has no best epoch.
+absl::Status CheckHasWeights(const Experiment& experiment,
+                             const TrainState& state, int model);
 
 // Those at the indices `models`, without an optimizer, to evaluate or predict
 // with. `backend` must outlive the batch; `max_rows` as in ModelBatch::Create.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -14,13 +15,15 @@
 #include "modelbatch/train/event.h"
 #include "modelbatch/train/population_events.h"
 #include "modelbatch/util/status_macros.h"
+#include "nlohmann/json.hpp"
 
 namespace modelbatch {
 namespace {
 
-constexpr char kFormat[] = "modelbatch.checkpoint.3";
+constexpr char kFormat[] = "modelbatch.checkpoint.4";
 constexpr char kIds[] = "run.ids";
 constexpr char kInputShape[] = "run.input_shape";
+constexpr char kValidationRows[] = "run.validation_rows";
 
 // ---- Writing --------------------------------------------------------------
 
@@ -125,6 +128,8 @@ class Reader {
     MB_ASSIGN_OR_RETURN(checkpoint.ids, Vector<int64_t>(kIds, -1));
     MB_ASSIGN_OR_RETURN(checkpoint.input_shape,
                         Vector<int64_t>(kInputShape, -1));
+    MB_ASSIGN_OR_RETURN(checkpoint.validation_rows,
+                        Vector<int64_t>(kValidationRows, -1));
     models_ = static_cast<int64_t>(checkpoint.ids.size());
     for (int64_t i = 0; i < models_; ++i) {
       if (!slots_.emplace(checkpoint.ids[i], i).second) {
@@ -175,6 +180,20 @@ class Reader {
         Number("config_fingerprint", &checkpoint->config_fingerprint));
     MB_RETURN_IF_ERROR(
         Number("data_fingerprint", &checkpoint->data_fingerprint));
+    MB_RETURN_IF_ERROR(
+        Number("initial_fingerprint", &checkpoint->initial_fingerprint));
+    MB_ASSIGN_OR_RETURN(const std::string names, Text("feature_names"));
+    const nlohmann::json json =
+        nlohmann::json::parse(names, nullptr, /*allow_exceptions=*/false);
+    if (!json.is_array()) {
+      return Error("metadata \"feature_names\" is no JSON array");
+    }
+    for (const nlohmann::json& name : json) {
+      if (!name.is_string()) {
+        return Error("metadata \"feature_names\" is no array of strings");
+      }
+      checkpoint->feature_names.push_back(name.get<std::string>());
+    }
     RunInfo& info = checkpoint->info;
     MB_ASSIGN_OR_RETURN(info.backend, Text("backend"));
     MB_ASSIGN_OR_RETURN(info.backend_version, Text("backend_version"));
@@ -370,7 +389,13 @@ absl::Status WriteCheckpoint(const std::string& path, Trainer* trainer,
   writer.SetText("events", EventsToJson(state.events));
   writer.SetText("config_fingerprint",
                  absl::StrCat(ConfigFingerprint(experiment.config)));
+  writer.SetText(
+      "feature_names",
+      nlohmann::json(experiment.data->feature_names)
+          .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   writer.SetText("data_fingerprint", absl::StrCat(experiment.data_fingerprint));
+  writer.SetText("initial_fingerprint",
+                 absl::StrCat(experiment.initial_fingerprint));
   writer.SetText("backend", info.backend);
   writer.SetText("backend_version", info.backend_version);
   writer.SetText("backend_build_id", info.backend_build_id);
@@ -383,6 +408,11 @@ absl::Status WriteCheckpoint(const std::string& path, Trainer* trainer,
   writer.AddVector(kIds, ids);
   writer.AddVector(kInputShape,
                    experiment.population.models[0].spec.input_shape());
+  std::vector<int64_t> validation_rows;
+  for (const FoldRows& fold : experiment.folds) {
+    validation_rows.push_back(static_cast<int64_t>(fold.counted_validation));
+  }
+  writer.AddVector(kValidationRows, validation_rows);
   AddRecords(state, &writer);
   AddCurves(state, &writer);
   for (int i = 0; i < trainer->num_models(); ++i) {
@@ -415,8 +445,16 @@ absl::Status CheckBelongs(const Checkpoint& checkpoint,
         absl::StrCat("the data has changed since the checkpoint: ",
                      DataPaths(experiment.config.data)[0].second));
   }
+  if (checkpoint.initial_fingerprint != experiment.initial_fingerprint) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the initial weights are not those of the checkpoint: ",
+                     experiment.config.train.init_from));
+  }
+  const std::optional<FoldsConfig>& folds = experiment.config.data.folds;
   bool same =
       checkpoint.ids.size() == experiment.population.models.size() &&
+      static_cast<int64_t>(checkpoint.validation_rows.size()) ==
+          (folds ? folds->count : 1) &&
       checkpoint.config_fingerprint == ConfigFingerprint(experiment.config);
   if (same) {
     MB_ASSIGN_OR_RETURN(

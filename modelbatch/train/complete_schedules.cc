@@ -110,7 +110,8 @@ std::string FirstFollowing(const ScheduleConfig& schedule,
 }  // namespace
 
 absl::Status CompleteSchedules(const ExperimentConfig& config,
-                               int64_t train_rows, Population* population) {
+                               const std::vector<int64_t>& train_rows,
+                               Population* population) {
   if (!config.optimizer.schedule.has_value()) return absl::OkStatus();
   const ScheduleSection& section = *config.optimizer.schedule;
   MB_ASSIGN_OR_RETURN(const OptimizerInfo* info,
@@ -120,7 +121,7 @@ absl::Status CompleteSchedules(const ExperimentConfig& config,
     const int64_t batch = population->batch_sizes[i];
     const int64_t ticks =
         config.train.epochs *
-        (section.every_step ? (train_rows - 1) / batch + 1 : 1);
+        (section.every_step ? (train_rows[i] - 1) / batch + 1 : 1);
     const Completion completion(config, population->models[i].id);
     if (spec.kind == "sequential_lr") {
       MB_RETURN_IF_ERROR(

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "modelbatch/config/experiment_config.h"
@@ -13,11 +14,12 @@
 
 namespace modelbatch {
 
-// Every schedule is checked, also for ending before the training does. Errors
-// name file, line, key and model; FailedPrecondition: a function of lambda_lr
-// is not registered.
+// `train_rows`: of each model. Every schedule is checked, also for ending
+// before the training does. Errors name file, line, key and model;
+// FailedPrecondition: a function of lambda_lr is not registered.
 absl::Status CompleteSchedules(const ExperimentConfig& config,
-                               int64_t train_rows, Population* population);
+                               const std::vector<int64_t>& train_rows,
+                               Population* population);
 
 // The path of a number that follows train.epochs, as the config leaves it out:
 // "optimizer.schedule.T_max". Empty: there is none.

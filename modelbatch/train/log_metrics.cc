@@ -20,7 +20,7 @@ constexpr char kValidationAccuracy[] = "validation_accuracy";
 // What is measured after an epoch.
 std::vector<std::string> EpochMetrics(const Experiment& experiment) {
   std::vector<std::string> names = {kTrainLoss};
-  if (experiment.split.validation.empty()) return names;
+  if (!experiment.has_validation()) return names;
   names.push_back(kValidationLoss);
   if (experiment.has_classes()) names.push_back(kValidationAccuracy);
   return names;
@@ -30,7 +30,8 @@ double MetricOf(const Experiment& experiment, const EpochCurve& curve,
                 int model, const std::string& name) {
   if (name == kTrainLoss) return curve.train_loss[model];
   if (name == kValidationLoss) return curve.validation[model].loss;
-  return Accuracy(curve.validation[model], experiment.counted_validation);
+  return Accuracy(curve.validation[model],
+                  experiment.counted_validation(model));
 }
 
 absl::StatusOr<std::unique_ptr<MetricsLogger>> OpenWriter(

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "modelbatch/io/append_file.h"
 #include "modelbatch/io/atomic_file.h"
+#include "modelbatch/train/initial_weights.h"
 #include "modelbatch/util/status_macros.h"
 #include "nlohmann/json.hpp"
 
@@ -67,25 +68,47 @@ absl::StatusOr<RunEvent> ParseRunEvent(const std::string& line) {
 
 }  // namespace
 
-absl::StatusOr<RunFolder> RunFolder::Create(const ExperimentConfig& config) {
+absl::StatusOr<RunFolder> RunFolder::Create(const ExperimentConfig& config,
+                                            const Population* population) {
   std::string path = config.train.output;
   std::error_code error;
+  bool made = path.empty();
   if (path.empty()) {
     MB_ASSIGN_OR_RETURN(path, FirstFree(config.name));
   } else {
-    fs::create_directories(path, error);
+    made = fs::create_directories(path, error);
     if (error) return CannotCreate(path, error);
   }
   RunFolder folder(path);
+  folder.made_ = made;
+  // A run that is there is told by its config, without a touch.
+  if (!fs::exists(folder.config(), error)) {
+    MB_ASSIGN_OR_RETURN(folder.lock_, folder.Lock());
+  }
   if (fs::exists(folder.config(), error)) {
     return absl::AlreadyExistsError(
         absl::StrCat(path, " holds a run already; continue it with --resume ",
                      path, " or choose another folder with --output"));
   }
-  fs::create_directories(path + "/models", error);
-  if (error) return CannotCreate(path + "/models", error);
-  MB_RETURN_IF_ERROR(folder.WriteConfig(config));
-  return folder;
+  const absl::Status status = folder.Fill(config, population);
+  if (status.ok()) return folder;
+  folder.Discard();
+  return status;
+}
+
+absl::Status RunFolder::Fill(const ExperimentConfig& config,
+                             const Population* population) const {
+  std::error_code error;
+  fs::create_directories(path_ + "/models", error);
+  if (error) return CannotCreate(path_ + "/models", error);
+  ExperimentConfig own = config;
+  if (population != nullptr) {
+    MB_ASSIGN_OR_RETURN(const std::string initial,
+                        CopyInitialWeights(*population, path_));
+    if (!initial.empty()) own.train.init_from = path_ + "/" + initial;
+  }
+  // Last: a folder with a config is a run.
+  return WriteConfig(own);
 }
 
 absl::StatusOr<RunFolder> RunFolder::Open(const std::string& path) {
@@ -108,8 +131,31 @@ bool RunFolder::HasCheckpoint() const {
   return fs::exists(checkpoint(), error);
 }
 
+absl::StatusOr<std::shared_ptr<FileLock>> RunFolder::Lock() const {
+  if (lock_ != nullptr) return lock_;
+  absl::StatusOr<std::unique_ptr<FileLock>> lock =
+      FileLock::Acquire(path_ + "/lock");
+  if (lock.ok()) return std::shared_ptr<FileLock>(*std::move(lock));
+  if (lock.status().code() != absl::StatusCode::kFailedPrecondition) {
+    return lock.status();
+  }
+  return absl::FailedPreconditionError(
+      absl::StrCat(path_, ": another process trains in this folder: ",
+                   std::string(lock.status().message())));
+}
+
+void RunFolder::Discard() const {
+  std::error_code ignored;
+  for (const std::string& path :
+       {config(), events(), path_ + "/models", path_ + "/lock"}) {
+    fs::remove(path, ignored);
+  }
+  RemoveInitialWeights(path_);
+  if (made_) fs::remove(path_, ignored);
+}
+
 absl::Status RunFolder::WriteConfig(const ExperimentConfig& config) const {
-  return WriteFileAtomically(this->config(), ExperimentToToml(config));
+  return WriteFileAtomically(this->config(), ExperimentToToml(config, path_));
 }
 
 absl::Status RunFolder::AddEvent(int64_t step, int64_t epoch,

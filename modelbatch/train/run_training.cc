@@ -11,8 +11,10 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "modelbatch/io/atomic_file.h"
+#include "modelbatch/io/file_lock.h"
 #include "modelbatch/train/checkpoint.h"
 #include "modelbatch/train/confusion.h"
+#include "modelbatch/train/fold_summary.h"
 #include "modelbatch/train/log_metrics.h"
 #include "modelbatch/util/status_macros.h"
 
@@ -35,7 +37,15 @@ class Run {
 
   absl::StatusOr<RunResult> Go(Backend* backend) {
     result_.times.started = Now();
-    MB_ASSIGN_OR_RETURN(trainer_, Trainer::Create(&experiment_, backend));
+    MB_ASSIGN_OR_RETURN(const std::shared_ptr<FileLock> lock, folder_.Lock());
+    absl::StatusOr<std::unique_ptr<Trainer>> trainer =
+        Trainer::Create(&experiment_, backend);
+    if (!trainer.ok()) {
+      // The folder is free for another attempt.
+      if (!options_.resume) folder_.Discard();
+      return trainer.status();
+    }
+    trainer_ = *std::move(trainer);
     backend_ = backend;
     if (options_.resume) MB_RETURN_IF_ERROR(Resume());
     MB_RETURN_IF_ERROR(OpenLog());
@@ -155,6 +165,10 @@ class Run {
         WriteFileAtomically(folder_.results(), ResultsCsv(experiment, state)));
     MB_RETURN_IF_ERROR(
         WriteFileAtomically(folder_.curves(), CurvesCsv(experiment, state)));
+    if (experiment.config.data.folds.has_value()) {
+      MB_RETURN_IF_ERROR(
+          WriteFileAtomically(folder_.folds(), FoldsCsv(experiment, state)));
+    }
     MB_RETURN_IF_ERROR(WriteModels(experiment, state, folder_.path()));
     if (experiment.config.train.log.confusion) {
       MB_ASSIGN_OR_RETURN(

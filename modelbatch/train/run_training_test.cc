@@ -17,6 +17,7 @@
 #include "modelbatch/optim/lr_lambda.h"
 #include "modelbatch/optim/optimizer_info.h"
 #include "modelbatch/train/checkpoint.h"
+#include "modelbatch/train/failing_backend.h"
 #include "modelbatch/train/scripted_callback.h"
 #include "modelbatch/train/test_experiment.h"
 #include "modelbatch/util/test_folder.h"
@@ -25,7 +26,9 @@ namespace modelbatch {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 RunInfo Info() {
   RunInfo info = RunInfo::OfThisMachine();
@@ -152,6 +155,110 @@ TEST_F(RunTrainingTest, ResumesToTheSameBits) {
       ExpectSameFiles(whole, folder);
     }
   }
+}
+
+// Tuned or not, before a stop or after, all files are the same but those that
+// say so. What was chosen is in the summary.
+TEST_F(RunTrainingTest, TuningChangesNoFile) {
+  const Experiment plain = TestExperiment();
+  const std::string cache = (root_ / "tuning.txt").string();
+  fs::create_directories(root_);
+  const Experiment tuned = TestExperiment(
+      {"backend={compile={time_ms=200, cache=\"" + cache + "\"}}"});
+  const RunFolder whole = NewFolder("plain", plain);
+  ASSERT_TRUE(Run(plain, whole).ok());
+  EXPECT_THAT(*ReadFile(whole.summary()), Not(HasSubstr("tuned, forward")));
+  const RunFolder compiled = NewFolder("tuned", tuned);
+  const auto result = Run(tuned, compiled);
+  ASSERT_TRUE(result.ok()) << result.status();
+  ExpectSameFiles(whole, compiled);
+  EXPECT_THAT(*ReadFile(compiled.summary()), HasSubstr("tuned, forward"));
+  EXPECT_THAT(*ReadFile(cache), HasSubstr("modelbatch cpu tuning 1"));
+  // Resumed with the other of the two.
+  const RunFolder first = NewFolder("first", tuned);
+  ASSERT_TRUE(Run(tuned, first, false, 4).ok());
+  ASSERT_TRUE(Run(plain, first, true).ok());
+  ExpectSameFiles(whole, first);
+  const RunFolder second = NewFolder("second", plain);
+  ASSERT_TRUE(Run(plain, second, false, 7).ok());
+  ASSERT_TRUE(Run(tuned, second, true).ok());
+  ExpectSameFiles(whole, second);
+}
+
+TEST_F(RunTrainingTest, ABrokenTuningFileIsNamed) {
+  fs::create_directories(root_);
+  const std::string cache = (root_ / "tuning.txt").string();
+  ASSERT_TRUE(WriteFileAtomically(cache, "epoch,model\n").ok());
+  const Experiment tuned =
+      TestExperiment({"backend={compile={cache=\"" + cache + "\"}}"});
+  const RunFolder folder = NewFolder("run", tuned);
+  const absl::Status status = Run(tuned, folder).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(HasSubstr("backend.compile"), HasSubstr(cache),
+                    HasSubstr("line 1")));
+}
+
+// Two trainings in one folder would write over each other.
+TEST_F(RunTrainingTest, OneTrainingAtATime) {
+  const Experiment experiment = TestExperiment();
+  const RunFolder folder = NewFolder("locked", experiment);
+  const auto other = RunFolder::Open(folder.path());
+  ASSERT_TRUE(other.ok()) << other.status();
+  const auto refused = Run(experiment, *other, /*resume=*/true);
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(refused.status().message()),
+              HasSubstr("locked: another process trains in this folder: "));
+  // The holder trains, also again, and is not disturbed.
+  ASSERT_TRUE(Run(experiment, folder, false, 3).ok());
+  EXPECT_FALSE(Run(experiment, *other, true).ok());
+  ASSERT_TRUE(Run(experiment, folder, true).ok());
+  const RunFolder whole = NewFolder("free", experiment);
+  ASSERT_TRUE(Run(experiment, whole).ok());
+  ExpectSameFiles(whole, folder);
+}
+
+TEST_F(RunTrainingTest, TheLockEndsWithTheRun) {
+  const Experiment experiment = TestExperiment();
+  std::string path;
+  {
+    const RunFolder folder = NewFolder("ended", experiment);
+    path = folder.path();
+    ASSERT_TRUE(Run(experiment, folder, false, 3).ok());
+  }
+  const auto again = RunFolder::Open(path);
+  ASSERT_TRUE(again.ok()) << again.status();
+  const auto result = Run(experiment, *again, true);
+  EXPECT_TRUE(result.ok()) << result.status();
+}
+
+// A backend that refuses the models, or has no memory for them.
+TEST_F(RunTrainingTest, ARefusedRunLeavesNoFolder) {
+  const Experiment experiment = TestExperiment();
+  auto failing = std::make_unique<FailingBackend>(CpuBackendForTest());
+  FailingBackend* const fail = failing.get();
+  backend_ = std::move(failing);
+  // One that Create makes, and one that was there, with a file in it.
+  fs::create_directories(root_ / "mine");
+  std::ofstream(root_ / "mine" / "notes.txt") << "mine";
+  for (const char* name : {"new", "mine"}) {
+    const RunFolder folder = NewFolder(name, experiment);
+    ASSERT_TRUE(folder.AddEvent(0, 1, "backend chosen").ok());
+    fail->FailNext("Compile", 0);
+    EXPECT_FALSE(Run(experiment, folder).ok());
+    EXPECT_EQ(fs::exists(root_ / name), std::string(name) == "mine");
+  }
+  EXPECT_EQ(std::distance(fs::directory_iterator(root_ / "mine"),
+                          fs::directory_iterator()),
+            1);
+  // The same output again.
+  const RunFolder folder = NewFolder("new", experiment);
+  ASSERT_TRUE(Run(experiment, folder, false, 3).ok());
+  // What has a checkpoint stays, whatever happens to it.
+  fail->FailNext("Compile", 0);
+  EXPECT_FALSE(Run(experiment, folder, true).ok());
+  EXPECT_TRUE(folder.HasCheckpoint());
+  EXPECT_TRUE(Run(experiment, folder, true).ok());
 }
 
 // With every optimizer, where some of the models need a state that others do

@@ -80,6 +80,11 @@ Experiment SomeModels(const Experiment& experiment,
     population.schedules.insert(population.schedules.end(),
                                 one.schedules.begin(), one.schedules.end());
     population.batch_sizes.push_back(one.batch_sizes[0]);
+    population.folds.push_back(one.folds[0]);
+    population.settings.push_back(one.settings[0]);
+    for (const InitialWeights& weights : one.initial) {
+      population.initial.push_back(weights);
+    }
     for (size_t f = 0; f < one.fields.size(); ++f) {
       population.fields[f].values.push_back(one.fields[f].values[0]);
     }

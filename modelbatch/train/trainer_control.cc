@@ -129,6 +129,7 @@ absl::Status Trainer::Reset(absl::Span<const ResetRequest> requests) {
   MB_RETURN_IF_ERROR(batch_->Replace(std::move(instances)));
   for (size_t i = 0; i < events.size(); ++i) {
     const int model = requests[i].model;
+    MB_RETURN_IF_ERROR(LoadInitial(model));
     MB_RETURN_IF_ERROR(Record(std::move(events[i]), model, model));
   }
   return absl::OkStatus();
@@ -277,9 +278,13 @@ absl::Status Trainer::RestoreRates() {
 
 absl::Status Trainer::ResetModel(const Event& event, int model) {
   ModelInstance instance = batch_->model(model);
-  if (instance.seed == event.seed) return batch_->Reset(model);
-  instance.seed = event.seed;
-  return batch_->Replace(model, std::move(instance));
+  if (instance.seed == event.seed) {
+    MB_RETURN_IF_ERROR(batch_->Reset(model));
+  } else {
+    instance.seed = event.seed;
+    MB_RETURN_IF_ERROR(batch_->Replace(model, std::move(instance)));
+  }
+  return LoadInitial(model);
 }
 
 absl::Status Trainer::CopyModel(const Event& event, int model, int from) {

@@ -55,6 +55,21 @@ TEST(VerifyModelTest, EveryModelEqualsItselfAlone) {
   }
 }
 
+// A run that was tuned, verified tuned and not, and the reverse.
+TEST(VerifyModelTest, TuningDoesNotMatter) {
+  const auto backend = CpuBackendForTest();
+  const Experiment plain = TestExperiment();
+  const Experiment tuned = TestExperiment({"backend={compile={time_ms=100}}"});
+  for (const auto& [trained, alone] :
+       {std::pair(&tuned, &tuned), {&tuned, &plain}, {&plain, &tuned}}) {
+    const Checkpoint checkpoint =
+        CheckpointAfter(*trained, backend.get(), 1000);
+    const auto report = VerifyModel(*alone, checkpoint, 5, backend.get());
+    ASSERT_TRUE(report.ok()) << report.status();
+    EXPECT_TRUE(report->passed) << report->text;
+  }
+}
+
 // Where models wait for one another: in mid-epoch, just through, waiting, with
 // the one that takes longest frozen (models 1, 3, ... of the exploding ones).
 TEST(VerifyModelTest, EveryModelEqualsItselfAloneWithItsBatchSize) {

@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "gtest/gtest.h"
+#include "modelbatch/optim/optimizer_info.h"
 #include "tests/conformance/plugin_under_test.h"
 #include "tests/conformance/population.h"
 
@@ -105,6 +106,47 @@ TEST_F(State, EveryTensorComesBackBitForBit) {
       }
       EXPECT_EQ(population.Read(m, "step", "").data<int64_t>()[0],
                 (int64_t{1} << 33) + 5 * static_cast<int64_t>(m));
+    }
+  }
+}
+
+// What session_describe lists is the whole state, as it can be read. (That the
+// parameters are those of the layout is looked at when a session is compiled.)
+TEST_F(State, IsWhatIsDescribed) {
+  MB_REQUIRES(CanCompile());
+  std::vector<std::string> optimizers = {"none"};
+  for (const std::string& optimizer : KnownOptimizers()) {
+    if (HasOptimizer(optimizer)) optimizers.push_back(optimizer);
+  }
+  for (const std::string& optimizer : optimizers) {
+    SCOPED_TRACE(optimizer);
+    Population population = Make();
+    population.SetOptimizer(optimizer);
+    for (size_t m = 0; m < population.size(); ++m) {
+      const auto description =
+          population.session().Describe(static_cast<int>(m));
+      if (absl::IsUnimplemented(description.status())) {
+        GTEST_SKIP() << "the plugin does not describe its sessions";
+      }
+      ASSERT_TRUE(description.ok()) << description.status();
+      EXPECT_EQ(description->output, population.layout(m).output());
+      size_t parameters = 0, steps = 0;
+      std::vector<std::string> slots;
+      for (const StateTensor& state : description->states) {
+        parameters += state.slot == "param";
+        steps += state.slot == "step";
+        slots.push_back(state.slot);
+        const Tensor value = population.Read(m, state.slot, state.parameter);
+        EXPECT_EQ(value.dtype(), state.dtype);
+        EXPECT_EQ(value.shape(), state.shape);
+        population.Write(m, state.slot, state.parameter, value);
+      }
+      EXPECT_EQ(parameters, population.layout(m).parameters.size());
+      EXPECT_EQ(steps, 1u);
+      if (optimizer == "none") continue;
+      for (const OptimizerState& state : Get(FindOptimizer(optimizer))->state) {
+        EXPECT_TRUE(Contains(slots, state.name)) << state.name;
+      }
     }
   }
 }

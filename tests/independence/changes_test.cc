@@ -172,6 +172,39 @@ TEST_P(ChangesTest, ACopyContinuesTheOriginalWithASeedOfItsOwn) {
             Graph() == GraphKind::kDropout);
 }
 
+// Tuned in the middle, before and after others come and go: nobody's bits are
+// others than those of a model that was never tuned.
+TEST_P(ChangesTest, TuningIsNoChange) {
+  const auto tune = [](ModelBatch& batch) {
+    const auto report = batch.EnableCompile({/*time_ms=*/200, ""});
+    EXPECT_TRUE(report.ok()) << report.status();
+    return report.status();
+  };
+  const Trajectories together = Train(
+      population_, {0, 1, 2, 3, 4},
+      {{4, tune},
+       {kStep, To(2,
+                  [this](ModelBatch& batch, int i) {
+                    return batch.Replace(i, population_.Member(8));
+                  })},
+       {kStep + 1, To(1, [](ModelBatch& b, int i) { return b.Remove(i); })},
+       {kStep + 2,
+        [](ModelBatch& batch) {
+          const absl::Status status = batch.Compact();
+          // The new session runs what the process has measured.
+          EXPECT_NE(batch.session().Stats()->plan.find("(cached)"),
+                    std::string::npos);
+          return status;
+        }},
+       {20, tune}});
+  for (const int64_t id : {0, 3, 4}) ExpectAlone(together, id);
+  const Trajectories alone = Train(
+      population_, {2}, {{kStep, To(0, [this](ModelBatch& batch, int i) {
+                            return batch.Replace(i, population_.Member(8));
+                          })}});
+  EXPECT_EQ(Difference(alone.at(2), together.at(2)), "");
+}
+
 // Compaction, copies and resets keep each optimizer's state, also the one that
 // some members need and others do not.
 TEST(Changes, WithEveryOptimizer) {

@@ -1,7 +1,8 @@
-/* A host of plugin ABI 0.1: it trains two models on the plugin that is its
- * argument, and knows no header but that of 0.1. Every struct and array that it
- * hands over ends where readable memory ends: a plugin that reads a field which
- * came later crashes. What a step does is computed here, in double. */
+/* A host of plugin ABI 1.0, or of a 1.1 in which every struct has grown, as it
+ * is compiled: it trains two models on the plugin that is its argument. Every
+ * struct and array that it hands over ends where readable memory ends: a plugin
+ * that reads a field which the host does not have crashes; a field that came
+ * after 1.0 holds nonsense. What a step does is computed here, in double. */
 #include <dlfcn.h>
 #include <math.h>
 #include <stdint.h>
@@ -11,7 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "tests/abi/c_api_0_1.h"
+#include "modelbatch/plugin/c_api.h"
 
 enum { kModels = 2, kRows = 3, kInputs = 2, kSteps = 5 };
 static const float kFeatures[kRows][kInputs] = {
@@ -41,12 +42,14 @@ static void* AtPageEnd(size_t size) {
   return memory + pages * page - size;
 }
 
-/* A struct of 0.1 whose last field is `last`, with its header. It is aligned:
+/* A struct whose last field in 1.0 is `last`, with its header. It is aligned:
  * all of them have a multiple of eight bytes. */
-#define NEW(type, last) ((type*)New(MB_SIZE(type, last)))
-static void* New(size_t size) {
-  EXPECT(size % 8 == 0);
+#define NEW(type, last) ((type*)New(MB_SIZE(type, last), sizeof(type)))
+static void* New(size_t size_1_0, size_t size) {
+  EXPECT(size_1_0 % 8 == 0 && size % 8 == 0);
+  EXPECT((size > size_1_0) == (MB_ABI_MINOR > 0));
   MB_Header* const header = AtPageEnd(size);
+  memset((char*)header + size_1_0, 0xa5, size - size_1_0);
   header->struct_size = size;
   header->abi_major = MB_ABI_MAJOR;
   header->abi_minor = MB_ABI_MINOR;
@@ -75,7 +78,7 @@ static void HostLog(void* context, int32_t severity, const char* message) {
 
 static const MB_HostApi* MakeHost(const char* path) {
   MB_HostApi* host = NEW(MB_HostApi, log);
-  host->host_version = "0.1.0";
+  host->host_version = "1.0.0";
   host->plugin_path = path;
   host->log = HostLog;
   return host;
@@ -266,10 +269,9 @@ static void Evaluate(MB_Session* session, MB_Dataset* dataset,
 
 static void Forward(MB_Session* session, MB_Dataset* dataset,
                     const Reference models[kModels]) {
-  if (api->session_forward == NULL) return;
   int64_t* offsets = AtPageEnd(kModels * sizeof(int64_t));
   for (int i = 0; i < kModels; ++i) offsets[i] = i * kRows;
-  MB_ForwardArgs* args = NEW(MB_ForwardArgs, num_outputs);
+  MB_ForwardArgs* args = NEW(MB_ForwardArgs, outputs);
   args->session = session;
   args->dataset = dataset;
   args->rows = AllRows();
@@ -283,6 +285,98 @@ static void Forward(MB_Session* session, MB_Dataset* dataset,
                  Predict(&models[i], row), "an output");
     }
   }
+}
+
+/* The parts of a step, for the gradient (1, 2, 3) of each model's outputs. */
+static void StepInParts(MB_Session* session, MB_Dataset* dataset,
+                        Reference models[kModels]) {
+  if (api->session_backward == NULL) return;
+  MB_ZeroGradArgs* zero = NEW(MB_ZeroGradArgs, reserved);
+  zero->session = session;
+  OK(api->session_zero_grad(zero));
+  MB_BackwardArgs* backward = NEW(MB_BackwardArgs, outcomes);
+  backward->session = session;
+  backward->dataset = dataset;
+  backward->rows = AllRows();
+  float* gradient = AtPageEnd(kRows * sizeof(float));
+  for (int row = 0; row < kRows; ++row) gradient[row] = (float)(row + 1);
+  const float** gradients = AtPageEnd(kModels * sizeof(float*));
+  size_t* sizes = AtPageEnd(kModels * sizeof(size_t));
+  for (int i = 0; i < kModels; ++i) {
+    gradients[i] = gradient;
+    sizes[i] = kRows;
+  }
+  backward->output_gradients = gradients;
+  backward->output_gradient_sizes = sizes;
+  backward->outcomes = AtPageEnd(kModels);
+  OK(api->session_backward(backward));
+  MB_UpdateArgs* update = NEW(MB_UpdateArgs, outcomes);
+  update->session = session;
+  update->columns = MakeColumns(&update->num_columns);
+  update->outcomes = AtPageEnd(kModels);
+  OK(api->session_update(update));
+  for (int i = 0; i < kModels; ++i) {
+    EXPECT(backward->outcomes[i] == MB_MODEL_STEPPED);
+    EXPECT(update->outcomes[i] == MB_MODEL_STEPPED);
+    for (int row = 0; row < kRows; ++row) {
+      for (int j = 0; j < kInputs; ++j) {
+        models[i].weight[j] -=
+            kRates[i] * (row + 1) * (double)kFeatures[row][j];
+      }
+      models[i].bias -= kRates[i] * (row + 1);
+    }
+  }
+}
+
+/* The parameters of linear(2 -> 1) are there once each, and the step count. */
+static void Describe(MB_Session* session) {
+  if (api->session_describe == NULL) return;
+  MB_DescribeArgs* args = NEW(MB_DescribeArgs, output_rank);
+  args->session = session;
+  args->model = 1;
+  OK(api->session_describe(args));
+  EXPECT(args->output_rank == 1 && args->output_shape[0] == 1);
+  int weights = 0, biases = 0, steps = 0;
+  for (size_t i = 0; i < args->num_states; ++i) {
+    const MB_StateInfo* state = &args->states[i];
+    if (strcmp(state->slot, "step") == 0) {
+      ++steps;
+      EXPECT(state->parameter == NULL && state->rank == 0);
+      EXPECT(state->dtype.code == MB_DL_INT && state->dtype.bits == 64);
+    }
+    if (strcmp(state->slot, "param") != 0) continue;
+    EXPECT(state->dtype.code == MB_DL_FLOAT && state->dtype.bits == 32);
+    if (strcmp(state->parameter, "0.weight") == 0) {
+      ++weights;
+      EXPECT(state->rank == 2 && state->shape[0] == 1 &&
+             state->shape[1] == kInputs);
+    } else {
+      ++biases;
+      EXPECT(strcmp(state->parameter, "0.bias") == 0);
+      EXPECT(state->rank == 1 && state->shape[0] == 1);
+    }
+  }
+  EXPECT(weights == 1 && biases == 1 && steps == 1);
+}
+
+/* May be there and not be implemented. */
+static void Tune(MB_Session* session) {
+  if (api->session_tune == NULL) return;
+  MB_NamedValue* time = AtPageEnd(sizeof(MB_NamedValue));
+  time->name = "time_ms";
+  time->type = MB_VALUE_INT64;
+  time->i = 1;
+  MB_TuneArgs* args = NEW(MB_TuneArgs, seconds);
+  args->session = session;
+  args->options = time;
+  args->num_options = 1;
+  MB_Error* const error = api->session_tune(args);
+  if (error == NULL) {
+    EXPECT(args->notes != NULL);
+    return;
+  }
+  EXPECT(api->error_code(error) == MB_UNIMPLEMENTED);
+  api->error_destroy(error);
 }
 
 static void Stats(MB_Session* session) {
@@ -339,7 +433,7 @@ int main(int argc, char** argv) {
   EXPECT(get_api != NULL);
   api = get_api(MakeHost(argv[1]));
   EXPECT(api != NULL && api->header.abi_major == MB_ABI_MAJOR);
-  EXPECT(api->header.struct_size >= MB_SIZE(MB_PluginApi, session_stats));
+  EXPECT(api->header.struct_size >= MB_SIZE(MB_PluginApi, session_tune));
   printf("%s has ABI %u.%u\n", api->name, (unsigned)api->header.abi_major,
          (unsigned)api->header.abi_minor);
 
@@ -356,7 +450,11 @@ int main(int argc, char** argv) {
     Move(api->session_write_state, session, i, "param", "0.bias", bias, 1);
   }
   SetOptimizer(session);
+  Describe(session);
   Train(session, dataset, models);
+  Tune(session);
+  Train(session, dataset, models);
+  StepInParts(session, dataset, models);
   for (size_t i = 0; i < kModels; ++i) {
     float* weight = AtPageEnd(kInputs * sizeof(float));
     float* bias = AtPageEnd(sizeof(float));
