@@ -163,7 +163,7 @@ class ScheduleReader {
 
 ScheduleMetric ReadMetric(TableReader* table, const DataConfig& data) {
   std::vector<std::string> names;
-  if (data.split.validation > 0) {
+  if (data.has_validation()) {
     names.push_back("validation_loss");
     if (data.classification) names.push_back("validation_accuracy");
   }

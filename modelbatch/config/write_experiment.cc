@@ -141,7 +141,8 @@ std::string ScheduleToToml(const ScheduleSection& schedule) {
         absl::StrCat("metric = ", Quote(ScheduleMetricName(schedule.metric))));
   }
   if (schedule.warmup.kind != Sweep::Kind::kFixed ||
-      schedule.warmup.values[0] > 0) {
+      schedule.warmup.values[0] > 0 ||
+      schedule.warmup_start_factor.kind != Sweep::Kind::kFixed) {
     lines.push_back(absl::StrCat("warmup = ", SweepToToml(schedule.warmup)));
     lines.push_back(absl::StrCat("warmup_start_factor = ",
                                  SweepToToml(schedule.warmup_start_factor)));

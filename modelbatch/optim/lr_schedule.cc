@@ -22,7 +22,7 @@ using Part = LrScheduleState::Part;
 constexpr double kPi = 3.141592653589793;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-// A negative rate down to this part of the initial one is rounding.
+// A negative rate down to this part of the schedule's largest is rounding.
 constexpr double kRounding = 1e-12;
 
 // What a schedule sees of a model: torch's param_group.
@@ -588,12 +588,35 @@ absl::StatusOr<LrScheduleState> LrScheduleState::FromNumbers(
   return state;
 }
 
+namespace {
+
+// Of the rates among the arguments; 0: none is.
+double LargestRate(const LrScheduleSpec& spec) {
+  double largest = 0;
+  for (const char* name : {"eta_min", "max_lr"}) {
+    const auto it = spec.arguments.find(name);
+    if (it == spec.arguments.end()) continue;
+    if (const auto* number = std::get_if<double>(&it->second)) {
+      largest = std::max(largest, *number);
+    } else if (const auto* integer = std::get_if<int64_t>(&it->second)) {
+      largest = std::max(largest, static_cast<double>(*integer));
+    }
+  }
+  for (const LrScheduleSpec& inner : spec.schedulers) {
+    largest = std::max(largest, LargestRate(inner));
+  }
+  return largest;
+}
+
+}  // namespace
+
 absl::StatusOr<LrSchedule> LrSchedule::Create(const LrScheduleSpec& spec,
                                               const OptimizerInfo& optimizer) {
   MB_RETURN_IF_ERROR(CheckSpec(spec));
   const LrScheduleInfo& info = *FindLrSchedule(spec.kind);
   LrSchedule schedule;
   schedule.kind_ = spec.kind;
+  schedule.largest_rate_ = LargestRate(spec);
   if (spec.kind == "reduce_lr_on_plateau") {
     schedule.plateau_ =
         std::make_shared<const Plateau>(Arguments(info, spec.arguments));
@@ -664,7 +687,8 @@ absl::StatusOr<LrSchedule> LrSchedule::Create(const LrScheduleSpec& spec,
 
 absl::Status LrSchedule::Write(double lr, double momentum, Optimizer* optimizer,
                                int model, LrScheduleState* state) const {
-  if (lr < 0 && lr >= -kRounding * std::abs(state->initial_lr)) lr = 0;
+  const double scale = std::max(std::abs(state->initial_lr), largest_rate_);
+  if (lr < 0 && lr >= -kRounding * scale) lr = 0;
   MB_ASSIGN_OR_RETURN(const double before, optimizer->Get(model, "lr"));
   MB_RETURN_IF_ERROR(optimizer->Set(model, "lr", lr));
   if (!momentum_.empty() && !std::isnan(momentum)) {

@@ -123,6 +123,7 @@ class LrSchedule {
   std::shared_ptr<const Plateau> plateau_;
   std::vector<int64_t> milestones_;
   std::string momentum_;  // the optimizer's name of what is cycled; empty: none
+  double largest_rate_ = 0;  // of those that are arguments
 };
 
 }  // namespace modelbatch

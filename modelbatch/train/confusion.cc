@@ -1,5 +1,7 @@
 #include "modelbatch/train/confusion.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -23,8 +25,11 @@ absl::StatusOr<std::string> ConfusionCsv(const Experiment& experiment,
                                          const Dataset& dataset,
                                          Backend* backend) {
   std::string out = "model,label";
-  const int64_t classes =
-      NumElements(experiment.population.layouts[0].output());
+  // The last layer's width may differ between models.
+  int64_t classes = 0;
+  for (const Layout& layout : experiment.population.layouts) {
+    classes = std::max(classes, NumElements(layout.output()));
+  }
   for (int64_t c = 0; c < classes; ++c) {
     absl::StrAppend(&out, ",predicted_", c);
   }
@@ -41,11 +46,14 @@ absl::StatusOr<std::string> ConfusionCsv(const Experiment& experiment,
                       Evaluate(batch.get(), dataset, experiment.data->targets,
                                RowSet{experiment.split.test, {}}));
   for (size_t i = 0; i < models.size(); ++i) {
-    const int64_t* row = evaluation.classification[i].confusion.data<int64_t>();
+    const Tensor& confusion = evaluation.classification[i].confusion;
+    const int64_t own = confusion.shape()[0];
+    const int64_t* row = confusion.data<int64_t>();
     const int64_t id = experiment.population.models[models[i]].id;
-    for (int64_t label = 0; label < classes; ++label, row += classes) {
+    for (int64_t label = 0; label < own; ++label, row += own) {
       absl::StrAppend(&out, id, ",", label);
-      for (int64_t c = 0; c < classes; ++c) absl::StrAppend(&out, ",", row[c]);
+      for (int64_t c = 0; c < own; ++c) absl::StrAppend(&out, ",", row[c]);
+      out.append(static_cast<size_t>(classes - own), ',');
       out.push_back('\n');
     }
   }

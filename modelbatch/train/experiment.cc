@@ -209,6 +209,13 @@ absl::StatusOr<Experiment> PrepareExperiment(ExperimentConfig config) {
                       CountRows(config, table, "test", experiment.split.test));
   experiment.steps_per_epoch = LongestEpoch(experiment);
   experiment.data_fingerprint = Fingerprint(table);
+  // Where one file ends and the next begins decides who sees a row.
+  for (const auto* part :
+       {&experiment.split.train, &experiment.split.validation,
+        &experiment.split.test}) {
+    experiment.data_fingerprint =
+        (experiment.data_fingerprint ^ part->size()) * 0x100000001b3u;
+  }
   Shape shape = experiment.population.models[0].spec.input_shape();
   shape.insert(shape.begin(), table.rows());
   table.features = View(table.features, std::move(shape));

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <system_error>
 #include <utility>
@@ -50,6 +52,31 @@ bool AllTheSame(const std::vector<InitialWeights>& initial) {
   });
 }
 
+// FNV-1a.
+class Hash {
+ public:
+  void Add(const void* data, size_t size) {
+    const auto* bytes = static_cast<const unsigned char*>(data);
+    for (size_t i = 0; i < size; ++i) {
+      value_ = (value_ ^ bytes[i]) * 0x100000001b3u;
+    }
+  }
+  uint64_t value() const { return value_; }
+
+ private:
+  uint64_t value_ = 0xcbf29ce484222325u;
+};
+
+uint64_t Digest(const Weights& weights) {
+  Hash hash;
+  for (const auto& [name, tensor] : weights) {
+    hash.Add(name.data(), name.size() + 1);
+    for (const int64_t size : tensor.shape()) hash.Add(&size, sizeof(size));
+    hash.Add(tensor.raw(), static_cast<size_t>(tensor.byte_size()));
+  }
+  return hash.value();
+}
+
 absl::Status Write(const Weights& weights, const std::string& path) {
   std::vector<NamedTensor> tensors;
   for (const auto& [name, tensor] : weights) tensors.push_back({name, &tensor});
@@ -85,19 +112,15 @@ absl::StatusOr<std::vector<InitialWeights>> ReadInitialWeights(
 
 uint64_t InitialFingerprint(const Population& population) {
   if (population.initial.empty()) return 0;
-  uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
-  const auto add = [&hash](const void* data, size_t size) {
-    const auto* bytes = static_cast<const unsigned char*>(data);
-    for (size_t i = 0; i < size; ++i) hash = (hash ^ bytes[i]) * 0x100000001b3u;
-  };
+  // Models may share one file's.
+  std::map<const Weights*, uint64_t> digests;
+  Hash hash;
   for (const InitialWeights& weights : population.initial) {
-    for (const auto& [name, tensor] : *weights) {
-      add(name.data(), name.size() + 1);
-      for (const int64_t size : tensor.shape()) add(&size, sizeof(size));
-      add(tensor.raw(), static_cast<size_t>(tensor.byte_size()));
-    }
+    const auto [it, is_new] = digests.insert({weights.get(), 0});
+    if (is_new) it->second = Digest(*weights);
+    hash.Add(&it->second, sizeof(it->second));
   }
-  return hash;
+  return hash.value();
 }
 
 absl::StatusOr<std::string> CopyInitialWeights(const Population& population,
@@ -122,6 +145,19 @@ absl::StatusOr<std::string> CopyInitialWeights(const Population& population,
                            ".safetensors")));
   }
   return std::string(kFolder);
+}
+
+absl::Status CheckNoInitialWeights(const std::string& folder) {
+  std::error_code error;
+  for (const char* name : {kFile, kFolder}) {
+    const std::string path = absl::StrCat(folder, "/", name);
+    if (!fs::exists(path, error)) continue;
+    return absl::AlreadyExistsError(
+        absl::StrCat(path,
+                     " is there already, where a run keeps the weights it "
+                     "starts from; choose another folder with --output"));
+  }
+  return absl::OkStatus();
 }
 
 void RemoveInitialWeights(const std::string& folder) {

@@ -31,6 +31,9 @@ uint64_t InitialFingerprint(const Population& population);
 absl::StatusOr<std::string> CopyInitialWeights(const Population& population,
                                                const std::string& folder);
 
+// AlreadyExists: the folder has files where CopyInitialWeights would write.
+absl::Status CheckNoInitialWeights(const std::string& folder);
+
 // Removes what CopyInitialWeights has written.
 void RemoveInitialWeights(const std::string& folder);
 

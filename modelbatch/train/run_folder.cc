@@ -97,12 +97,14 @@ absl::StatusOr<RunFolder> RunFolder::Create(const ExperimentConfig& config,
 }
 
 absl::Status RunFolder::Fill(const ExperimentConfig& config,
-                             const Population* population) const {
+                             const Population* population) {
   std::error_code error;
   fs::create_directories(path_ + "/models", error);
   if (error) return CannotCreate(path_ + "/models", error);
   ExperimentConfig own = config;
-  if (population != nullptr) {
+  if (population != nullptr && !population->initial.empty()) {
+    MB_RETURN_IF_ERROR(CheckNoInitialWeights(path_));
+    copied_initial_ = true;
     MB_ASSIGN_OR_RETURN(const std::string initial,
                         CopyInitialWeights(*population, path_));
     if (!initial.empty()) own.train.init_from = path_ + "/" + initial;
@@ -150,7 +152,7 @@ void RunFolder::Discard() const {
        {config(), events(), path_ + "/models", path_ + "/lock"}) {
     fs::remove(path, ignored);
   }
-  RemoveInitialWeights(path_);
+  if (copied_initial_) RemoveInitialWeights(path_);
   if (made_) fs::remove(path_, ignored);
 }
 

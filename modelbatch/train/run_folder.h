@@ -93,7 +93,7 @@ class RunFolder {
  private:
   // What Create puts into a new folder.
   absl::Status Fill(const ExperimentConfig& config,
-                    const Population* population) const;
+                    const Population* population);
   absl::Status AddLine(const std::string& json) const;
 
   explicit RunFolder(std::string path) : path_(std::move(path)) {}
@@ -101,6 +101,7 @@ class RunFolder {
   std::string path_;
   std::shared_ptr<FileLock> lock_;  // null: from Open
   bool made_ = false;               // by Create
+  bool copied_initial_ = false;     // by Create, or some of it
 };
 
 }  // namespace modelbatch

@@ -86,14 +86,18 @@ absl::StatusOr<RunRecord> ReadRunRecord(const RunFolder& folder) {
   MB_ASSIGN_OR_RETURN(run.events, folder.ReadEvents());
   const bool any = Exists(folder.results()) || Exists(folder.curves()) ||
                    Exists(folder.summary());
+  const bool all = Exists(folder.results()) && Exists(folder.curves()) &&
+                   Exists(folder.summary());
   if (!any && !folder.HasCheckpoint()) {
     return absl::FailedPreconditionError(absl::StrCat(
         folder.path(),
         " has neither results.csv nor a checkpoint yet: nothing to show"));
   }
-  // All three are there, or none: each is written when the run ends.
-  if (any) MB_RETURN_IF_ERROR(ReadFiles(folder, &run));
-  if (!any || (WentOn(run) && folder.HasCheckpoint())) {
+  // They are written when the run ends, after its checkpoint, one by one.
+  if (all || !folder.HasCheckpoint()) {
+    MB_RETURN_IF_ERROR(ReadFiles(folder, &run));
+  }
+  if (folder.HasCheckpoint() && (!all || WentOn(run))) {
     MB_RETURN_IF_ERROR(ReadFromCheckpoint(folder, &run));
   }
   return run;

@@ -47,8 +47,12 @@ class Run {
     }
     trainer_ = *std::move(trainer);
     backend_ = backend;
-    if (options_.resume) MB_RETURN_IF_ERROR(Resume());
-    MB_RETURN_IF_ERROR(OpenLog());
+    if (options_.resume) {
+      MB_RETURN_IF_ERROR(Resume());
+    } else if (const absl::Status status = OpenLog(); !status.ok()) {
+      folder_.Discard();
+      return status;
+    }
     if (options_.callback != nullptr) trainer_->AddCallback(options_.callback);
     if (observer_ != nullptr) observer_->OnStart(*trainer_);
     const absl::Time start = absl::Now();
@@ -65,7 +69,7 @@ class Run {
   absl::Status Resume() {
     result_.times.resumed = true;
     folder_.RemoveTemporaries();
-    if (!folder_.HasCheckpoint()) return folder_.RestoreEvents(-1, {});
+    if (!folder_.HasCheckpoint()) return TakeUp({}, "resumed");
     MB_ASSIGN_OR_RETURN(Checkpoint checkpoint,
                         ReadCheckpoint(folder_.checkpoint()));
     MB_RETURN_IF_ERROR(CheckBelongs(checkpoint, experiment_));
@@ -81,19 +85,25 @@ class Run {
           "train.epochs is ", experiment_.config.train.epochs,
           ", the run has done ", checkpoint.state.epoch, " already"));
     }
-    const int64_t step = checkpoint.state.step;
-    const int64_t epoch = checkpoint.state.epoch;
     MB_RETURN_IF_ERROR(
         trainer_->Restore(std::move(checkpoint.state), checkpoint.models));
-    // Not before the run is known to continue: a refusal changes nothing.
-    MB_RETURN_IF_ERROR(folder_.WriteConfig(experiment_.config));
-    MB_RETURN_IF_ERROR(folder_.RestoreEvents(step, trainer_->state().events));
-    events_written_ = trainer_->state().events.size();
     std::string event = "resumed";
     if (!differences.empty()) {
       absl::StrAppend(&event, ", forced: ", absl::StrJoin(differences, "; "));
     }
-    return folder_.AddEvent(step, epoch + 1, event);
+    return TakeUp(trainer_->state().events, event);
+  }
+
+  // Brings the folder to where the trainer is, with the config as it is now.
+  // Not before the run is known to continue: a refusal changes nothing.
+  absl::Status TakeUp(const std::vector<Event>& events,
+                      const std::string& event) {
+    const TrainState& state = trainer_->state();
+    MB_RETURN_IF_ERROR(OpenLog());
+    MB_RETURN_IF_ERROR(folder_.WriteConfig(experiment_.config));
+    MB_RETURN_IF_ERROR(folder_.RestoreEvents(state.step, events));
+    events_written_ = events.size();
+    return folder_.AddEvent(state.step, state.epoch + 1, event);
   }
 
   // Before the program's callback, which may replace models.
@@ -170,15 +180,15 @@ class Run {
           WriteFileAtomically(folder_.folds(), FoldsCsv(experiment, state)));
     }
     MB_RETURN_IF_ERROR(WriteModels(experiment, state, folder_.path()));
-    if (experiment.config.train.log.confusion) {
-      MB_ASSIGN_OR_RETURN(
-          const std::string confusion,
-          ConfusionCsv(experiment, state, trainer_->dataset(), backend_));
-      MB_RETURN_IF_ERROR(WriteFileAtomically(folder_.confusion(), confusion));
-    }
-    return WriteFileAtomically(folder_.summary(),
-                               SummaryJson(experiment, state, options_.info,
-                                           result_.stats, result_.times));
+    MB_RETURN_IF_ERROR(WriteFileAtomically(
+        folder_.summary(), SummaryJson(experiment, state, options_.info,
+                                       result_.stats, result_.times)));
+    if (!experiment.config.train.log.confusion) return absl::OkStatus();
+    // Last: it compiles the models once more, for which memory may lack.
+    MB_ASSIGN_OR_RETURN(
+        const std::string confusion,
+        ConfusionCsv(experiment, state, trainer_->dataset(), backend_));
+    return WriteFileAtomically(folder_.confusion(), confusion);
   }
 
   // The state without the weights, which are in the files now.

@@ -241,12 +241,14 @@ absl::Status Trainer::TickAfterStep(bool any) {
       !experiment_.config.optimizer.schedule->every_step) {
     return absl::OkStatus();
   }
+  absl::Status first;
   for (int i = 0; i < num_models(); ++i) {
     if (batch_->last_step().outcomes[i] != Outcome::kStepped) continue;
-    MB_RETURN_IF_ERROR(
+    // One that cannot tick does not keep the others from it.
+    first.Update(
         schedules_[i].Step(optimizer_.get(), i, &state_.models[i].schedule));
   }
-  return absl::OkStatus();
+  return first;
 }
 
 absl::Status Trainer::TickAfterEpoch(int model, const EpochCurve& curve,
