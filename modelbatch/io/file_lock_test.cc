@@ -1,5 +1,6 @@
 #include "modelbatch/io/file_lock.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -7,6 +8,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "gmock/gmock.h"
@@ -58,15 +60,33 @@ TEST(FileLockTest, EndsWithItsProcess) {
   close(ready[1]);
 }
 
-// Who waits for a file that is removed does not hold the one that follows.
-TEST(FileLockTest, ARemovedFileIsNotTheLock) {
-  auto first = FileLock::Acquire(Path());
-  ASSERT_TRUE(first.ok()) << first.status();
-  std::filesystem::remove(Path());
-  const auto second = FileLock::Acquire(Path());
-  ASSERT_TRUE(second.ok()) << second.status();
-  first->reset();
-  EXPECT_FALSE(FileLock::Acquire(Path()).ok());
+// Holders that remove the file, as a run that is discarded does: who has opened
+// it before, and locked it after, holds nothing.
+TEST(FileLockTest, HasOneHolderWhereTheFileIsRemoved) {
+  const std::string inside = TestFolder() + "/inside";
+  std::vector<pid_t> children;
+  for (int c = 0; c < 3; ++c) {
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    children.push_back(child);
+    if (child != 0) continue;
+    for (int held = 0; held < 1500;) {
+      const auto lock = FileLock::Acquire(Path());
+      if (!lock.ok()) continue;
+      ++held;
+      const int fd = open(inside.c_str(), O_CREAT | O_EXCL | O_WRONLY, 0666);
+      if (fd < 0) _exit(1);  // another one is inside
+      close(fd);
+      std::filesystem::remove(inside);
+      std::filesystem::remove(Path());
+    }
+    _exit(0);
+  }
+  for (const pid_t child : children) {
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  }
 }
 
 TEST(FileLockTest, NamesAFileThatCannotBeMade) {
