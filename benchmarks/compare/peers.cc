@@ -12,6 +12,7 @@
 #include "benchmarks/compare/libtorch_trainer.h"
 #include "benchmarks/compare/system_load.h"
 #include "benchmarks/modelbatch_trainer.h"
+#include "modelbatch/util/status_macros.h"
 #include "tools/cpp/runfiles/runfiles.h"
 
 namespace modelbatch::benchmarks {
@@ -31,6 +32,8 @@ Peer ModelBatchPeer(const std::string& backend, int threads) {
     part.num_weights = workload.Parameters(first, last);
     part.make_trainer = [&workload, backend, threads = arrangement.threads]()
         -> absl::StatusOr<std::unique_ptr<Trainer>> {
+      MB_RETURN_IF_ERROR(CheckCanTrain(
+          MakeBackend(backend, threads)->capabilities(), workload));
       return std::make_unique<ModelBatchTrainer>(workload, backend, threads);
     };
     return part;
