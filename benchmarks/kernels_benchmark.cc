@@ -57,6 +57,7 @@ void Sgd(benchmark::State& state) {
   SgdArgs args;
   args.count = count, args.param = param.data(), args.grad = grad.data();
   args.buffer = buffer.data(), args.lr = 1e-3, args.momentum = 0.9;
+  args.step = 2;
   for (auto _ : state) {
     BestKernels().sgd(args);
     benchmark::ClobberMemory();

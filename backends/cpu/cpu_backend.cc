@@ -37,6 +37,8 @@ absl::StatusOr<std::unique_ptr<Backend>> CpuBackend::CreateWith(
     const Attributes& options, CpuExecutor::Options executor_options) {
   AttributeReader reader("backend cpu", options);
   MB_ASSIGN_OR_RETURN(int64_t threads, reader.Int("threads", 0));
+  MB_ASSIGN_OR_RETURN(const int64_t per_model,
+                      reader.Int("threads_per_model", 0));
   MB_ASSIGN_OR_RETURN(const std::string kernels,
                       reader.String("kernels", "best"));
   MB_RETURN_IF_ERROR(reader.Finish());
@@ -45,6 +47,12 @@ absl::StatusOr<std::unique_ptr<Backend>> CpuBackend::CreateWith(
         "threads is ", threads, ", expected 0 (all CPUs) to ", kMaxThreads));
   }
   if (threads == 0) threads = AvailableCpus();
+  if (per_model < 0 || per_model > kMaxThreads) {
+    return reader.Error(absl::StrCat("threads_per_model is ", per_model,
+                                     ", expected 0 (as many as there are) to ",
+                                     kMaxThreads));
+  }
+  executor_options.threads_per_model = static_cast<int>(per_model);
   executor_options.kernels =
       kernels == "best" ? &BestKernels() : FindKernels(kernels.c_str());
   if (executor_options.kernels == nullptr) {
@@ -61,10 +69,10 @@ absl::StatusOr<std::unique_ptr<Backend>> CpuBackend::CreateWith(
 Capabilities CpuBackend::capabilities() const {
   return {grouped::PlannedOperators(),
           grouped::PlannedLosses(),
-          {"sgd", "adam", "adamw"},
+          grouped::GroupedOptimizers(),
           {"fp32"},
           {"bitwise_independence", "mixed_widths", "ragged_rows", "gradients",
-           "gradient_clipping"}};
+           "gradient_clipping", "tuning"}};
 }
 
 absl::StatusOr<std::unique_ptr<Session>> CpuBackend::Compile(

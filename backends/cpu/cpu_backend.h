@@ -17,7 +17,9 @@ ProbeResult ProbeCpu();
 class CpuBackend : public Backend {
  public:
   // Options: "threads" (int64, default 0: the CPUs this process may use),
-  // "kernels" ("best", "avx2", "generic").
+  // "threads_per_model" (int64, default 0: where there are fewer models than
+  // threads, as many as there are, if a step is long enough), "kernels"
+  // ("best", "avx2", "generic").
   static absl::StatusOr<std::unique_ptr<Backend>> Create(
       const Attributes& options);
   // The same with what no config reaches.

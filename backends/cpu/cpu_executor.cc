@@ -6,21 +6,23 @@
 #include <numeric>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "backends/cpu/model_update.h"
+#include "backends/cpu/tune_plan.h"
 #include "modelbatch/loss/loss.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch::cpu {
 namespace {
 
-void Accumulate(int64_t count, const float* from, float* to) {
-  for (int64_t e = 0; e < count; ++e) to[e] += from[e];
+void Accumulate(const Range& range, const float* from, float* to) {
+  for (int64_t e = range.begin; e < range.end; ++e) to[e] += from[e];
 }
 
 }  // namespace
 
 using grouped::Arena;
 using grouped::HostDataset;
-using grouped::HyperColumns;
 using grouped::ModelPlan;
 using grouped::OptimizerKind;
 
@@ -30,6 +32,9 @@ absl::StatusOr<std::unique_ptr<CpuExecutor>> CpuExecutor::Create(
   auto executor = std::unique_ptr<CpuExecutor>(new CpuExecutor);
   const std::vector<ModelPlan>& models = plan->models;
   executor->kernels_ = options.kernels;
+  executor->tuning_table_ = options.tuning_table != nullptr
+                                ? options.tuning_table
+                                : &GlobalTuningTable();
   executor->break_contract_ = options.break_contract && models.size() > 1;
   executor->steps_.assign(models.size(), 0);
   executor->order_.resize(models.size());
@@ -42,7 +47,13 @@ absl::StatusOr<std::unique_ptr<CpuExecutor>> CpuExecutor::Create(
   for (const ModelPlan& model : models) {
     largest_state = std::max(largest_state, model.state_size);
   }
-  executor->workers_.resize(pool->threads());
+  executor->workers_ = std::vector<Worker>(pool->threads());
+  executor->team_size_ =
+      TeamSize(*plan, pool->threads(), options.threads_per_model);
+  for (size_t i = 0; i < models.size() && executor->team_size_ > 1; ++i) {
+    executor->barriers_.push_back(
+        std::make_unique<Barrier>(executor->team_size_));
+  }
   for (Worker& worker : executor->workers_) {
     MB_RETURN_IF_ERROR(worker.workspace.Allocate(plan->max_workspace_size));
     MB_RETURN_IF_ERROR(worker.gradients.Allocate(largest_state));
@@ -65,6 +76,20 @@ absl::StatusOr<std::unique_ptr<CpuExecutor>> CpuExecutor::Create(
   executor->plan_ = std::move(plan);
   executor->pool_ = std::move(pool);
   return executor;
+}
+
+int CpuExecutor::TeamSize(const grouped::Plan& plan, int threads, int wanted) {
+  // A fifth of a millisecond on one core. Threads that share less gain little,
+  // and lose a lot when one of them is put aside for another program.
+  constexpr int64_t kEnough = 16'000'000;
+  const int possible =
+      std::max(1, threads / static_cast<int>(plan.models.size()));
+  if (wanted > 0) return std::min(wanted, possible);
+  int64_t flops = 0;
+  for (const ModelPlan& model : plan.models) {
+    flops = std::max(flops, model.flops_per_row * plan.max_rows);
+  }
+  return flops < kEnough ? 1 : possible;
 }
 
 absl::Status CpuExecutor::Allocate(Arena arena) {
@@ -105,18 +130,41 @@ int64_t CpuExecutor::workspace_bytes() const {
   return floats * sizeof(float) + integers * sizeof(int64_t);
 }
 
-ModelStep CpuExecutor::MakeStep(int model, Worker& worker,
-                                bool training) const {
+template <typename Body>
+void CpuExecutor::ForEachModel(Body body) {
+  const auto alone = [&](int worker, int64_t item) {
+    const ScopedFloatMode mode;
+    body(order_[item], TeamMember(), workers_[worker]);
+  };
+  const int64_t models = static_cast<int64_t>(order_.size());
+  if (team_size_ == 1) return pool_->ParallelFor(models, alone);
+  pool_->RunTogether([&](int worker, int workers) {
+    if (workers == 1) {  // the pool is occupied
+      for (int64_t item = 0; item < models; ++item) alone(0, item);
+      return;
+    }
+    const int team = worker / team_size_;
+    if (team >= models) return;
+    const ScopedFloatMode mode;
+    const TeamMember member(barriers_[team].get(), worker % team_size_,
+                            team_size_);
+    body(order_[team], member, workers_[team * team_size_]);
+  });
+}
+
+ModelStep CpuExecutor::MakeStep(int model, const TeamMember& member,
+                                Worker& worker, bool training) {
   const ModelPlan& plan = plan_->models[model];
   ModelStep step;
   step.kernels = kernels_;
   step.plan = plan_.get();
   step.model = &plan;
   step.workspace = worker.workspace.data();
-  step.params =
-      arenas_[static_cast<int>(Arena::kParam)].data() + plan.state_offset;
+  step.params = Block(Arena::kParam, plan);
+  step.member = member;
   step.training = training;
   step.step = steps_[model];
+  if (!tilings_.empty()) step.tilings = tilings_[model].data();
   step.product_parts = break_contract_ ? 2 : 1;
   return step;
 }
@@ -126,7 +174,9 @@ void CpuExecutor::GatherInput(const HostDataset& dataset,
                               ModelStep* step) const {
   const grouped::BufferPlan& buffer = step->model->values[0];
   float* data = worker.workspace.data() + buffer.value;
-  for (size_t i = 0; i < rows.size(); ++i) {
+  const auto [first, end] =
+      step->member.Share(static_cast<int64_t>(rows.size()));
+  for (int64_t i = first; i < end; ++i) {
     std::memcpy(data + i * buffer.ld,
                 dataset.features() + rows[i] * buffer.cols,
                 buffer.cols * sizeof(float));
@@ -209,96 +259,124 @@ float CpuExecutor::ClassLoss(const ModelStep& step, const Worker& worker,
 }
 
 absl::Status CpuExecutor::TrainStep(const grouped::TrainArgs& args) {
-  const auto train = [&](int worker, int64_t item) {
-    const ScopedFloatMode mode;
-    const int model = order_[item];
-    args.losses[model] = 0;
-    args.outcomes[model] =
+  ForEachModel([&](int model, const TeamMember& member, Worker& worker) {
+    float loss = 0;
+    const Outcome outcome =
         args.active != nullptr && args.active[model] == 0
             ? Outcome::kInactive
-            : TrainModel(model, args, workers_[worker], &args.losses[model]);
-  };
-  pool_->ParallelFor(static_cast<int64_t>(order_.size()), train);
+            : TrainModel(model, member, args, worker, &loss);
+    if (!member.leads()) return;
+    args.losses[model] = loss;
+    args.outcomes[model] = outcome;
+  });
   return absl::OkStatus();
 }
 
-Outcome CpuExecutor::TrainModel(int model, const grouped::TrainArgs& args,
-                                Worker& worker, float* loss) {
+Outcome CpuExecutor::TrainModel(int model, const TeamMember& member,
+                                const grouped::TrainArgs& args, Worker& worker,
+                                float* loss) {
   const absl::Span<const int32_t> rows = RowsOf(args.rows, model);
   if (rows.empty()) return Outcome::kEmpty;
-  ModelStep step = MakeStep(model, worker, /*training=*/true);
+  ModelStep step = MakeStep(model, member, worker, /*training=*/true);
   GatherInput(*args.dataset, rows, worker, &step);
-  const double weight = GatherTargets(*args.dataset, rows, worker);
-  if (weight == 0) return Outcome::kEmpty;
+  if (member.leads()) {
+    worker.weight = GatherTargets(*args.dataset, rows, worker);
+    worker.finite = true;
+  }
+  member.Wait();
+  if (worker.weight == 0) return Outcome::kEmpty;
   step.Forward();
-  *loss =
-      Loss(step, *args.dataset, worker, weight, step.OutputGradient(), nullptr);
+  if (member.leads()) {
+    worker.loss = Loss(step, *args.dataset, worker, worker.weight,
+                       step.OutputGradient(), nullptr);
+  }
+  member.Wait();
+  *loss = worker.loss;
   if (!std::isfinite(*loss)) return Outcome::kNonFiniteLoss;
 
   const bool in_place = args.keep_gradients && !args.accumulate;
   float* const grads =
       in_place ? KeptGradients(model) : worker.gradients.data();
   step.Backward(grads);
-  if (!kernels_->all_finite(step.model->state_size, grads)) {
+  if (!AllFinite(model, member, grads, worker)) {
     return Outcome::kNonFiniteGradient;
   }
   if (args.accumulate) {
-    Accumulate(step.model->state_size, grads, KeptGradients(model));
+    const Range mine = member.Share(step.model->state_size, kAlignFloats);
+    Accumulate(mine, grads, KeptGradients(model));
   }
-  return args.update ? UpdateModel(model, args.rule, grads) : Outcome::kStepped;
+  return args.update ? UpdateModel(model, member, args.rule, grads, worker)
+                     : Outcome::kStepped;
+}
+
+bool CpuExecutor::AllFinite(int model, const TeamMember& member,
+                            const float* grads, Worker& worker) const {
+  const Range mine =
+      member.Share(plan_->models[model].state_size, kAlignFloats);
+  if (!kernels_->all_finite(mine.size(), grads + mine.begin)) {
+    worker.finite = false;
+  }
+  member.Wait();
+  return worker.finite;
 }
 
 absl::Status CpuExecutor::Backward(const grouped::BackwardArgs& args) {
-  const auto backward = [&](int worker, int64_t item) {
-    const ScopedFloatMode mode;
-    const int model = order_[item];
-    args.outcomes[model] = args.active != nullptr && args.active[model] == 0
-                               ? Outcome::kInactive
-                               : BackwardModel(model, args, workers_[worker]);
-  };
-  pool_->ParallelFor(static_cast<int64_t>(order_.size()), backward);
+  ForEachModel([&](int model, const TeamMember& member, Worker& worker) {
+    const Outcome outcome = args.active != nullptr && args.active[model] == 0
+                                ? Outcome::kInactive
+                                : BackwardModel(model, member, args, worker);
+    if (member.leads()) args.outcomes[model] = outcome;
+  });
   return absl::OkStatus();
 }
 
-Outcome CpuExecutor::BackwardModel(int model, const grouped::BackwardArgs& args,
+Outcome CpuExecutor::BackwardModel(int model, const TeamMember& member,
+                                   const grouped::BackwardArgs& args,
                                    Worker& worker) {
   const absl::Span<const int32_t> rows = RowsOf(args.rows, model);
   if (rows.empty()) return Outcome::kEmpty;
-  ModelStep step = MakeStep(model, worker, /*training=*/true);
+  ModelStep step = MakeStep(model, member, worker, /*training=*/true);
   GatherInput(*args.dataset, rows, worker, &step);
+  if (member.leads()) worker.finite = true;
+  member.Wait();
   step.Forward();
   const Matrix gradient = step.OutputGradient();
   const int64_t cols = step.output_cols();
   const float* from = args.output_gradients[model];
-  for (int64_t i = 0; i < step.rows; ++i, from += cols) {
-    std::memcpy(gradient.data + i * gradient.ld, from, cols * sizeof(float));
+  const auto [first, end] = member.Share(step.rows);
+  for (int64_t i = first; i < end; ++i) {
+    std::memcpy(gradient.data + i * gradient.ld, from + i * cols,
+                cols * sizeof(float));
   }
+  member.Wait();
   float* const grads = worker.gradients.data();
   step.Backward(grads);
-  if (!kernels_->all_finite(step.model->state_size, grads)) {
+  if (!AllFinite(model, member, grads, worker)) {
     return Outcome::kNonFiniteGradient;
   }
-  Accumulate(step.model->state_size, grads, KeptGradients(model));
+  Accumulate(member.Share(step.model->state_size, kAlignFloats), grads,
+             KeptGradients(model));
   return Outcome::kStepped;
 }
 
 absl::Status CpuExecutor::Update(const grouped::UpdateArgs& args) {
-  const auto update = [&](int, int64_t item) {
-    const ScopedFloatMode mode;
-    const int model = order_[item];
+  ForEachModel([&](int model, const TeamMember& member, Worker& worker) {
     if (args.outcomes[model] != Outcome::kStepped) return;
     float* const grads = KeptGradients(model);
-    const bool finite =
-        kernels_->all_finite(plan_->models[model].state_size, grads);
-    args.outcomes[model] = finite ? UpdateModel(model, args.rule, grads)
-                                  : Outcome::kNonFiniteGradient;
-  };
-  pool_->ParallelFor(static_cast<int64_t>(order_.size()), update);
+    if (member.leads()) worker.finite = true;
+    member.Wait();
+    const Outcome outcome =
+        AllFinite(model, member, grads, worker)
+            ? UpdateModel(model, member, args.rule, grads, worker)
+            : Outcome::kNonFiniteGradient;
+    if (member.leads()) args.outcomes[model] = outcome;
+  });
   return absl::OkStatus();
 }
 
-Outcome CpuExecutor::UpdateModel(int model, const grouped::UpdateRule& rule,
-                                 float* grads) {
+Outcome CpuExecutor::UpdateModel(int model, const TeamMember& member,
+                                 const grouped::UpdateRule& rule, float* grads,
+                                 Worker& worker) {
   const ModelPlan& plan = plan_->models[model];
   if (rule.gradients.any()) {
     const auto value = [model](const double* column, double none) {
@@ -310,126 +388,139 @@ Outcome CpuExecutor::UpdateModel(int model, const grouped::UpdateRule& rule,
     clip.scale = value(rule.gradients.scale, clip.scale);
     clip.value = value(rule.gradients.clip_value, clip.value);
     clip.norm = value(rule.gradients.clip_norm, clip.norm);
-    kernels_->clip(clip);
+    // The norm is one sum over all of them.
+    if (member.leads()) kernels_->clip(clip);
+    member.Wait();
     // Scaling may have overflowed.
-    if (!kernels_->all_finite(plan.state_size, grads)) {
+    if (!AllFinite(model, member, grads, worker)) {
       return Outcome::kNonFiniteGradient;
     }
   }
-  const auto state = [&](Arena arena) {
-    return arenas_[static_cast<int>(arena)].data() + plan.state_offset;
+  if (rule.optimizer == OptimizerKind::kNone) return Outcome::kStepped;
+  const Range mine = member.Share(plan.state_size, kAlignFloats);
+  const auto part = [&](Arena arena) {
+    float* const block = Block(arena, plan);
+    return block == nullptr ? nullptr : block + mine.begin;
   };
-  // In the order of OptimizerInfo::hyper_parameters.
-  const auto column = [&](int index) { return rule.columns[index][model]; };
-  int64_t& count = steps_[model];
-  switch (rule.optimizer) {
-    case OptimizerKind::kNone:
-      return Outcome::kStepped;
-    case OptimizerKind::kSgd: {
-      SgdArgs sgd;
-      sgd.count = plan.state_size;
-      sgd.param = state(Arena::kParam);
-      sgd.grad = grads;
-      sgd.buffer = state(Arena::kState0);
-      sgd.lr = column(0);
-      sgd.momentum = column(1);
-      sgd.dampening = column(2);
-      sgd.weight_decay = column(3);
-      sgd.nesterov = column(4) != 0;
-      sgd.first = count == 0;
-      kernels_->sgd(sgd);
-      break;
-    }
-    case OptimizerKind::kAdam:
-    case OptimizerKind::kAdamW: {
-      AdamArgs adam;
-      adam.count = plan.state_size;
-      adam.param = state(Arena::kParam);
-      adam.grad = grads;
-      adam.exp_avg = state(Arena::kState0);
-      adam.exp_avg_sq = state(Arena::kState1);
-      adam.lr = column(0);
-      adam.beta1 = column(1);
-      adam.beta2 = column(2);
-      adam.eps = column(3);
-      adam.weight_decay = column(4);
-      adam.decoupled = rule.optimizer == OptimizerKind::kAdamW;
-      adam.step = count + 1;
-      kernels_->adam(adam);
-      break;
-    }
+  ModelBlocks blocks;
+  blocks.count = mine.size();
+  blocks.param = part(Arena::kParam);
+  blocks.grad = grads + mine.begin;
+  for (int s = 0; s < grouped::kMaxStates; ++s) {
+    blocks.states[s] = part(grouped::StateArena(s));
   }
-  ++count;
+  int64_t& count = steps_[model];
+  // Each of the team moves a copy of the number; the leader's counts, whose
+  // share may be empty.
+  const bool has_number = rule.optimizer == OptimizerKind::kNAdam;
+  float mu_product = has_number ? rule.mu_product[model] : 0;
+  blocks.mu_product = &mu_product;
+  if (mine.size() > 0 || member.leads()) {
+    cpu::UpdateModel(*kernels_, rule, model, count + 1, blocks);
+  }
+  member.Wait();  // all have read the count
+  if (member.leads()) {
+    ++count;
+    if (has_number) rule.mu_product[model] = mu_product;
+  }
   return Outcome::kStepped;
 }
 
+absl::StatusOr<TuneReport> CpuExecutor::Tune(const TuneOptions& options) {
+  MB_ASSIGN_OR_RETURN(TunedPlan tuned,
+                      TunePlan(*plan_, *kernels_, options, tuning_table_));
+  tilings_ = std::move(tuned.tilings);
+  choices_ = tuned.report.choices;
+  return std::move(tuned.report);
+}
+
+std::string CpuExecutor::tuning() const {
+  std::string text;
+  for (const TuneChoice& choice : choices_) {
+    absl::StrAppend(&text, "  tuned, ", choice.operation, ": ", choice.choice,
+                    " (", TuneOriginName(choice.origin), ")\n");
+  }
+  return text;
+}
+
 absl::Status CpuExecutor::Evaluate(const grouped::EvaluateArgs& args) {
-  const auto evaluate = [&](int worker, int64_t item) {
-    const ScopedFloatMode mode;
-    const int model = order_[item];
-    args.losses[model] = 0;
-    args.correct[model] = -1;
-    if (args.active == nullptr || args.active[model] != 0) {
-      EvaluateModel(model, args, workers_[worker]);
+  ForEachModel([&](int model, const TeamMember& member, Worker& worker) {
+    if (member.leads()) {
+      args.losses[model] = 0;
+      args.correct[model] = -1;
     }
-  };
-  pool_->ParallelFor(static_cast<int64_t>(order_.size()), evaluate);
+    if (args.active == nullptr || args.active[model] != 0) {
+      EvaluateModel(model, member, args, worker);
+    }
+  });
   return absl::OkStatus();
 }
 
-void CpuExecutor::EvaluateModel(int model, const grouped::EvaluateArgs& args,
+void CpuExecutor::EvaluateModel(int model, const TeamMember& member,
+                                const grouped::EvaluateArgs& args,
                                 Worker& worker) {
   const absl::Span<const int32_t> rows = RowsOf(args.rows, model);
   const bool classes = plan_->loss.has_classes();
   double sum = 0, total = 0;
   int64_t correct = 0;
-  ModelStep step = MakeStep(model, worker, /*training=*/false);
-  for (size_t begin = 0; begin < rows.size(); begin += plan_->max_rows) {
-    const absl::Span<const int32_t> chunk =
-        rows.subspan(begin, plan_->max_rows);
-    GatherInput(*args.dataset, chunk, worker, &step);
+  ModelStep step = MakeStep(model, member, worker, /*training=*/false);
+  // The leader's part, of rows whose outputs are there.
+  const auto judge = [&](absl::Span<const int32_t> chunk) {
     const double weight = GatherTargets(*args.dataset, chunk, worker);
     // One by one: chunks are as long as the largest batch of any model.
-    for (int64_t i = 0; i < static_cast<int64_t>(chunk.size()); ++i) {
+    for (int64_t i = 0; i < step.rows; ++i) {
       total += classes ? worker.row_weights[i] : 1;
     }
-    step.Forward();
     float* row_losses = worker.row_losses.data();
     Loss(step, *args.dataset, worker, weight, Matrix{}, row_losses);
     for (int64_t i = 0; i < step.rows; ++i) sum += row_losses[i];
-    if (!classes) continue;
+    if (!classes) return;
     kernels_->argmax(step.rows, step.output_cols(), step.Output(),
                      worker.predictions.data());
     for (int64_t i = 0; i < step.rows; ++i) {
       correct += worker.predictions[i] == worker.classes[i];
     }
+  };
+  for (size_t begin = 0; begin < rows.size(); begin += plan_->max_rows) {
+    const absl::Span<const int32_t> chunk =
+        rows.subspan(begin, plan_->max_rows);
+    GatherInput(*args.dataset, chunk, worker, &step);
+    member.Wait();
+    step.Forward();
+    if (member.leads()) judge(chunk);
+    member.Wait();
   }
+  if (!member.leads()) return;
   if (total > 0) args.losses[model] = sum / total;
   if (classes) args.correct[model] = correct;
 }
 
 absl::Status CpuExecutor::Forward(const grouped::ForwardArgs& args) {
-  const auto forward = [&](int worker, int64_t item) {
-    const ScopedFloatMode mode;
-    ForwardModel(order_[item], args, workers_[worker]);
-  };
-  pool_->ParallelFor(static_cast<int64_t>(order_.size()), forward);
+  ForEachModel([&](int model, const TeamMember& member, Worker& worker) {
+    ForwardModel(model, member, args, worker);
+  });
   return absl::OkStatus();
 }
 
-void CpuExecutor::ForwardModel(int model, const grouped::ForwardArgs& args,
+void CpuExecutor::ForwardModel(int model, const TeamMember& member,
+                               const grouped::ForwardArgs& args,
                                Worker& worker) {
   const absl::Span<const int32_t> rows = RowsOf(args.rows, model);
-  ModelStep step = MakeStep(model, worker, args.training);
+  ModelStep step = MakeStep(model, member, worker, args.training);
   float* out = args.outputs[model];
+  const int64_t cols = step.output_cols();
   for (size_t begin = 0; begin < rows.size(); begin += plan_->max_rows) {
     GatherInput(*args.dataset, rows.subspan(begin, plan_->max_rows), worker,
                 &step);
+    member.Wait();
     step.Forward();
     const Matrix y = step.Output();
-    for (int64_t i = 0; i < step.rows; ++i, out += step.output_cols()) {
-      std::memcpy(out, y.data + i * y.ld, step.output_cols() * sizeof(float));
+    const auto [first, end] = member.Share(step.rows);
+    for (int64_t i = first; i < end; ++i) {
+      std::memcpy(out + i * cols, y.data + i * y.ld, cols * sizeof(float));
     }
+    out += step.rows * cols;
+    member.Wait();
   }
 }
 

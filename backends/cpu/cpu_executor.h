@@ -1,10 +1,12 @@
 // The grouped executor on CPU threads: models in parallel, a model's whole step
-// on one thread.
+// on one thread. Where there are fewer models than threads, several share one.
 #ifndef BACKENDS_CPU_CPU_EXECUTOR_H_
 #define BACKENDS_CPU_CPU_EXECUTOR_H_
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -12,8 +14,12 @@
 #include "backends/cpu/float_buffer.h"
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/model_step.h"
+#include "backends/cpu/team.h"
+#include "backends/cpu/tuning_table.h"
 #include "backends/grouped/executor.h"
 #include "backends/grouped/plan.h"
+#include "modelbatch/backend/tune_report.h"
+#include "modelbatch/util/barrier.h"
 #include "modelbatch/util/thread_pool.h"
 
 namespace modelbatch::cpu {
@@ -22,9 +28,13 @@ class CpuExecutor : public grouped::Executor {
  public:
   struct Options {
     const Kernels* kernels = nullptr;
+    // Threads that may share one model where there are fewer models than
+    // threads; 0: as many as there are, where a step is long enough.
+    int threads_per_model = 0;
     // Sums products in an order that depends on the number of models. For the
     // test that `verify` notices; no config reaches it.
     bool break_contract = false;
+    TuningTable* tuning_table = nullptr;  // null: the process's
   };
 
   static absl::StatusOr<std::unique_ptr<CpuExecutor>> Create(
@@ -39,15 +49,20 @@ class CpuExecutor : public grouped::Executor {
   absl::Status Write(grouped::Arena arena, int64_t offset, int64_t size,
                      const float* values) override;
   absl::Span<int64_t> steps() override { return absl::MakeSpan(steps_); }
+  absl::Status CheckRule(const grouped::UpdateRule&) const override {
+    return absl::OkStatus();
+  }
   absl::Status TrainStep(const grouped::TrainArgs& args) override;
   absl::Status Evaluate(const grouped::EvaluateArgs& args) override;
   absl::Status Forward(const grouped::ForwardArgs& args) override;
   absl::Status Backward(const grouped::BackwardArgs& args) override;
   absl::Status Update(const grouped::UpdateArgs& args) override;
+  absl::StatusOr<TuneReport> Tune(const TuneOptions& options) override;
+  std::string tuning() const override;
   int64_t workspace_bytes() const override;
 
  private:
-  // What one thread needs besides the models' state.
+  // What one thread, or team, needs besides the models' state.
   struct Worker {
     FloatBuffer workspace;
     FloatBuffer gradients;  // of one model
@@ -56,11 +71,23 @@ class CpuExecutor : public grouped::Executor {
     std::vector<int64_t> classes;    // -1: the row is ignored
     std::vector<float> row_weights;  // of the losses on classes
     std::vector<int64_t> predictions;
+    // What the leader has found, for its team.
+    double weight = 0;
+    float loss = 0;
+    std::atomic<bool> finite{true};  // and the other members
   };
 
   CpuExecutor() = default;
 
-  ModelStep MakeStep(int model, Worker& worker, bool training) const;
+  // Threads that a model is going to have.
+  static int TeamSize(const grouped::Plan& plan, int threads, int wanted);
+  // Runs body(model, member, worker) for every model on a thread of its own, or
+  // on each thread of a team.
+  template <typename Body>
+  void ForEachModel(Body body);
+
+  ModelStep MakeStep(int model, const TeamMember& member, Worker& worker,
+                     bool training);
   // Copies rows of the dataset into the model's input buffer, or takes the
   // shared copy.
   void GatherInput(const grouped::HostDataset& dataset,
@@ -75,31 +102,49 @@ class CpuExecutor : public grouped::Executor {
              float* row_losses) const;
   float ClassLoss(const ModelStep& step, const Worker& worker, double weight,
                   Matrix gradient, float* row_losses) const;
-  Outcome TrainModel(int model, const grouped::TrainArgs& args, Worker& worker,
+  // Each of these is called by all members of a team, and returns the same to
+  // all. `loss` is the leader's to write.
+  Outcome TrainModel(int model, const TeamMember& member,
+                     const grouped::TrainArgs& args, Worker& worker,
                      float* loss);
-  Outcome BackwardModel(int model, const grouped::BackwardArgs& args,
-                        Worker& worker);
+  Outcome BackwardModel(int model, const TeamMember& member,
+                        const grouped::BackwardArgs& args, Worker& worker);
   // Changes the gradients as the rule says, then the parameters, unless a
   // gradient is not finite.
-  Outcome UpdateModel(int model, const grouped::UpdateRule& rule, float* grads);
-  void ForwardModel(int model, const grouped::ForwardArgs& args,
-                    Worker& worker);
-  float* KeptGradients(int model) {
-    return arenas_[static_cast<int>(grouped::Arena::kGradient)].data() +
-           plan_->models[model].state_offset;
+  Outcome UpdateModel(int model, const TeamMember& member,
+                      const grouped::UpdateRule& rule, float* grads,
+                      Worker& worker);
+  // Whether all members found finite gradients since `worker.finite` was set.
+  bool AllFinite(int model, const TeamMember& member, const float* grads,
+                 Worker& worker) const;
+  void ForwardModel(int model, const TeamMember& member,
+                    const grouped::ForwardArgs& args, Worker& worker);
+  // A model's block of an arena; null: not allocated.
+  float* Block(grouped::Arena arena, const grouped::ModelPlan& model) {
+    FloatBuffer& buffer = arenas_[static_cast<int>(arena)];
+    return buffer.allocated() ? buffer.data() + model.state_offset : nullptr;
   }
-  void EvaluateModel(int model, const grouped::EvaluateArgs& args,
-                     Worker& worker);
+  float* KeptGradients(int model) {
+    return Block(grouped::Arena::kGradient, plan_->models[model]);
+  }
+  void EvaluateModel(int model, const TeamMember& member,
+                     const grouped::EvaluateArgs& args, Worker& worker);
 
   std::shared_ptr<const grouped::Plan> plan_;
   std::shared_ptr<ThreadPool> pool_;
   const Kernels* kernels_ = nullptr;
   bool break_contract_ = false;
-  FloatBuffer loss_weights_;  // of the classes or outputs, padded
+  TuningTable* tuning_table_ = nullptr;
+  // By model and operation; empty: defaults.
+  std::vector<std::vector<LinearTilings>> tilings_;
+  std::vector<TuneChoice> choices_;  // what tilings_ are
+  FloatBuffer loss_weights_;         // of the classes or outputs, padded
   FloatBuffer arenas_[grouped::kNumArenas];
   std::vector<int64_t> steps_;
   std::vector<int> order_;  // models, the most work first
   std::vector<Worker> workers_;
+  int team_size_ = 1;                               // threads a model
+  std::vector<std::unique_ptr<Barrier>> barriers_;  // of each team
 };
 
 }  // namespace modelbatch::cpu

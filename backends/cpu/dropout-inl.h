@@ -55,11 +55,11 @@ inline void Dropout(int64_t rows, int64_t cols, ConstMatrix x, Matrix y,
   const bool draw = !keep_all && !keep_none;
   const uint32_t bound = keep_none ? 1 : static_cast<uint32_t>(plan.threshold);
   const V scale = Set1(plan.scale);
-  const int64_t total = rows * cols;
+  const int64_t first = key.first_row * cols, total = first + rows * cols;
   int64_t begin = 0, end = 0;  // the elements whose draws are in `draws`
   for (int64_t i = 0; i < rows; ++i) {
     for (int64_t j = 0; j < cols; j += 8) {
-      const int64_t e = i * cols + j;
+      const int64_t e = first + i * cols + j;
       if (draw && e + 8 > end) {
         begin = e / 4 * 4;
         int64_t count = total + 8 - begin;

@@ -3,9 +3,9 @@
 #ifndef BACKENDS_CPU_ELEMENTWISE_INL_H_
 #define BACKENDS_CPU_ELEMENTWISE_INL_H_
 
+#include "backends/cpu/activation-inl.h"
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/lanes-inl.h"
-#include "backends/cpu/math-inl.h"
 #include "backends/cpu/simd.h"
 
 namespace modelbatch::cpu::MODELBATCH_CPU_NAMESPACE {
@@ -17,39 +17,6 @@ inline void ForEachVector(int64_t rows, int64_t cols, F f) {
     for (int64_t j = 0; j < cols; j += 8) f(i, j);
   }
 }
-
-// Hendrycks and Gimpel, "Gaussian Error Linear Units", in torch.nn.GELU's two
-// forms: x Phi(x), and its approximation by tanh.
-inline V Gelu(V x) {
-  const V erf = Erf(x * Set1(0.707106781186547524f));
-  return x * Set1(0.5f) * (Set1(1.0f) + erf);
-}
-// Phi(x) + x phi(x).
-inline V GeluDerivative(V x) {
-  const V erf = Erf(x * Set1(0.707106781186547524f));
-  const V cdf = Set1(0.5f) * (Set1(1.0f) + erf);
-  const V pdf = Exp(x * x * Set1(-0.5f)) * Set1(0.398942280401432678f);
-  return Fma(x, pdf, cdf);
-}
-inline constexpr float kSqrt2OverPi = 0.797884560802865356f;
-inline constexpr float kGeluCubic = 0.044715f;
-inline V GeluTanhInner(V x) {
-  const V cube = x * x * x;
-  return Set1(kSqrt2OverPi) * Fma(cube, Set1(kGeluCubic), x);
-}
-inline V GeluTanh(V x) {
-  return x * Set1(0.5f) * (Set1(1.0f) + Tanh(GeluTanhInner(x)));
-}
-inline V GeluTanhDerivative(V x) {
-  const V one = Set1(1.0f), half = Set1(0.5f);
-  const V t = Tanh(GeluTanhInner(x));
-  const V slope = Set1(kSqrt2OverPi) * Fma(x * x, Set1(3.0f * kGeluCubic), one);
-  const V left = half * (one + t);
-  const V right = half * x * (one - t * t) * slope;
-  return left + right;
-}
-
-inline V Relu(V x) { return Max(Zero(), x); }  // keeps NaN
 
 inline void UnaryForward(Unary f, int64_t rows, int64_t cols, ConstMatrix x,
                          Matrix y) {
@@ -84,19 +51,17 @@ inline void UnaryBackward(Unary f, int64_t rows, int64_t cols, ConstMatrix x,
       Store(to, accumulate ? Load(to) + d : d);
     });
   };
-  const V one = Set1(1.0f);
   switch (f) {
     case Unary::kRelu:
-      return apply(
-          y, [](V v, V d) { return Select(LessEqual(v, Zero()), Zero(), d); });
+      return apply(y, [](V v, V d) { return ReluBackward(v, d); });
     case Unary::kGelu:
-      return apply(x, [](V v, V d) { return d * GeluDerivative(v); });
+      return apply(x, [](V v, V d) { return GeluBackward(v, d); });
     case Unary::kGeluTanh:
-      return apply(x, [](V v, V d) { return d * GeluTanhDerivative(v); });
+      return apply(x, [](V v, V d) { return GeluTanhBackward(v, d); });
     case Unary::kTanh:
-      return apply(y, [one](V v, V d) { return d * (one - v * v); });
+      return apply(y, [](V v, V d) { return TanhBackward(v, d); });
     case Unary::kSigmoid:
-      return apply(y, [one](V v, V d) { return d * (one - v) * v; });
+      return apply(y, [](V v, V d) { return SigmoidBackward(v, d); });
   }
 }
 

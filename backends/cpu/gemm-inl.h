@@ -1,6 +1,6 @@
 // Matrix products: every element is one FMA chain over k, ascending, from +0
-// (kernels.h). Tiles of up to 6 x 16 stay in registers; between blocks of k the
-// chains' values wait in memory, in fp32, which changes no bit.
+// (kernels.h). Tiles of up to 6 x 16 or 4 x 24 stay in registers; between
+// blocks of k the chains' values wait in memory, in fp32, which changes no bit.
 #ifndef BACKENDS_CPU_GEMM_INL_H_
 #define BACKENDS_CPU_GEMM_INL_H_
 
@@ -10,17 +10,23 @@
 
 namespace modelbatch::cpu::MODELBATCH_CPU_NAMESPACE {
 
-inline constexpr int64_t kPanel = 16;  // columns: two vectors
-// 12 accumulators of 16 registers; portable code is slow to compile unrolled.
-inline constexpr int kTileRows = kVectorised ? 6 : 2;
-inline constexpr int64_t kDepth = 256;  // 16 KiB of b: half the L1 cache
+// Vectors of eight columns in a tile, and its rows: 8 to 12 accumulators of 16
+// registers. Portable code is slow to compile unrolled.
+inline constexpr int kMaxVectors = 3;
+constexpr int TileRows(int vectors) {
+  constexpr int kVectorisedRows[] = {8, 6, 4}, kPortableRows[] = {2, 2, 1};
+  return (kVectorised ? kVectorisedRows : kPortableRows)[vectors - 1];
+}
+inline constexpr int64_t kDepth = 256;  // 16 or 24 KiB of b: half the L1 cache
 inline constexpr int64_t kRowBlock = 240;
 
 // Where a tile finds its panel of b.
 enum class PanelB {
   kPack,      // in b; the tile copies it to `packed`, for the next tiles
   kPacked,    // in `packed`, one row behind the other
-  kPackTail,  // as kPack, with fewer than 16 columns that may be read
+  kDirect,    // in b
+  kPackTail,  // as kPack and kDirect, with columns that may not be read
+  kDirectTail,
 };
 
 // A panel of b over one block of k, and the rows of a that meet it next.
@@ -29,69 +35,95 @@ struct Panel {
   const float* b;
   int64_t k;
   float* packed;
-  float* sums;  // the chains' values between blocks of k, 16 a row
+  float* sums;  // the chains' values between blocks of k, a panel's a row
   float* c;
   const float* bias;
-  int64_t n;         // real columns, at most 16
+  int64_t n;         // real columns, at most the panel's
   bool first, last;  // block of k
 };
 
-// Ends eight chains, n of them real, of which `write` are written.
-inline __attribute__((always_inline)) void Finish(const GemmArgs& g, V sum,
-                                                  float* c, const float* bias,
-                                                  int64_t n, int64_t write) {
-  if (g.accumulate) sum = LoadUpTo(c, n) + sum;
-  if (g.bias != nullptr) sum = sum + LoadUpTo(bias, n);
-  if (g.relu) sum = Max(Zero(), sum);
-  StoreUpTo(c, sum, write);
+// Ends the chains of a tile with fewer columns than its panel, from memory:
+// code for every column of every tile would be most of this file's.
+__attribute__((noinline)) static void FinishTail(const GemmArgs& g,
+                                                 const Panel& t, int rows,
+                                                 int64_t panel,
+                                                 const float* sums, float* c) {
+  for (int64_t j = 0; j < t.n; j += 8) {
+    const int64_t n = t.n - j < 8 ? t.n - j : 8;
+    const V bias = g.bias != nullptr ? LoadUpTo(t.bias + j, n) : Zero();
+    for (int r = 0; r < rows; ++r) {
+      V sum = Load(sums + r * panel + j);
+      float* const to = c + r * g.c_row + j;
+      if (g.accumulate) sum = LoadUpTo(to, n) + sum;
+      if (g.bias != nullptr) sum = sum + bias;
+      if (g.relu) sum = Max(Zero(), sum);
+      StoreUpTo(to, sum, g.c_padded ? 8 : n);
+    }
+  }
 }
 
 // `kRows` rows of c. kARow and kACol are a's strides, or 0 where only known at
 // run time. (Pointers that change are arguments: in `t` they would be reloaded
-// after every store.)
-template <int kRows, int kARow, int kACol, PanelB kPanelB>
-inline __attribute__((always_inline)) void RunTile(const GemmArgs& g,
-                                                   const Panel& t,
-                                                   const float* a, float* c,
-                                                   float* sums) {
-  static_assert(kRows <= kTileRows);
-  V acc[kRows][2];
+// after every store. `whole_g` and `whole_t` are `g` and `t` in memory, which
+// are copies in registers as long as nothing takes their address.)
+template <int kVectors, int kRows, int kARow, int kACol, PanelB kPanelB>
+inline __attribute__((always_inline)) void RunTile(
+    const GemmArgs& whole_g, const Panel& whole_t, const GemmArgs& g,
+    const Panel& t, const float* a, float* c, float* sums) {
+  static_assert(kRows <= TileRows(kVectors));
+  constexpr int kPanel = 8 * kVectors;
+  constexpr bool kPacked = kPanelB == PanelB::kPacked;
+  constexpr bool kMasked =
+      kPanelB == PanelB::kPackTail || kPanelB == PanelB::kDirectTail;
+  constexpr bool kPacks =
+      kPanelB == PanelB::kPack || kPanelB == PanelB::kPackTail;
+  V acc[kRows][kVectors];
   if (t.first) {
-#pragma GCC unroll 6
-    for (int r = 0; r < kRows; ++r) acc[r][0] = acc[r][1] = Zero();
-  } else {
-#pragma GCC unroll 6
+#pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
-      acc[r][0] = Load(sums + r * kPanel);
-      acc[r][1] = Load(sums + r * kPanel + 8);
+#pragma GCC unroll 3
+      for (int v = 0; v < kVectors; ++v) acc[r][v] = Zero();
+    }
+  } else {
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 3
+      for (int v = 0; v < kVectors; ++v) {
+        acc[r][v] = Load(sums + r * kPanel + 8 * v);
+      }
     }
   }
-  const int64_t n0 = t.n < 8 ? t.n : 8, n1 = t.n - n0;
-  const M low = FirstN(n0), high = FirstN(n1);
+  M mask[kVectors];
+#pragma GCC unroll 3
+  for (int v = 0; v < kVectors; ++v) {
+    const int64_t n = t.n - 8 * v;
+    mask[v] = FirstN(n < 0 ? 0 : n < 8 ? n : 8);
+  }
   const int64_t a_row = kARow != 0 ? kARow : g.a_row;
   const int64_t a_col = kACol != 0 ? kACol : g.a_col;
-  const int64_t b_row = kPanelB == PanelB::kPacked ? kPanel : g.b_row;
-  const float* a0 = a;
-  const float* a3 = a + (kRows > 3 ? 3 * a_row : 0);
-  const float* b = kPanelB == PanelB::kPacked ? t.packed : t.b;
+  const int64_t b_row = kPacked ? kPanel : g.b_row;
+  constexpr int kPointers = (kRows + 2) / 3;  // to every third row of a
+  const float* rows[kPointers];
+#pragma GCC unroll 3
+  for (int i = 0; i < kPointers; ++i) rows[i] = a + 3 * i * a_row;
+  const float* b = kPacked ? t.packed : t.b;
   float* packed = t.packed;
   const auto step = [&]() __attribute__((always_inline)) {
-    constexpr bool kMasked = kPanelB == PanelB::kPackTail;
-    const V b0 = kMasked ? LoadMasked(b, low) : Load(b);
-    const V b1 = kMasked ? LoadMasked(b + 8, high) : Load(b + 8);
-    if constexpr (kPanelB == PanelB::kPack || kMasked) {
-      Store(packed, b0);
-      Store(packed + 8, b1);
-      packed += kPanel;
+    V x[kVectors];
+#pragma GCC unroll 3
+    for (int v = 0; v < kVectors; ++v) {
+      x[v] = kMasked ? LoadMasked(b + 8 * v, mask[v]) : Load(b + 8 * v);
+      if constexpr (kPacks) Store(packed + 8 * v, x[v]);
     }
-#pragma GCC unroll 6
+    if constexpr (kPacks) packed += kPanel;
+#pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
-      const V x = Set1(r < 3 ? a0[r * a_row] : a3[(r - 3) * a_row]);
-      acc[r][0] = Fma(x, b0, acc[r][0]);
-      acc[r][1] = Fma(x, b1, acc[r][1]);
+      const V y = Set1(rows[r / 3][r % 3 * a_row]);
+#pragma GCC unroll 3
+      for (int v = 0; v < kVectors; ++v) acc[r][v] = Fma(y, x[v], acc[r][v]);
     }
-    a0 += a_col;
-    a3 += a_col;
+#pragma GCC unroll 3
+    for (int i = 0; i < kPointers; ++i) rows[i] += a_col;
     b += b_row;
   };
   int64_t p = t.k;
@@ -102,39 +134,56 @@ inline __attribute__((always_inline)) void RunTile(const GemmArgs& g,
     step();
   }
   for (; p > 0; --p) step();
-  if (!t.last) {
-#pragma GCC unroll 6
+  if (!t.last || t.n < kPanel) {
+#pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
-      Store(sums + r * kPanel, acc[r][0]);
-      Store(sums + r * kPanel + 8, acc[r][1]);
+#pragma GCC unroll 3
+      for (int v = 0; v < kVectors; ++v) {
+        Store(sums + r * kPanel + 8 * v, acc[r][v]);
+      }
     }
-  } else if (t.n < kPanel) {
-    const int64_t write0 = g.c_padded ? 8 : n0, write1 = g.c_padded ? 8 : n1;
-#pragma GCC unroll 6
-    for (int r = 0; r < kRows; ++r, c += g.c_row) {
-      Finish(g, acc[r][0], c, t.bias, n0, write0);
-      if (n1 > 0) Finish(g, acc[r][1], c + 8, t.bias + 8, n1, write1);
+    if (t.last) FinishTail(whole_g, whole_t, kRows, kPanel, sums, c);
+    return;
+  }
+  if (g.accumulate) {
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 3
+      for (int v = 0; v < kVectors; ++v) {
+        acc[r][v] = Load(c + r * g.c_row + 8 * v) + acc[r][v];
+      }
     }
-  } else if (g.accumulate || g.bias != nullptr || g.relu) {
-#pragma GCC unroll 6
-    for (int r = 0; r < kRows; ++r, c += g.c_row) {
-      Finish(g, acc[r][0], c, t.bias, 8, 8);
-      Finish(g, acc[r][1], c + 8, t.bias + 8, 8, 8);
+  }
+  if (g.bias != nullptr) {
+#pragma GCC unroll 3
+    for (int v = 0; v < kVectors; ++v) {
+      const V bias = Load(t.bias + 8 * v);
+#pragma GCC unroll 8
+      for (int r = 0; r < kRows; ++r) acc[r][v] = acc[r][v] + bias;
     }
-  } else {
-#pragma GCC unroll 6
-    for (int r = 0; r < kRows; ++r, c += g.c_row) {
-      Store(c, acc[r][0]);
-      Store(c + 8, acc[r][1]);
+  }
+  if (g.relu) {
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 3
+      for (int v = 0; v < kVectors; ++v) acc[r][v] = Max(Zero(), acc[r][v]);
     }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r, c += g.c_row) {
+#pragma GCC unroll 3
+    for (int v = 0; v < kVectors; ++v) Store(c + 8 * v, acc[r][v]);
   }
 }
 
 // `tiles` tiles of `kRows` rows; moves `t` past them. `panel_b` is where the
 // first finds b.
-template <int kRows, int kARow, int kACol>
+template <int kVectors, int kRows, int kARow, int kACol>
 inline void RunTiles(const GemmArgs& args, PanelB panel_b, int64_t tiles,
                      Panel& panel) {
+  // Code for whole panels of b and known strides, which is faster, where there
+  // is time to compile it; one vector is mostly a tail.
+  constexpr bool kKnown = kARow + kACol != 0 && kVectors > 1;
   const GemmArgs g = args;
   const Panel t = panel;
   const float* a = t.a;
@@ -142,18 +191,36 @@ inline void RunTiles(const GemmArgs& args, PanelB panel_b, int64_t tiles,
   const auto next = [&] {
     a += kRows * g.a_row;
     c += kRows * g.c_row;
-    sums += kRows * kPanel;
+    sums += kRows * 8 * kVectors;
     --tiles;
   };
-  if (panel_b == PanelB::kPack && kARow + kACol != 0) {
-    RunTile<kRows, kARow, kACol, PanelB::kPack>(g, t, a, c, sums);
-    next();
+  if (panel_b == PanelB::kDirect || panel_b == PanelB::kDirectTail) {
+    if constexpr (kKnown) {
+      while (tiles > 0 && panel_b == PanelB::kDirect) {
+        RunTile<kVectors, kRows, kARow, kACol, PanelB::kDirect>(args, panel, g,
+                                                                t, a, c, sums);
+        next();
+      }
+    }
+    while (tiles > 0) {
+      RunTile<kVectors, kRows, 0, 0, PanelB::kDirectTail>(args, panel, g, t, a,
+                                                          c, sums);
+      next();
+    }
+  } else if (kKnown && panel_b == PanelB::kPack) {
+    if constexpr (kKnown) {
+      RunTile<kVectors, kRows, kARow, kACol, PanelB::kPack>(args, panel, g, t,
+                                                            a, c, sums);
+      next();
+    }
   } else if (panel_b != PanelB::kPacked) {
-    RunTile<kRows, 0, 0, PanelB::kPackTail>(g, t, a, c, sums);
+    RunTile<kVectors, kRows, 0, 0, PanelB::kPackTail>(args, panel, g, t, a, c,
+                                                      sums);
     next();
   }
   while (tiles > 0) {
-    RunTile<kRows, kARow, kACol, PanelB::kPacked>(g, t, a, c, sums);
+    RunTile<kVectors, kRows, kARow, kACol, PanelB::kPacked>(args, panel, g, t,
+                                                            a, c, sums);
     next();
   }
   panel.a = a;
@@ -162,51 +229,86 @@ inline void RunTiles(const GemmArgs& args, PanelB panel_b, int64_t tiles,
 }
 
 // The same for any `rows` up to kRows.
-template <int kRows>
+template <int kVectors, int kRows>
 inline void RunTiles(const GemmArgs& g, PanelB panel_b, int64_t rows,
                      int64_t tiles, Panel& t) {
   if constexpr (kRows > 1) {
-    if (rows < kRows) return RunTiles<kRows - 1>(g, panel_b, rows, tiles, t);
+    if (rows < kRows) {
+      return RunTiles<kVectors, kRows - 1>(g, panel_b, rows, tiles, t);
+    }
   }
-  // Code for known strides, which is faster, where there is time to compile it.
   if constexpr (kVectorised) {
-    if (g.a_col == 1) return RunTiles<kRows, 0, 1>(g, panel_b, tiles, t);
-    if (g.a_row == 1) return RunTiles<kRows, 1, 0>(g, panel_b, tiles, t);
+    if (g.a_col == 1)
+      return RunTiles<kVectors, kRows, 0, 1>(g, panel_b, tiles, t);
+    if (g.a_row == 1)
+      return RunTiles<kVectors, kRows, 1, 0>(g, panel_b, tiles, t);
   }
-  RunTiles<kRows, 0, 0>(g, panel_b, tiles, t);
+  RunTiles<kVectors, kRows, 0, 0>(g, panel_b, tiles, t);
+}
+
+// Memory of one product.
+struct GemmScratch {
+  alignas(64) float packed[kDepth * 8 * kMaxVectors];
+  alignas(64) float sums[kRowBlock * 8 * kMaxVectors];
+};
+
+// Rows i to i + rows of the columns from j on: all k of one panel.
+template <int kVectors>
+inline void RunPanel(const GemmArgs& g, int64_t i, int64_t rows, int64_t j,
+                     GemmScratch& scratch) {
+  constexpr int64_t kPanel = 8 * kVectors;
+  // Tiles and blocks of k of about equal size: small ones run slowly.
+  const int64_t tiles = (rows + TileRows(kVectors) - 1) / TileRows(kVectors);
+  const int64_t tile_rows = rows / tiles, larger = rows % tiles;
+  const int64_t depths = g.k <= kDepth ? 1 : (g.k + kDepth - 1) / kDepth;
+  Panel t;
+  t.n = g.n - j < kPanel ? g.n - j : kPanel;
+  t.packed = scratch.packed;
+  t.sums = scratch.sums;
+  t.bias = g.bias == nullptr ? scratch.packed : g.bias + j;
+  const int64_t readable =
+      g.b_padded ? (g.n + kAlignFloats - 1) / kAlignFloats * kAlignFloats : g.n;
+  const bool tail = j + kPanel > readable;
+  // A copy for one tile alone helps nobody.
+  const bool pack = g.tiling.pack && tiles > 1;
+  const PanelB panel_b = pack   ? (tail ? PanelB::kPackTail : PanelB::kPack)
+                         : tail ? PanelB::kDirectTail
+                                : PanelB::kDirect;
+  int64_t p = 0;
+  for (int64_t d = 0; d < depths; ++d, p += t.k) {
+    t.k = depths == 1 ? g.k : g.k / depths + (d < g.k % depths);
+    t.first = d == 0;
+    t.last = d == depths - 1;
+    t.a = g.a + i * g.a_row + p * g.a_col;
+    t.b = g.b + p * g.b_row + j;
+    t.c = g.c + i * g.c_row + j;
+    t.sums = scratch.sums;
+    if (larger > 0) {
+      RunTiles<kVectors, TileRows(kVectors)>(g, panel_b, tile_rows + 1, larger,
+                                             t);
+    }
+    RunTiles<kVectors, TileRows(kVectors)>(
+        g, larger > 0 && pack ? PanelB::kPacked : panel_b, tile_rows,
+        tiles - larger, t);
+  }
 }
 
 inline void Gemm(const GemmArgs& g) {
-  alignas(64) float packed[kDepth * kPanel];
-  alignas(64) float sums[kRowBlock * kPanel];
-  const int64_t depths = g.k <= kDepth ? 1 : (g.k + kDepth - 1) / kDepth;
+  GemmScratch scratch;
   for (int64_t i = 0; i < g.m; i += kRowBlock) {
-    // Tiles and blocks of k of about equal size: small ones run slowly.
     const int64_t rows = g.m - i < kRowBlock ? g.m - i : kRowBlock;
-    const int64_t tiles = (rows + kTileRows - 1) / kTileRows;
-    const int64_t tile_rows = rows / tiles, larger = rows % tiles;
-    for (int64_t j = 0; j < g.n; j += kPanel) {
-      Panel t;
-      t.n = g.n - j < kPanel ? g.n - j : kPanel;
-      t.packed = packed;
-      t.bias = g.bias == nullptr ? packed : g.bias + j;
-      const bool tail = t.n < kPanel && !g.b_padded;
-      const PanelB panel_b = tail ? PanelB::kPackTail : PanelB::kPack;
-      int64_t p = 0;
-      for (int64_t d = 0; d < depths; ++d, p += t.k) {
-        t.k = depths == 1 ? g.k : g.k / depths + (d < g.k % depths);
-        t.first = d == 0;
-        t.last = d == depths - 1;
-        t.a = g.a + i * g.a_row + p * g.a_col;
-        t.b = g.b + p * g.b_row + j;
-        t.c = g.c + i * g.c_row + j;
-        t.sums = sums;
-        if (larger > 0) {
-          RunTiles<kTileRows>(g, panel_b, tile_rows + 1, larger, t);
-        }
-        RunTiles<kTileRows>(g, larger > 0 ? PanelB::kPacked : panel_b,
-                            tile_rows, tiles - larger, t);
+    for (int64_t j = 0; j < g.n;) {
+      // The last panels are as narrow as they can be.
+      const int64_t left = (g.n - j + 7) / 8;
+      const bool wide = g.tiling.wide && left >= 3 && left != 4;
+      if (wide) {
+        RunPanel<3>(g, i, rows, j, scratch);
+      } else if (left >= 2) {
+        RunPanel<2>(g, i, rows, j, scratch);
+      } else {
+        RunPanel<1>(g, i, rows, j, scratch);
       }
+      j += wide ? 24 : 16;
     }
   }
 }

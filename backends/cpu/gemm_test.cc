@@ -2,6 +2,7 @@
 // flags; and those chains are as exact as fp32 allows.
 #include <libxsmm.h>
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 
@@ -134,12 +135,21 @@ Shape RandomShape(Random& random, int64_t largest) {
 
 class GemmTest : public EveryTable {
  protected:
+  // However the product is cut up.
   void ExpectChains(Random& random, const Shape& s, bool wild = false) {
-    const Problem p = Make(random, s, wild);
+    Problem p = Make(random, s, wild);
     const std::vector<float> expected = Chains(p.args);
-    kernels_.gemm(p.args);
-    ASSERT_TRUE(SameBits(Result(p.args), expected)) << Describe(s);
-    ExpectGapsUntouched(p.args);
+    const std::vector<float> before(p.c->data(), p.c->data() + p.c->size());
+    for (const GemmTiling& tiling :
+         {GemmTiling{false, true}, GemmTiling{false, false},
+          GemmTiling{true, true}, GemmTiling{true, false}}) {
+      std::copy(before.begin(), before.end(), p.c->data());
+      p.args.tiling = tiling;
+      kernels_.gemm(p.args);
+      ASSERT_TRUE(SameBits(Result(p.args), expected))
+          << Describe(s) << " wide " << tiling.wide << " pack " << tiling.pack;
+      ExpectGapsUntouched(p.args);
+    }
   }
 };
 

@@ -3,6 +3,8 @@
 #ifndef BACKENDS_CPU_KERNELS_INL_H_
 #define BACKENDS_CPU_KERNELS_INL_H_
 
+#include "backends/cpu/adam-inl.h"
+#include "backends/cpu/clip-inl.h"
 #include "backends/cpu/dropout-inl.h"
 #include "backends/cpu/elementwise-inl.h"
 #include "backends/cpu/gemm-inl.h"
@@ -45,6 +47,12 @@ const Kernels& Table() {
       Clip,
       Sgd,
       Adam,
+      NAdam,
+      RAdam,
+      RmsProp,
+      Adagrad,
+      Adadelta,
+      Lion,
   };
   return kTable;
 }

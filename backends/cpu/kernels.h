@@ -21,10 +21,26 @@
 
 #include <cstdint>
 
+#include "backends/cpu/optimizer_args.h"
+
 namespace modelbatch::cpu {
 
 // One cache line; activations' row strides are multiples of it.
 inline constexpr int64_t kAlignFloats = 16;
+
+// How a matrix product is cut up: the bits are the same with any, the time is
+// not. gemm_tuning.h measures which is the fastest for a shape.
+struct GemmTiling {
+  bool wide = false;  // tiles of up to 24 columns and few rows, else of 16
+  bool pack = true;   // copies a panel of b for the tiles that read it
+};
+inline bool operator==(const GemmTiling& a, const GemmTiling& b) {
+  return a.wide == b.wide && a.pack == b.pack;
+}
+// Those that are the fastest for some shape, the default first. (Narrow tiles
+// that are not packed never were, nor were blocks of k other than kDepth.)
+inline constexpr GemmTiling kGemmTilings[] = {
+    {false, true}, {true, true}, {true, false}};
 
 // c[i, j] = chain over p of a[i, p] * b[p, j]   (+ c[i, j]) (+ bias[j])
 // in this order: sum = chain; accumulate: sum = c + sum; bias: sum = sum +
@@ -43,6 +59,7 @@ struct GemmArgs {
   const float* bias = nullptr;  // [n], may be null
   bool accumulate = false;
   bool relu = false;  // max(sum, 0) with NaN kept
+  GemmTiling tiling;
 };
 
 enum class Unary { kRelu, kGelu, kGeluTanh, kTanh, kSigmoid };
@@ -60,38 +77,14 @@ struct ConstMatrix {
   ConstMatrix(const Matrix& m) : data(m.data), ld(m.ld) {}  // NOLINT
 };
 
-// Names one model's dropout mask in one step: modelbatch/util/philox.h.
+// Names one model's dropout mask in one step (modelbatch/util/philox.h), from
+// row `first_row` on.
 struct DropoutKey {
   uint64_t seed = 0;
   uint64_t step = 0;
   uint32_t op = 0;
   double p = 0;
-};
-
-// torch.optim.SGD for one model's `count` compact parameters. `buffer` may be
-// null when momentum is 0. As PyTorch does, the first update (first = true)
-// sets the buffer to the gradient, without dampening.
-struct SgdArgs {
-  int64_t count = 0;
-  float* param = nullptr;
-  const float* grad = nullptr;
-  float* buffer = nullptr;
-  double lr = 0, momentum = 0, dampening = 0, weight_decay = 0;
-  bool nesterov = false, first = false;
-};
-
-// torch.optim.Adam, and AdamW with decoupled weight decay. `step` counts from
-// 1: the update about to be made. Bias corrections are computed in double by
-// repeated squaring, then rounded once to float.
-struct AdamArgs {
-  int64_t count = 0;
-  float* param = nullptr;
-  const float* grad = nullptr;
-  float* exp_avg = nullptr;
-  float* exp_avg_sq = nullptr;
-  double lr = 0, beta1 = 0, beta2 = 0, eps = 0, weight_decay = 0;
-  bool decoupled = false;
-  int64_t step = 1;
+  int64_t first_row = 0;
 };
 
 // What is done to one model's `count` compact gradients before its update, in
@@ -150,7 +143,7 @@ struct Kernels {
 
   // y = (accumulate ? y : 0) + (kept ? x * float(1 / (1 - p)) : 0). The same
   // call with the same key is the derivative. Element (i, j) of the mask has
-  // index i * cols + j. p = 0 keeps everything, p = 1 nothing.
+  // index (first_row + i) * cols + j. p = 0 keeps everything, p = 1 nothing.
   void (*dropout)(int64_t rows, int64_t cols, ConstMatrix x, Matrix y,
                   const DropoutKey& key, bool accumulate);
 
@@ -210,6 +203,12 @@ struct Kernels {
   void (*clip)(const ClipArgs& args);
   void (*sgd)(const SgdArgs& args);
   void (*adam)(const AdamArgs& args);
+  void (*nadam)(const NAdamArgs& args);
+  void (*radam)(const RAdamArgs& args);
+  void (*rmsprop)(const RmsPropArgs& args);
+  void (*adagrad)(const AdagradArgs& args);
+  void (*adadelta)(const AdadeltaArgs& args);
+  void (*lion)(const LionArgs& args);
 };
 
 // Portable C++, correct and slow: the reference for the others.

@@ -1,23 +1,11 @@
-// Reductions over the 16 virtual lanes of kernels.h, and partial vectors of
-// compact arrays.
+// Reductions over the 16 virtual lanes of kernels.h.
 #ifndef BACKENDS_CPU_LANES_INL_H_
 #define BACKENDS_CPU_LANES_INL_H_
 
+#include "backends/cpu/parts-inl.h"
 #include "backends/cpu/simd.h"
 
 namespace modelbatch::cpu::MODELBATCH_CPU_NAMESPACE {
-
-// Up to eight elements of a compact array of which `n` are left.
-inline V LoadUpTo(const float* p, int64_t n) {
-  return n >= 8 ? Load(p) : LoadPartial(p, n);
-}
-inline void StoreUpTo(float* p, V a, int64_t n) {
-  if (n >= 8) {
-    Store(p, a);
-  } else {
-    StorePartial(p, a, n);
-  }
-}
 
 // Sum over columns e in [0, cols) with lane e % 16. `terms(j, n)` gives the
 // terms of columns j to j + 7, of which n are real; the others are dropped.

@@ -4,6 +4,7 @@
 
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/lanes-inl.h"
+#include "backends/cpu/loss_formulas-inl.h"
 #include "backends/cpu/math-inl.h"
 #include "backends/cpu/simd.h"
 
@@ -217,62 +218,36 @@ inline float MeanSquaredError(int64_t rows, int64_t cols, ConstMatrix x,
                               float* row_losses) {
   return MeanOfElements(rows, cols, 2, x, target, dx, row_losses,
                         [](int64_t, V a, V b, V* derivative) {
-                          const V d = a - b;
-                          *derivative = d;
-                          return d * d;
+                          return SquaredErrorOf(a, b, derivative);
                         });
-}
-
-// 1, -1, or x where it is a zero or NaN.
-inline V Sign(V x) {
-  return Select(Less(Zero(), x), Set1(1.0f),
-                Select(Less(x, Zero()), Set1(-1.0f), x));
 }
 
 inline float SmoothL1(int64_t rows, int64_t cols, float beta, ConstMatrix x,
                       ConstMatrix target, Matrix dx, float* row_losses) {
-  const V width = Set1(beta), half = Set1(0.5f);
+  const V width = Set1(beta);
   return MeanOfElements(rows, cols, 1, x, target, dx, row_losses,
                         [&](int64_t, V a, V b, V* derivative) {
-                          const V d = a - b, size = Abs(d);
-                          const M inside = Less(size, width);
-                          const V ratio = d / width;
-                          *derivative = Select(inside, ratio, Sign(d));
-                          return Select(inside, ratio * (d * half),
-                                        size - width * half);
+                          return SmoothL1Of(width, a, b, derivative);
                         });
 }
 
 inline float Huber(int64_t rows, int64_t cols, float delta, ConstMatrix x,
                    ConstMatrix target, Matrix dx, float* row_losses) {
-  const V width = Set1(delta), half = Set1(0.5f);
+  const V width = Set1(delta);
   return MeanOfElements(rows, cols, 1, x, target, dx, row_losses,
                         [&](int64_t, V a, V b, V* derivative) {
-                          const V d = a - b, size = Abs(d);
-                          const M inside = Less(size, width);
-                          *derivative = Select(inside, d, Sign(d) * width);
-                          return Select(inside, d * half * d,
-                                        width * (size - width * half));
+                          return HuberOf(width, a, b, derivative);
                         });
 }
 
-// With e = exp(-|x|) and a = (1 - t) + p t it is a log(1 + e) + (1 - t) x where
-// x > 0, else a log(1 + e) - p t x; the derivative is (1 - t) - a e / (1 + e),
-// or a e / (1 + e) - p t: nothing overflows, and no two large terms cancel.
 inline float BceWithLogits(int64_t rows, int64_t cols, const float* pos_weight,
                            ConstMatrix x, ConstMatrix target, Matrix dx,
                            float* row_losses) {
-  const V one = Set1(1.0f);
   return MeanOfElements(
       rows, cols, 1, x, target, dx, row_losses,
       [&](int64_t j, V a, V t, V* derivative) {
         const V yes = pos_weight == nullptr ? t : Load(pos_weight + j) * t;
-        const V no = one - t, weight = no + yes;
-        const V e = Exp(Zero() - Abs(a));
-        const V tail = weight * (e / (one + e));
-        const M positive = Less(Zero(), a);
-        *derivative = Select(positive, no - tail, tail - yes);
-        return Fma(Select(positive, no, Zero() - yes), a, weight * Log1p(e));
+        return BceWithLogitsOf(a, t, yes, derivative);
       });
 }
 

@@ -13,9 +13,9 @@
 namespace modelbatch::cpu::MODELBATCH_CPU_NAMESPACE {
 
 // Horner's rule, highest power first.
-inline V Polynomial(V, V sum) { return sum; }
+MODELBATCH_INLINE V Polynomial(V, V sum) { return sum; }
 template <typename... Rest>
-inline V Polynomial(V x, V sum, float next, Rest... rest) {
+MODELBATCH_INLINE V Polynomial(V x, V sum, float next, Rest... rest) {
   return Polynomial(x, Fma(sum, x, Set1(next)), rest...);
 }
 
@@ -26,7 +26,7 @@ struct ExpParts {
 
 // Cody and Waite's reduction in two steps ("Software Manual for the Elementary
 // Functions", 1980); 0.693359375 has nine bits, so n times it is exact.
-inline ExpParts ReduceExp(V x) {
+MODELBATCH_INLINE ExpParts ReduceExp(V x) {
   const V n = Round(x * Set1(1.44269504088896341f));
   V r = Fma(n, Set1(-0.693359375f), x);
   r = Fma(n, Set1(2.12194440e-4f), r);
@@ -36,10 +36,12 @@ inline ExpParts ReduceExp(V x) {
 }
 
 // 2^n for integers n in [-126, 127].
-inline V PowerOf2(I n) { return FromBits(ShiftLeft(n + SetI(127), 23)); }
+MODELBATCH_INLINE V PowerOf2(I n) {
+  return FromBits(ShiftLeft(n + SetI(127), 23));
+}
 
 // Denormal results are right; above 88.72 it is Inf, below -103.97 it is 0.
-inline V Exp(V x) {
+MODELBATCH_INLINE V Exp(V x) {
   x = Max(Set1(-104.0f), Min(Set1(89.0f), x));  // keeps NaN
   const ExpParts e = ReduceExp(x);
   // 2^n may be no normal number: multiply by two powers, only the second of
@@ -52,7 +54,7 @@ inline V Exp(V x) {
 // n ln 2 + log(1 + f) for 1 + f in [sqrt(1/2), sqrt(2)): log(1 + f) = f - f^2 /
 // 2
 // + f^3 p(f); ln 2 in two parts as above.
-inline V LogOfParts(V n, V f) {
+MODELBATCH_INLINE V LogOfParts(V n, V f) {
   const V p = Polynomial(f, Set1(0.0674659789f), -0.116796532f, 0.118903238f,
                          -0.124051357f, 0.142192244f, -0.166680069f,
                          0.200021336f, -0.250000096f, 0.333333124f);
@@ -63,7 +65,7 @@ inline V LogOfParts(V n, V f) {
 }
 
 // log(0) = -Inf, log(x < 0) = NaN; denormals are right.
-inline V Log(V x) {
+MODELBATCH_INLINE V Log(V x) {
   const M tiny = Less(x, Set1(0x1p-126f));
   const V scaled = Select(tiny, x * Set1(0x1p25f), x);
   // scaled = 2^e (1 + f) with 1 + f in [sqrt(1/2), sqrt(2)): 0x3f3504f3 are the
@@ -81,7 +83,7 @@ inline V Log(V x) {
 }
 
 // log(1 + x) for x in [0, 1]; NaN is kept.
-inline V Log1p(V x) {
+MODELBATCH_INLINE V Log1p(V x) {
   // Above sqrt(2) - 1 it is ln 2 + log(1 + (x - 1) / 2).
   const M low = Less(x, Set1(0.414213562f));
   const V one = Set1(1.0f);
@@ -90,7 +92,7 @@ inline V Log1p(V x) {
 }
 
 // tanh |x| = t / (t + 2) with t = exp(2 |x|) - 1; exact +-1 from 9.02 on.
-inline V Tanh(V x) {
+MODELBATCH_INLINE V Tanh(V x) {
   const ExpParts e = ReduceExp(Min(Set1(20.0f), Abs(x) + Abs(x)));
   const V scale = PowerOf2(ToInt(e.n));
   const V t = Fma(scale, e.q, scale - Set1(1.0f));
@@ -98,14 +100,14 @@ inline V Tanh(V x) {
 }
 
 // 1 / (1 + exp(-x)), 0 below -88.72.
-inline V Sigmoid(V x) {
+MODELBATCH_INLINE V Sigmoid(V x) {
   const V one = Set1(1.0f);
   return one / (one + Exp(Zero() - x));
 }
 
 // erf(x) = x + x q(x^2) near 0, else 1 - exp(-(t + t q(t))) with t = |x|.
 // Exact +-1 from 3.92 on.
-inline V Erf(V x) {
+MODELBATCH_INLINE V Erf(V x) {
   const V square = x * x;
   const V near = Polynomial(square, Set1(8.30151699e-05f), -0.000812633982f,
                             0.00519957722f, -0.0268588063f, 0.112836847f,

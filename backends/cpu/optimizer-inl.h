@@ -1,83 +1,17 @@
-// Optimizer updates of compact parameters. Scalars are computed in double and
-// rounded to float once, as PyTorch does.
+// Optimizer updates of compact parameters, operation by operation as
+// torch.optim makes them; its add(x, alpha) and addcmul are one FMA. Scalars
+// are computed in double and rounded to float once, as PyTorch does.
 #ifndef BACKENDS_CPU_OPTIMIZER_INL_H_
 #define BACKENDS_CPU_OPTIMIZER_INL_H_
 
-#include "backends/cpu/kernels.h"
-#include "backends/cpu/lanes-inl.h"
+#include "backends/cpu/optimizer_args.h"
+#include "backends/cpu/parts-inl.h"
 #include "backends/cpu/simd.h"
 
 namespace modelbatch::cpu::MODELBATCH_CPU_NAMESPACE {
 
-inline V SetRounded(double x) { return Set1(static_cast<float>(x)); }
-
-// The product of two floats is exact in double, so nothing here rounds but the
-// sums.
-inline double SquaredNorm(int64_t count, const float* x) {
-  double lanes[16] = {};
-  const auto add = [&](int64_t e, int64_t n) {
-    for (int64_t l = 0; l < n; ++l) {
-      const double value = x[e + l];
-      lanes[l] += value * value;
-    }
-  };
-  int64_t e = 0;
-  for (; e + 16 <= count; e += 16) add(e, 16);
-  add(e, count - e);
-  for (int half = 8; half > 0; half /= 2) {
-    for (int l = 0; l < half; ++l) lanes[l] += lanes[l + half];
-  }
-  return lanes[0];
-}
-
-inline void Clip(const ClipArgs& c) {
-  const auto map = [&c](auto f) {
-    for (int64_t e = 0; e < c.count; e += 8) {
-      const int64_t n = c.count - e;
-      StoreUpTo(c.grad + e, f(LoadUpTo(c.grad + e, n)), n);
-    }
-  };
-  if (c.scale != 1) {
-    const V scale = SetRounded(c.scale);
-    map([=](V g) { return g * scale; });
-  }
-  if (c.value < __builtin_inf()) {
-    const V low = SetRounded(-c.value), high = SetRounded(c.value);
-    map([=](V g) { return Max(low, Min(high, g)); });
-  }
-  if (c.norm < __builtin_inf()) {
-    const double norm = __builtin_sqrt(SquaredNorm(c.count, c.grad));
-    const double factor = c.norm / (norm + 1e-6);
-    if (!(factor >= 1)) {
-      const V scale = SetRounded(factor);
-      map([=](V g) { return g * scale; });
-    }
-  }
-}
-
-// Operation by operation torch.optim.SGD; add(x, alpha) is one FMA there.
-inline void Sgd(const SgdArgs& s) {
-  const V decay = SetRounded(s.weight_decay), step = SetRounded(-s.lr);
-  const V momentum = SetRounded(s.momentum);
-  const V fresh = SetRounded(1 - s.dampening);
-  const bool has_decay = s.weight_decay != 0, has_momentum = s.momentum != 0;
-  for (int64_t e = 0; e < s.count; e += 8) {
-    const int64_t n = s.count - e;
-    const V p = LoadUpTo(s.param + e, n);
-    V g = LoadUpTo(s.grad + e, n);
-    if (has_decay) g = Fma(p, decay, g);
-    if (has_momentum) {
-      const V b =
-          s.first ? g : Fma(g, fresh, LoadUpTo(s.buffer + e, n) * momentum);
-      StoreUpTo(s.buffer + e, b, n);
-      g = s.nesterov ? Fma(b, momentum, g) : b;
-    }
-    StoreUpTo(s.param + e, Fma(g, step, p), n);
-  }
-}
-
 // x^n by repeated squaring: no libm, so the same bits everywhere.
-inline double Power(double x, int64_t n) {
+MODELBATCH_INLINE double Power(double x, int64_t n) {
   double result = 1;
   for (; n > 0; n /= 2) {
     if (n % 2 != 0) result *= x;
@@ -86,46 +20,145 @@ inline double Power(double x, int64_t n) {
   return result;
 }
 
-// Kingma and Ba, "Adam", 2015, and Loshchilov and Hutter, "Decoupled Weight
-// Decay Regularization", 2019, arranged as torch.optim.Adam does:
-//   m = lerp(m, g, 1 - beta1); v = beta2 v + (1 - beta2) g g
-//   p = p - lr / (1 - beta1^t) m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
-inline void Adam(const AdamArgs& a) {
-  const double correction1 = 1 - Power(a.beta1, a.step);
-  const double correction2 = 1 - Power(a.beta2, a.step);
-  const V step = SetRounded(-a.lr / correction1);
-  const V inverse_root = SetRounded(1 / __builtin_sqrt(correction2));
-  const V eps = SetRounded(a.eps);
-  const V fresh1 = SetRounded(1 - a.beta1);
-  const V beta2 = SetRounded(a.beta2), fresh2 = SetRounded(1 - a.beta2);
+// Calls update(e, n, p, g) for vectors of parameters p and gradients g, which
+// start at element e and of which n are left, and stores what it returns: the
+// parameters. Weight decay is done: decoupled, to p, else to g.
+template <typename F>
+MODELBATCH_INLINE void UpdateAll(const OptimizerArgs& a, bool decoupled,
+                                 F update) {
+  const V sign = Set1(a.maximize ? -1.0f : 1.0f);
   const V decay = SetRounded(a.weight_decay);
   const V shrink = SetRounded(1 - a.lr * a.weight_decay);
   const bool has_decay = a.weight_decay != 0;
-  // torch.lerp starts from the nearer end.
-  const bool from_end = 1 - a.beta1 >= 0.5;
-  const V back = SetRounded((1 - a.beta1) - 1);
-  const auto update = [&](int64_t e, int64_t n) {
+  ForEachPart(a.count, [&](int64_t e, int64_t n) {
     V p = LoadUpTo(a.param + e, n);
-    V g = LoadUpTo(a.grad + e, n);
+    V g = LoadUpTo(a.grad + e, n) * sign;
     if (has_decay) {
-      if (a.decoupled) {
+      if (decoupled) {
         p = p * shrink;
       } else {
         g = Fma(p, decay, g);
       }
     }
-    V m = LoadUpTo(a.exp_avg + e, n);
-    V v = LoadUpTo(a.exp_avg_sq + e, n);
-    m = from_end ? Fma(back, g - m, g) : Fma(fresh1, g - m, m);
-    v = Fma(fresh2 * g, g, v * beta2);
-    const V denominator = Fma(Sqrt(v), inverse_root, eps);
-    StoreUpTo(a.exp_avg + e, m, n);
-    StoreUpTo(a.exp_avg_sq + e, v, n);
-    StoreUpTo(a.param + e, p + step * m / denominator, n);
-  };
-  int64_t e = 0;
-  for (; e + 8 <= a.count; e += 8) update(e, 8);
-  if (e < a.count) update(e, a.count - e);
+    StoreUpTo(a.param + e, update(e, n, p, g), n);
+  });
+}
+
+// x = x + weight (g - x). torch.lerp starts from the nearer end.
+class Lerp {
+ public:
+  MODELBATCH_MEMBER explicit Lerp(double weight)
+      : from_end_(weight >= 0.5),
+        weight_(SetRounded(from_end_ ? weight - 1 : weight)) {}
+  MODELBATCH_MEMBER V operator()(V x, V g) const {
+    return Fma(weight_, g - x, from_end_ ? g : x);
+  }
+
+ private:
+  bool from_end_;
+  V weight_;
+};
+
+// x = decay x + (1 - decay) g g.
+class SquareAverage {
+ public:
+  MODELBATCH_MEMBER explicit SquareAverage(double decay)
+      : keep_(SetRounded(decay)), fresh_(SetRounded(1 - decay)) {}
+  MODELBATCH_MEMBER V operator()(V x, V g) const {
+    return Fma(fresh_ * g, g, x * keep_);
+  }
+
+ private:
+  V keep_, fresh_;
+};
+
+MODELBATCH_INLINE void Sgd(const SgdArgs& a) {
+  const V step = SetRounded(-a.lr);
+  const V momentum = SetRounded(a.momentum);
+  const V fresh = SetRounded(1 - a.dampening);
+  const bool has_momentum = a.momentum != 0, first = a.step == 1;
+  UpdateAll(a, /*decoupled=*/false, [&](int64_t e, int64_t n, V p, V g) {
+    if (has_momentum) {
+      const V b =
+          first ? g : Fma(g, fresh, LoadUpTo(a.buffer + e, n) * momentum);
+      StoreUpTo(a.buffer + e, b, n);
+      g = a.nesterov ? Fma(b, momentum, g) : b;
+    }
+    return Fma(g, step, p);
+  });
+}
+
+// Tieleman and Hinton, lecture 6.5 of "Neural Networks for Machine Learning",
+// 2012; centered: Graves, "Generating Sequences With Recurrent Neural
+// Networks", 2013.
+MODELBATCH_INLINE void RmsProp(const RmsPropArgs& a) {
+  const SquareAverage square(a.alpha);
+  const Lerp average(1 - a.alpha);
+  const V eps = SetRounded(a.eps), step = SetRounded(-a.lr);
+  const V momentum = SetRounded(a.momentum);
+  const bool has_momentum = a.momentum > 0;
+  UpdateAll(a, /*decoupled=*/false, [&](int64_t e, int64_t n, V p, V g) {
+    const V v = square(LoadUpTo(a.square_avg + e, n), g);
+    StoreUpTo(a.square_avg + e, v, n);
+    V variance = v;
+    if (a.centered) {
+      const V m = average(LoadUpTo(a.grad_avg + e, n), g);
+      StoreUpTo(a.grad_avg + e, m, n);
+      // Rounding may leave less than 0, of which torch takes the root.
+      variance = Max(Fma(Zero() - m, m, v), Zero());
+    }
+    const V root = Sqrt(variance) + eps;
+    if (!has_momentum) return p + step * g / root;
+    const V b = LoadUpTo(a.momentum_buffer + e, n) * momentum + g / root;
+    StoreUpTo(a.momentum_buffer + e, b, n);
+    return Fma(b, step, p);
+  });
+}
+
+// Duchi, Hazan and Singer, "Adaptive Subgradient Methods for Online Learning
+// and Stochastic Optimization", 2011.
+MODELBATCH_INLINE void Adagrad(const AdagradArgs& a) {
+  const double count = static_cast<double>(a.step - 1);
+  const V step = SetRounded(-(a.lr / (1 + count * a.lr_decay)));
+  const V eps = SetRounded(a.eps);
+  const V initial = SetRounded(a.initial_accumulator_value);
+  const bool first = a.step == 1;
+  UpdateAll(a, /*decoupled=*/false, [&](int64_t e, int64_t n, V p, V g) {
+    const V s = Fma(g, g, first ? initial : LoadUpTo(a.sum + e, n));
+    StoreUpTo(a.sum + e, s, n);
+    return p + step * g / (Sqrt(s) + eps);
+  });
+}
+
+// Zeiler, "ADADELTA: An Adaptive Learning Rate Method", 2012.
+MODELBATCH_INLINE void Adadelta(const AdadeltaArgs& a) {
+  const SquareAverage average(a.rho);
+  const V eps = SetRounded(a.eps), step = SetRounded(-a.lr);
+  UpdateAll(a, /*decoupled=*/false, [&](int64_t e, int64_t n, V p, V g) {
+    const V v = average(LoadUpTo(a.square_avg + e, n), g);
+    const V u = LoadUpTo(a.acc_delta + e, n);
+    const V delta = Sqrt(u + eps) / Sqrt(v + eps) * g;
+    StoreUpTo(a.square_avg + e, v, n);
+    StoreUpTo(a.acc_delta + e, average(u, delta), n);
+    return Fma(delta, step, p);
+  });
+}
+
+// Chen et al., "Symbolic Discovery of Optimization Algorithms", 2023,
+// Algorithm 2:
+//   c = beta1 m + (1 - beta1) g;  p = p - lr (sign(c) + weight_decay p)
+//   m = beta2 m + (1 - beta2) g
+MODELBATCH_INLINE void Lion(const LionArgs& a) {
+  const V up = SetRounded(a.lr), down = SetRounded(-a.lr);
+  const V keep1 = SetRounded(a.beta1), fresh1 = SetRounded(1 - a.beta1);
+  const V keep2 = SetRounded(a.beta2), fresh2 = SetRounded(1 - a.beta2);
+  UpdateAll(a, /*decoupled=*/true, [&](int64_t e, int64_t n, V p, V g) {
+    const V m = LoadUpTo(a.exp_avg + e, n);
+    const V c = Fma(g, fresh1, m * keep1);
+    StoreUpTo(a.exp_avg + e, Fma(g, fresh2, m * keep2), n);
+    const V fall = Select(Less(Zero(), c), down, Zero());
+    return p + Select(Less(c, Zero()), up, fall);
+  });
 }
 
 }  // namespace modelbatch::cpu::MODELBATCH_CPU_NAMESPACE

@@ -125,37 +125,138 @@ inline Element BceWithLogits(double x, double t, double p) {
           (1 - t) * sigmoid(x) - p * t * sigmoid(-x)};
 }
 
-// One element of torch.optim.SGD's state.
-struct SgdState {
-  double param, buffer;
+// One element: the parameter and the optimizer's states in the order of its
+// arguments. Each function is one update by torch.optim's formula.
+struct Optimized {
+  double param;
+  double states[3];
 };
-inline SgdState Sgd(SgdState s, double grad, const SgdArgs& a) {
-  grad += a.weight_decay * s.param;
+
+inline double Gradient(const Optimized& s, double grad,
+                       const OptimizerArgs& a) {
+  return (a.maximize ? -grad : grad) + a.weight_decay * s.param;
+}
+// The gradient; decays the parameter where that is decoupled.
+inline double Decay(Optimized* s, double grad, const OptimizerArgs& a,
+                    bool decoupled) {
+  if (!decoupled) return Gradient(*s, grad, a);
+  s->param *= 1 - a.lr * a.weight_decay;
+  return a.maximize ? -grad : grad;
+}
+
+inline Optimized Sgd(Optimized s, double grad, const SgdArgs& a) {
+  grad = Gradient(s, grad, a);
   if (a.momentum != 0) {
-    s.buffer =
-        a.first ? grad : a.momentum * s.buffer + (1 - a.dampening) * grad;
-    grad = a.nesterov ? grad + a.momentum * s.buffer : s.buffer;
+    double& buffer = s.states[0];
+    buffer =
+        a.step == 1 ? grad : a.momentum * buffer + (1 - a.dampening) * grad;
+    grad = a.nesterov ? grad + a.momentum * buffer : buffer;
   }
   s.param -= a.lr * grad;
   return s;
 }
 
-// One element of torch.optim.Adam's or AdamW's state.
-struct AdamState {
-  double param, exp_avg, exp_avg_sq;
-};
-inline AdamState Adam(AdamState s, double grad, const AdamArgs& a) {
-  if (a.decoupled) {
-    s.param *= 1 - a.lr * a.weight_decay;
-  } else {
-    grad += a.weight_decay * s.param;
-  }
-  s.exp_avg = a.beta1 * s.exp_avg + (1 - a.beta1) * grad;
-  s.exp_avg_sq = a.beta2 * s.exp_avg_sq + (1 - a.beta2) * grad * grad;
+// The moving averages of Adam and its kin.
+template <typename Args>
+void MoveAverages(Optimized* s, double grad, const Args& a) {
+  s->states[0] = a.beta1 * s->states[0] + (1 - a.beta1) * grad;
+  s->states[1] = a.beta2 * s->states[1] + (1 - a.beta2) * grad * grad;
+}
+
+inline Optimized Adam(Optimized s, double grad, const AdamArgs& a) {
+  grad = Decay(&s, grad, a, a.decoupled);
+  MoveAverages(&s, grad, a);
+  double square = s.states[1];
+  if (a.amsgrad) square = s.states[2] = std::max(s.states[2], square);
   const double t = static_cast<double>(a.step);
-  const double m = s.exp_avg / (1 - std::pow(a.beta1, t));
-  const double v = s.exp_avg_sq / (1 - std::pow(a.beta2, t));
+  const double m = s.states[0] / (1 - std::pow(a.beta1, t));
+  const double v = square / (1 - std::pow(a.beta2, t));
   s.param -= a.lr * m / (std::sqrt(v) + a.eps);
+  return s;
+}
+
+inline double Mu(const NAdamArgs& a, int64_t step) {
+  return a.beta1 * (1 - 0.5 * std::pow(0.96, static_cast<double>(step) *
+                                                 a.momentum_decay));
+}
+// With the same hyper-parameters from the first step on.
+inline double MuProduct(const NAdamArgs& a, int64_t step) {
+  double product = 1;
+  for (int64_t t = 1; t <= step; ++t) product *= Mu(a, t);
+  return product;
+}
+inline Optimized NAdam(Optimized s, double grad, const NAdamArgs& a) {
+  grad = Decay(&s, grad, a, a.decoupled);
+  MoveAverages(&s, grad, a);
+  const double v =
+      s.states[1] / (1 - std::pow(a.beta2, static_cast<double>(a.step)));
+  const double of_gradient = (1 - Mu(a, a.step)) / (1 - MuProduct(a, a.step));
+  const double of_average = Mu(a, a.step + 1) / (1 - MuProduct(a, a.step + 1));
+  s.param -= a.lr * (of_gradient * grad + of_average * s.states[0]) /
+             (std::sqrt(v) + a.eps);
+  return s;
+}
+
+inline Optimized RAdam(Optimized s, double grad, const RAdamArgs& a) {
+  grad = Decay(&s, grad, a, a.decoupled);
+  MoveAverages(&s, grad, a);
+  const double t = static_cast<double>(a.step);
+  const double power = std::pow(a.beta2, t);
+  const double end = 2 / (1 - a.beta2) - 1;
+  const double rho = end - 2 * t * power / (1 - power);
+  double update = a.lr * s.states[0] / (1 - std::pow(a.beta1, t));
+  if (rho > 5) {
+    update *=
+        std::sqrt(1 - power) / (std::sqrt(s.states[1]) + a.eps) *
+        std::sqrt((rho - 4) * (rho - 2) * end / ((end - 4) * (end - 2) * rho));
+  }
+  s.param -= update;
+  return s;
+}
+
+// States: square_avg, momentum_buffer, grad_avg.
+inline Optimized RmsProp(Optimized s, double grad, const RmsPropArgs& a) {
+  grad = Gradient(s, grad, a);
+  s.states[0] = a.alpha * s.states[0] + (1 - a.alpha) * grad * grad;
+  double variance = s.states[0];
+  if (a.centered) {
+    s.states[2] = a.alpha * s.states[2] + (1 - a.alpha) * grad;
+    variance -= s.states[2] * s.states[2];
+  }
+  double update = grad / (std::sqrt(variance) + a.eps);
+  if (a.momentum > 0) {
+    update = s.states[1] = a.momentum * s.states[1] + update;
+  }
+  s.param -= a.lr * update;
+  return s;
+}
+
+inline Optimized Adagrad(Optimized s, double grad, const AdagradArgs& a) {
+  grad = Gradient(s, grad, a);
+  if (a.step == 1) s.states[0] = a.initial_accumulator_value;
+  s.states[0] += grad * grad;
+  const double lr = a.lr / (1 + static_cast<double>(a.step - 1) * a.lr_decay);
+  s.param -= lr * grad / (std::sqrt(s.states[0]) + a.eps);
+  return s;
+}
+
+inline Optimized Adadelta(Optimized s, double grad, const AdadeltaArgs& a) {
+  grad = Gradient(s, grad, a);
+  s.states[0] = a.rho * s.states[0] + (1 - a.rho) * grad * grad;
+  const double delta =
+      std::sqrt(s.states[1] + a.eps) / std::sqrt(s.states[0] + a.eps) * grad;
+  s.states[1] = a.rho * s.states[1] + (1 - a.rho) * delta * delta;
+  s.param -= a.lr * delta;
+  return s;
+}
+
+// Chen et al. 2023, Algorithm 2.
+inline Optimized Lion(Optimized s, double grad, const LionArgs& a) {
+  grad = a.maximize ? -grad : grad;
+  const double c = a.beta1 * s.states[0] + (1 - a.beta1) * grad;
+  const double sign = c > 0 ? 1 : c < 0 ? -1 : 0;
+  s.param -= a.lr * (sign + a.weight_decay * s.param);
+  s.states[0] = a.beta2 * s.states[0] + (1 - a.beta2) * grad;
   return s;
 }
 

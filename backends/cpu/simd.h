@@ -1,6 +1,8 @@
 // A vector of eight floats, for the -inl.h files that hold the kernels. They
 // are compiled once per instruction set: kernels_avx2.cc defines
 // MODELBATCH_CPU_AVX2 before it includes them, kernels_generic.cc does not.
+// (Those that work element by element serve CUDA's kernels too, which define
+// MODELBATCH_CPU_ONE_LANE: there V is one float.)
 // Everything lives in a namespace named after the instruction set, so that the
 // linker never merges a function compiled for AVX2 with a portable one; for the
 // same reason those files call no inline function or template of std::.
@@ -35,9 +37,14 @@
 #ifndef BACKENDS_CPU_SIMD_H_
 #define BACKENDS_CPU_SIMD_H_
 
+#include "backends/cpu/host_device.h"
+
 #if defined(MODELBATCH_CPU_AVX2)
 #include "backends/cpu/simd_avx2.h"
 #define MODELBATCH_CPU_NAMESPACE avx2
+#elif defined(MODELBATCH_CPU_ONE_LANE)
+#include "backends/cpu/simd_lane.h"
+#define MODELBATCH_CPU_NAMESPACE lane
 #else
 #include "backends/cpu/simd_generic.h"
 #define MODELBATCH_CPU_NAMESPACE generic

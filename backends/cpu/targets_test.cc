@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "backends/cpu/kernels.h"
+#include "backends/cpu/optimizer_args.h"
 #include "backends/cpu/testing.h"
 #include "gtest/gtest.h"
 
@@ -267,31 +268,67 @@ TEST(TargetsTest, LossesOnValues) {
 }
 
 TEST(TargetsTest, Optimizers) {
-  ExpectSameBits(300, [](const Kernels& k, Random& random, int64_t, float) {
+  ExpectSameBits(2000, [](const Kernels& k, Random& random, int64_t, float) {
     const int64_t count = Extent(random);
-    GuardedFloats param(count), grad(count), m(count), v(count);
-    for (GuardedFloats* f : {&param, &grad, &m, &v}) {
+    GuardedFloats param(count), grad(count), m(count), v(count), w(count);
+    for (GuardedFloats* f : {&param, &grad, &m, &v, &w}) {
       f->Set(Values(random, count));
     }
-    AdamArgs adam;
-    adam.count = count, adam.param = param.data(), adam.grad = grad.data();
-    adam.exp_avg = m.data(), adam.exp_avg_sq = v.data();
-    adam.lr = random.Uniform(0, 0.1), adam.eps = 1e-8;
-    adam.beta1 = random.Uniform(0, 1), adam.beta2 = random.Uniform(0.5, 1);
-    adam.weight_decay = random.Bool() ? random.Uniform(0, 0.1) : 0;
-    adam.decoupled = random.Bool();
-    adam.step = random.Int(1, 1000);
-    k.adam(adam);
-    SgdArgs sgd;
-    sgd.count = count, sgd.param = param.data(), sgd.grad = grad.data();
-    sgd.buffer = m.data(), sgd.lr = random.Uniform(0, 0.1);
+    float product = static_cast<float>(random.Uniform(0, 1));
+    // What every optimizer has, anew for each.
+    const auto begin = [&](auto args) {
+      args.count = count, args.param = param.data(), args.grad = grad.data();
+      args.lr = random.Uniform(0, 0.1), args.maximize = random.Bool();
+      args.weight_decay = random.Bool() ? random.Uniform(0, 0.1) : 0;
+      args.step = random.Bool() ? 1 : random.Int(2, 1000);
+      return args;
+    };
+    const auto with_betas = [&](auto args) {
+      args = begin(args);
+      args.exp_avg = m.data();
+      args.beta1 = random.Uniform(0, 1), args.beta2 = random.Uniform(0.5, 1);
+      return args;
+    };
+    const auto adam_like = [&](auto args) {
+      args = with_betas(args);
+      args.exp_avg_sq = v.data(), args.eps = 1e-8;
+      args.decoupled = random.Bool();
+      return args;
+    };
+    AdamArgs adam = adam_like(AdamArgs());
+    adam.max_exp_avg_sq = w.data(), adam.amsgrad = random.Bool();
+    NAdamArgs nadam = adam_like(NAdamArgs());
+    nadam.mu_product = &product, nadam.momentum_decay = random.Uniform(0, 0.1);
+    const RAdamArgs radam = adam_like(RAdamArgs());
+    const LionArgs lion = with_betas(LionArgs());
+    SgdArgs sgd = begin(SgdArgs());
+    sgd.buffer = m.data();
     sgd.momentum = random.Bool() ? random.Uniform(0, 1) : 0;
-    sgd.nesterov = random.Bool(), sgd.first = random.Bool();
+    sgd.nesterov = random.Bool();
     sgd.dampening = sgd.nesterov ? 0 : random.Uniform(0, 1);
-    sgd.weight_decay = random.Bool() ? random.Uniform(0, 0.1) : 0;
-    k.sgd(sgd);
-    std::vector<float> result = {k.all_finite(count, param.data()) ? 1.0f : 0};
-    for (const GuardedFloats* f : {&param, &grad, &m, &v}) {
+    RmsPropArgs rmsprop = begin(RmsPropArgs());
+    rmsprop.square_avg = v.data(), rmsprop.momentum_buffer = m.data();
+    rmsprop.grad_avg = w.data(), rmsprop.centered = random.Bool();
+    rmsprop.alpha = random.Uniform(0, 1), rmsprop.eps = 1e-8;
+    rmsprop.momentum = random.Bool() ? random.Uniform(0, 1) : 0;
+    AdagradArgs adagrad = begin(AdagradArgs());
+    adagrad.sum = v.data(), adagrad.eps = 1e-10;
+    adagrad.lr_decay = random.Uniform(0, 1);
+    adagrad.initial_accumulator_value = random.Uniform(0, 1);
+    AdadeltaArgs adadelta = begin(AdadeltaArgs());
+    adadelta.square_avg = v.data(), adadelta.acc_delta = w.data();
+    adadelta.rho = random.Uniform(0, 1), adadelta.eps = 1e-6;
+    const std::function<void()> updates[] = {
+        [&] { k.adam(adam); },       [&] { k.nadam(nadam); },
+        [&] { k.radam(radam); },     [&] { k.lion(lion); },
+        [&] { k.sgd(sgd); },         [&] { k.rmsprop(rmsprop); },
+        [&] { k.adagrad(adagrad); }, [&] { k.adadelta(adadelta); },
+    };
+    // One of them: the next would see little but NaNs.
+    updates[random.Int(0, std::size(updates) - 1)]();
+    std::vector<float> result = {k.all_finite(count, param.data()) ? 1.0f : 0,
+                                 product};
+    for (const GuardedFloats* f : {&param, &grad, &m, &v, &w}) {
       Append(result, f->Values());
     }
     return result;

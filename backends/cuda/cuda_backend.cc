@@ -1,39 +1,41 @@
 #include "backends/cuda/cuda_backend.h"
 
-#include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
-#include "modelbatch/model/attribute_reader.h"
+#include <utility>
+
+#include "backends/cuda/cuda_dataset.h"
+#include "backends/cuda/cuda_executor.h"
+#include "backends/grouped/plan.h"
+#include "backends/grouped/session.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch::cuda {
-namespace {
 
-constexpr char kUnfinished[] =
-    "training is not implemented in this version; use \"cpu\"";
-
-}  // namespace
-
-ProbeResult ProbeCuda() { return ProbeCuda(ProbeDevices()); }
-
-ProbeResult ProbeCuda(const DeviceReport& report) {
-  if (report.devices.empty()) return {0, "", report.reason};
-  return {0, Describe(report.devices.front()), kUnfinished};
+Capabilities CudaBackend::capabilities() const {
+  return {grouped::PlannedOperators(),
+          grouped::PlannedLosses(),
+          grouped::GroupedOptimizers(),
+          {"fp32"},
+          {"bitwise_independence", "mixed_widths", "ragged_rows", "gradients",
+           "gradient_clipping"}};
 }
 
-absl::StatusOr<std::unique_ptr<Backend>> CreateCuda(const Attributes& options) {
-  return CreateCuda(options, ProbeDevices());
+absl::StatusOr<std::unique_ptr<Session>> CudaBackend::Compile(
+    const CompileRequest& request) {
+  MB_ASSIGN_OR_RETURN(grouped::Plan built, grouped::BuildPlan(request));
+  auto plan = std::make_shared<const grouped::Plan>(std::move(built));
+  MB_ASSIGN_OR_RETURN(std::unique_ptr<Gpu> gpu, open_());
+  MB_ASSIGN_OR_RETURN(std::unique_ptr<CudaExecutor> executor,
+                      CudaExecutor::Create(plan, std::move(gpu)));
+  return grouped::GroupedSession::Create(std::move(plan), std::move(executor));
 }
 
-absl::StatusOr<std::unique_ptr<Backend>> CreateCuda(
-    const Attributes& options, const DeviceReport& report) {
-  MB_RETURN_IF_ERROR(AttributeReader("backend cuda", options).Finish());
-  if (report.devices.empty()) {
-    return absl::UnavailableError(
-        absl::StrCat("backend cuda: ", report.reason));
-  }
-  return absl::FailedPreconditionError(
-      absl::StrCat("backend cuda: found ", Describe(report.devices.front()),
-                   ", but ", kUnfinished));
+absl::StatusOr<std::unique_ptr<Dataset>> CudaBackend::CreateDataset(
+    Tensor features, Tensor targets) {
+  MB_ASSIGN_OR_RETURN(std::unique_ptr<Gpu> gpu, open_());
+  MB_ASSIGN_OR_RETURN(std::unique_ptr<CudaDataset> dataset,
+                      CudaDataset::Create(std::move(gpu), std::move(features),
+                                          std::move(targets)));
+  return std::unique_ptr<Dataset>(std::move(dataset));
 }
 
 }  // namespace modelbatch::cuda

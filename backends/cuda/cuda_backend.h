@@ -1,27 +1,32 @@
-// The cuda backend. It finds the devices; it cannot train yet: its kernels are
-// not written, so it scores 0 everywhere and says so.
+// The cuda backend: the grouped executor on a CUDA device.
 #ifndef BACKENDS_CUDA_CUDA_BACKEND_H_
 #define BACKENDS_CUDA_CUDA_BACKEND_H_
 
+#include <functional>
 #include <memory>
 
 #include "absl/status/statusor.h"
-#include "backends/cuda/device.h"
+#include "backends/cuda/gpu.h"
 #include "modelbatch/backend/backend.h"
-#include "modelbatch/plugin/probe.h"
 
 namespace modelbatch::cuda {
 
-// What this machine's devices mean for the backend.
-ProbeResult ProbeCuda();
-ProbeResult ProbeCuda(const DeviceReport& report);
+// Opens the device once more, with a stream of its own.
+using GpuFactory = std::function<absl::StatusOr<std::unique_ptr<Gpu>>()>;
 
-// Unavailable with the reason where there is no device, else
-// FailedPrecondition: nothing can be trained yet, which is what a score of 0
-// promises. Has no options.
-absl::StatusOr<std::unique_ptr<Backend>> CreateCuda(const Attributes& options);
-absl::StatusOr<std::unique_ptr<Backend>> CreateCuda(const Attributes& options,
-                                                    const DeviceReport& report);
+class CudaBackend : public Backend {
+ public:
+  explicit CudaBackend(GpuFactory open) : open_(std::move(open)) {}
+
+  Capabilities capabilities() const override;
+  absl::StatusOr<std::unique_ptr<Session>> Compile(
+      const CompileRequest& request) override;
+  absl::StatusOr<std::unique_ptr<Dataset>> CreateDataset(
+      Tensor features, Tensor targets) override;
+
+ private:
+  const GpuFactory open_;
+};
 
 }  // namespace modelbatch::cuda
 

@@ -5,24 +5,52 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "backends/grouped/dataset.h"
 #include "backends/grouped/plan.h"
 #include "modelbatch/backend/backend.h"
+#include "modelbatch/backend/tune_report.h"
 
 namespace modelbatch::grouped {
 
-enum class OptimizerKind { kNone, kSgd, kAdam, kAdamW };
+enum class OptimizerKind {
+  kNone,
+  kSgd,
+  kAdam,
+  kAdamW,
+  kNAdam,
+  kRAdam,
+  kRmsProp,
+  kAdagrad,
+  kAdadelta,
+  kLion,
+};
 
 // Arenas hold one block a model, at ModelPlan::state_offset: the parameters,
-// the gradients, and up to two states of the optimizer.
-enum class Arena { kParam = 0, kGradient = 1, kState0 = 2, kState1 = 3 };
-inline constexpr int kNumArenas = 4;
+// the gradients, and the states of the optimizer that are tensors, in the order
+// of OptimizerInfo::state. A state that no model has needed yet is not
+// allocated.
+enum class Arena {
+  kParam = 0,
+  kGradient = 1,
+  kState0 = 2,
+  kState1 = 3,
+  kState2 = 4
+};
+inline constexpr int kNumArenas = 5;
+inline constexpr int kMaxStates = 3;
 
-// The columns of a step, in the order of OptimizerInfo::hyper_parameters.
+constexpr Arena StateArena(int state) {
+  return static_cast<Arena>(static_cast<int>(Arena::kState0) + state);
+}
+
+// The columns of a step, in the order of OptimizerInfo::hyper_parameters, the
+// optional ones also where the caller left them out.
 using HyperColumns = std::array<const double*, 8>;
 
 // The columns of GradientHyperParameters; null: not given.
@@ -41,6 +69,8 @@ struct UpdateRule {
   OptimizerKind optimizer = OptimizerKind::kNone;
   HyperColumns columns = {};
   GradientColumns gradients;
+  // One number a model, in and out: the state of nadam that is no tensor.
+  float* mu_product = nullptr;
 };
 
 struct TrainArgs {
@@ -106,6 +136,10 @@ class Executor {
   // Updates made, one count a model.
   virtual absl::Span<int64_t> steps() = 0;
 
+  // Unimplemented names what of this optimizer the device lacks: itself (asked
+  // without columns, when it is chosen), or the use of a column.
+  virtual absl::Status CheckRule(const UpdateRule& rule) const = 0;
+
   virtual absl::Status TrainStep(const TrainArgs& args) = 0;
   virtual absl::Status Evaluate(const EvaluateArgs& args) = 0;
   virtual absl::Status Forward(const ForwardArgs& args) = 0;
@@ -114,6 +148,14 @@ class Executor {
   virtual absl::Status Backward(const BackwardArgs& args) = 0;
   // Updates from Arena::kGradient, whose gradients the rule's columns change.
   virtual absl::Status Update(const UpdateArgs& args) = 0;
+
+  // What Session::Tune does.
+  virtual absl::StatusOr<TuneReport> Tune(const TuneOptions& options) {
+    (void)options;
+    return absl::UnimplementedError("this backend has nothing to tune");
+  }
+  // What was chosen, a line each; empty: nothing was.
+  virtual std::string tuning() const { return ""; }
 
   // Bytes held besides the arenas.
   virtual int64_t workspace_bytes() const = 0;

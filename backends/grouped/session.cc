@@ -6,12 +6,37 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "backends/grouped/dataset.h"
+#include "modelbatch/model/attribute_reader.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch::grouped {
 namespace {
 
 constexpr char kStepSlot[] = "step";
+
+struct KindName {
+  const char* name;
+  OptimizerKind kind;
+};
+constexpr KindName kKinds[] = {
+    {"sgd", OptimizerKind::kSgd},
+    {"adam", OptimizerKind::kAdam},
+    {"adamw", OptimizerKind::kAdamW},
+    {"nadam", OptimizerKind::kNAdam},
+    {"radam", OptimizerKind::kRAdam},
+    {"rmsprop", OptimizerKind::kRmsProp},
+    {"adagrad", OptimizerKind::kAdagrad},
+    {"adadelta", OptimizerKind::kAdadelta},
+    {"lion", OptimizerKind::kLion},
+};
+
+absl::StatusOr<OptimizerKind> KindOf(const std::string& name) {
+  for (const KindName& kind : kKinds) {
+    if (kind.name == name) return kind.kind;
+  }
+  return absl::UnimplementedError(
+      absl::StrCat("optimizer ", name, " is not in this backend"));
+}
 
 absl::StatusOr<const HostDataset*> AsHostDataset(const Dataset* dataset) {
   const auto* host = dynamic_cast<const HostDataset*>(dataset);
@@ -23,50 +48,71 @@ absl::StatusOr<const HostDataset*> AsHostDataset(const Dataset* dataset) {
 
 }  // namespace
 
+std::vector<std::string> GroupedOptimizers() {
+  std::vector<std::string> names;
+  for (const KindName& kind : kKinds) names.push_back(kind.name);
+  return names;
+}
+
 absl::StatusOr<std::unique_ptr<Session>> GroupedSession::Create(
     std::shared_ptr<const Plan> plan, std::unique_ptr<Executor> executor) {
   MB_RETURN_IF_ERROR(executor->Allocate(Arena::kParam));
   auto session = std::unique_ptr<GroupedSession>(new GroupedSession);
+  session->zeros_.assign(plan->models.size(), 0.0);
   session->plan_ = std::move(plan);
   session->executor_ = std::move(executor);
   return std::unique_ptr<Session>(std::move(session));
 }
 
 absl::Status GroupedSession::SetOptimizer(const std::string& optimizer) {
-  OptimizerKind kind = OptimizerKind::kNone;
+  UpdateRule rule;
   const OptimizerInfo* info = nullptr;
   if (optimizer != "none") {
     MB_ASSIGN_OR_RETURN(info, FindOptimizer(optimizer));
-    if (optimizer == "sgd") {
-      kind = OptimizerKind::kSgd;
-    } else if (optimizer == "adam") {
-      kind = OptimizerKind::kAdam;
-    } else if (optimizer == "adamw") {
-      kind = OptimizerKind::kAdamW;
-    } else {
-      return absl::UnimplementedError(
-          absl::StrCat("optimizer ", optimizer, " is not in this backend"));
-    }
+    MB_ASSIGN_OR_RETURN(rule.optimizer, KindOf(optimizer));
+    MB_RETURN_IF_ERROR(executor_->CheckRule(rule));
   }
-  const size_t states = info == nullptr ? 0 : info->state.size();
-  for (size_t s = 0; s < 2; ++s) {
-    const Arena arena = s == 0 ? Arena::kState0 : Arena::kState1;
-    if (s < states) {
-      if (absl::Status status = executor_->Allocate(arena); !status.ok()) {
-        // Part of the old state is gone: no optimizer rather than half of one.
-        executor_->Release(Arena::kState0);
-        executor_->Release(Arena::kState1);
-        kind_ = OptimizerKind::kNone;
-        info_ = nullptr;
-        return status;
-      }
-    } else {
-      executor_->Release(arena);
-    }
-  }
+  ReleaseStates();
+  kind_ = OptimizerKind::kNone;
+  info_ = nullptr;
   for (int64_t& step : executor_->steps()) step = 0;
-  kind_ = kind;
+  if (info == nullptr) return absl::OkStatus();
+  int arena = 0;
+  for (const OptimizerState& state : info->state) {
+    if (state.per_model) {
+      mu_product_.assign(num_models(), 0.0f);
+      continue;
+    }
+    const Arena next = StateArena(arena++);
+    if (!state.needed_by.empty()) continue;
+    if (absl::Status status = executor_->Allocate(next); !status.ok()) {
+      ReleaseStates();  // no optimizer rather than half of one
+      return status;
+    }
+  }
+  kind_ = rule.optimizer;
   info_ = info;
+  return absl::OkStatus();
+}
+
+void GroupedSession::ReleaseStates() {
+  for (int s = 0; s < kMaxStates; ++s) executor_->Release(StateArena(s));
+  mu_product_.clear();
+}
+
+absl::Status GroupedSession::AllocateStates(const UpdateRule& rule) {
+  int arena = 0;
+  for (const OptimizerState& state : info_->state) {
+    if (state.per_model) continue;
+    const Arena next = StateArena(arena++);
+    if (executor_->IsAllocated(next)) continue;
+    const HyperParameter* h = info_->Find(state.needed_by);
+    const double* column = rule.columns[h - info_->hyper_parameters.data()];
+    if (std::any_of(column, column + num_models(),
+                    [](double value) { return value != 0; })) {
+      MB_RETURN_IF_ERROR(executor_->Allocate(next));
+    }
+  }
   return absl::OkStatus();
 }
 
@@ -134,7 +180,7 @@ absl::Status GroupedSession::CheckActive(
 }
 
 absl::Status GroupedSession::BindColumns(absl::Span<const Column> columns,
-                                         UpdateRule* rule) const {
+                                         UpdateRule* rule) {
   if (info_ == nullptr) {
     return absl::FailedPreconditionError(
         "a step that updates needs an optimizer: call SetOptimizer first");
@@ -178,13 +224,17 @@ absl::Status GroupedSession::BindColumns(absl::Span<const Column> columns,
     *values = column.values.data();
   }
   for (size_t j = 0; j < info_->hyper_parameters.size(); ++j) {
-    if (rule->columns[j] == nullptr) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("column ", info_->hyper_parameters[j].name,
-                       " is missing, optimizer ", info_->kind, " needs it"));
+    if (rule->columns[j] != nullptr) continue;
+    const HyperParameter& h = info_->hyper_parameters[j];
+    if (!h.optional) {
+      return absl::InvalidArgumentError(absl::StrCat("column ", h.name,
+                                                     " is missing, optimizer ",
+                                                     info_->kind, " needs it"));
     }
+    rule->columns[j] = zeros_.data();
   }
-  return absl::OkStatus();
+  rule->mu_product = mu_product_.data();
+  return executor_->CheckRule(*rule);
 }
 
 absl::Status GroupedSession::TrainStep(const StepRequest& request,
@@ -207,6 +257,7 @@ absl::Status GroupedSession::TrainStep(const StepRequest& request,
     MB_RETURN_IF_ERROR(ZeroGrad(/*release=*/!request.keep_gradients));
   }
   if (request.keep_gradients) MB_RETURN_IF_ERROR(KeepGradients());
+  if (request.update) MB_RETURN_IF_ERROR(AllocateStates(args.rule));
   result->losses.resize(num_models());
   result->outcomes.resize(num_models());
   args.dataset = dataset;
@@ -304,6 +355,7 @@ absl::Status GroupedSession::Update(const UpdateRequest& request,
         "no gradients are kept: call Backward first, or a step that keeps its "
         "gradients");
   }
+  MB_RETURN_IF_ERROR(AllocateStates(args.rule));
   *outcomes = gradients_;
   for (int i = 0; i < num_models(); ++i) {
     if (!request.active.empty() && request.active[i] == 0) {
@@ -376,16 +428,23 @@ absl::StatusOr<Arena> GroupedSession::FindArena(const std::string& slot) const {
         "gradients");
   }
   if (info_ != nullptr) {
-    for (size_t s = 0; s < info_->state.size(); ++s) {
-      if (info_->state[s] == slot) {
-        return s == 0 ? Arena::kState0 : Arena::kState1;
-      }
-      slots.push_back(info_->state[s]);
+    int arena = 0;
+    for (const OptimizerState& state : info_->state) {
+      slots.push_back(state.name);
+      if (state.per_model) continue;
+      if (state.name == slot) return StateArena(arena);
+      ++arena;
     }
   }
   return absl::NotFoundError(absl::StrCat(
       "no state slot \"", slot, "\"; there are: ", absl::StrJoin(slots, ", "),
       ", grad, step"));
+}
+
+float* GroupedSession::FindNumber(int model, const std::string& slot) {
+  if (info_ == nullptr) return nullptr;
+  const OptimizerState* state = info_->FindState(slot);
+  return state != nullptr && state->per_model ? &mu_product_[model] : nullptr;
 }
 
 absl::StatusOr<GroupedSession::Place> GroupedSession::FindPlace(
@@ -414,8 +473,13 @@ absl::StatusOr<Tensor> GroupedSession::ReadState(int model,
   if (slot == kStepSlot) {
     return Tensor::FromVector<int64_t>({executor_->steps()[model]}, {});
   }
+  if (const float* number = FindNumber(model, slot); number != nullptr) {
+    return Tensor::FromVector<float>({*number}, {});
+  }
   MB_ASSIGN_OR_RETURN(const Place place, FindPlace(model, slot, parameter));
   Tensor value = Tensor::Zeros(DType::kFloat32, place.parameter->shape);
+  // A state that no model has needed.
+  if (!executor_->IsAllocated(place.arena)) return value;
   MB_RETURN_IF_ERROR(executor_->Read(
       place.arena, place.offset, place.parameter->size, value.data<float>()));
   return value;
@@ -446,11 +510,20 @@ absl::Status GroupedSession::WriteState(int model, const std::string& slot,
     executor_->steps()[model] = step;
     return absl::OkStatus();
   }
+  if (float* number = FindNumber(model, slot); number != nullptr) {
+    MB_RETURN_IF_ERROR(expect(DType::kFloat32, {}));
+    *number = value.data<float>()[0];
+    return absl::OkStatus();
+  }
   MB_ASSIGN_OR_RETURN(const Place place, FindPlace(model, slot, parameter));
   if (place.arena == Arena::kGradient) {
     return absl::InvalidArgumentError("slot grad can only be read");
   }
   MB_RETURN_IF_ERROR(expect(DType::kFloat32, place.parameter->shape));
+  if (!executor_->IsAllocated(place.arena)) {
+    if (value.IsZero()) return absl::OkStatus();
+    MB_RETURN_IF_ERROR(executor_->Allocate(place.arena));
+  }
   return executor_->Write(place.arena, place.offset, place.parameter->size,
                           value.data<float>());
 }
@@ -463,9 +536,23 @@ absl::StatusOr<SessionStats> GroupedSession::Stats() {
           plan_->state_size * static_cast<int64_t>(sizeof(float));
     }
   }
+  stats.state_bytes += static_cast<int64_t>(mu_product_.size() * sizeof(float));
   stats.workspace_bytes = executor_->workspace_bytes();
-  stats.plan = plan_->ToString();
+  stats.plan = plan_->ToString() + executor_->tuning();
   return stats;
+}
+
+absl::StatusOr<TuneReport> GroupedSession::Tune(const Attributes& options) {
+  AttributeReader reader("tune", options);
+  TuneOptions tune;
+  MB_ASSIGN_OR_RETURN(tune.time_ms, reader.Int("time_ms", tune.time_ms));
+  MB_ASSIGN_OR_RETURN(tune.cache, reader.String("cache", ""));
+  MB_RETURN_IF_ERROR(reader.Finish());
+  if (tune.time_ms < 0) {
+    return reader.Error(
+        absl::StrCat("time_ms is ", tune.time_ms, ", expected at least 0"));
+  }
+  return executor_->Tune(tune);
 }
 
 }  // namespace modelbatch::grouped

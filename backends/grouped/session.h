@@ -16,6 +16,9 @@
 
 namespace modelbatch::grouped {
 
+// The optimizers that a session has a kind for.
+std::vector<std::string> GroupedOptimizers();
+
 class GroupedSession : public Session {
  public:
   // `plan` is what `executor` runs; its parameter arena is allocated here.
@@ -39,7 +42,9 @@ class GroupedSession : public Session {
   absl::Status WriteState(int model, const std::string& slot,
                           const std::string& parameter,
                           const Tensor& value) override;
+  absl::StatusOr<ModelDescription> Describe(int model) override;
   absl::StatusOr<SessionStats> Stats() override;
+  absl::StatusOr<TuneReport> Tune(const Attributes& options) override;
 
  private:
   GroupedSession() = default;
@@ -49,19 +54,23 @@ class GroupedSession : public Session {
   absl::Status CheckRows(const RowSet& rows, const HostDataset& dataset,
                          int64_t max_rows) const;
   absl::Status CheckActive(absl::Span<const uint8_t> active) const;
-  absl::Status BindColumns(absl::Span<const Column> columns,
-                           UpdateRule* rule) const;
+  absl::Status BindColumns(absl::Span<const Column> columns, UpdateRule* rule);
   // Makes Arena::kGradient ready to be added to.
   absl::Status KeepGradients();
   // Notes what a step added to the gradients kept.
   void RecordGradients(absl::Span<const Outcome> outcomes);
+  // Makes the states ready that some model needs by these columns.
+  absl::Status AllocateStates(const UpdateRule& rule);
+  void ReleaseStates();
   absl::StatusOr<Arena> FindArena(const std::string& slot) const;
-  // Where a tensor of the state lies.
+  // Where a tensor of the state lies; its arena may not be allocated yet.
   struct Place {
     Arena arena = Arena::kParam;
     int64_t offset = 0;
     const ParameterPlan* parameter = nullptr;
   };
+  // The model's number where `slot` is a state that is no tensor; else null.
+  float* FindNumber(int model, const std::string& slot);
   absl::StatusOr<Place> FindPlace(int model, const std::string& slot,
                                   const std::string& parameter) const;
   absl::Status CheckModel(int model) const;
@@ -70,6 +79,8 @@ class GroupedSession : public Session {
   std::unique_ptr<Executor> executor_;
   OptimizerKind kind_ = OptimizerKind::kNone;
   const OptimizerInfo* info_ = nullptr;  // null: kNone
+  std::vector<float> mu_product_;        // by model; of nadam
+  std::vector<double> zeros_;  // a column that the caller left out, by model
   // What the gradients kept of each model are: kEmpty until something is added,
   // then kStepped, and not finite from the first time on that a step was.
   std::vector<Outcome> gradients_;

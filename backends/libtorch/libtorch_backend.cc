@@ -49,7 +49,7 @@ absl::StatusOr<std::unique_ptr<Backend>> LibTorchBackend::Create(
 Capabilities LibTorchBackend::capabilities() const {
   return {grouped::PlannedOperators(),
           grouped::PlannedLosses(),
-          {"sgd", "adam", "adamw"},
+          grouped::GroupedOptimizers(),
           {"fp32"},
           {"mixed_widths", "ragged_rows", "gradients", "gradient_clipping"}};
 }

@@ -34,6 +34,9 @@ class LibTorchExecutor : public grouped::Executor {
   absl::Status Write(grouped::Arena arena, int64_t offset, int64_t size,
                      const float* values) override;
   absl::Span<int64_t> steps() override { return absl::MakeSpan(steps_); }
+  absl::Status CheckRule(const grouped::UpdateRule&) const override {
+    return absl::OkStatus();
+  }
   // On failure some models may have made their step: those whose count went up.
   absl::Status TrainStep(const grouped::TrainArgs& args) override;
   absl::Status Evaluate(const grouped::EvaluateArgs& args) override;

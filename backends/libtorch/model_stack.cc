@@ -29,8 +29,8 @@ using grouped::Arena;
 using grouped::HostDataset;
 using grouped::OptimizerKind;
 
-// An update reads and writes five matrices of this size several times over:
-// they should stay in a core's caches.
+// An update reads and writes about five matrices of this size several times
+// over: they should stay in a core's caches.
 constexpr int64_t kUpdateFloats = 64 * 1024;
 
 bool IsRange(const std::vector<int64_t>& values) {
@@ -439,18 +439,19 @@ void ModelStack::UpdateRows(const grouped::UpdateRule& rule,
     };
     UpdateTensors tensors;
     tensors.parameter = select(Arena::kParam);
-    tensors.state0 = select(Arena::kState0);
-    tensors.state1 = select(Arena::kState1);
+    for (int s = 0; s < grouped::kMaxStates; ++s) {
+      tensors.states[s] = select(grouped::StateArena(s));
+    }
     tensors.gradient = gradient;
-    libtorch::Update(rule.optimizer, rule.columns, models, counts, tensors);
+    libtorch::Update(rule, models, counts, tensors);
     if (!is_view) {
       const at::Tensor index = ToIndex(positions, device_);
-      ArenaOf(Arena::kParam).index_copy_(0, index, tensors.parameter);
-      if (tensors.state0.defined()) {
-        ArenaOf(Arena::kState0).index_copy_(0, index, tensors.state0);
-      }
-      if (tensors.state1.defined()) {
-        ArenaOf(Arena::kState1).index_copy_(0, index, tensors.state1);
+      const auto put_back = [&](Arena arena, const at::Tensor& rows) {
+        if (rows.defined()) ArenaOf(arena).index_copy_(0, index, rows);
+      };
+      put_back(Arena::kParam, tensors.parameter);
+      for (int s = 0; s < grouped::kMaxStates; ++s) {
+        put_back(grouped::StateArena(s), tensors.states[s]);
       }
     }
   }

@@ -1,163 +1,193 @@
 #include "backends/libtorch/optimizer.h"
 
 #include <ATen/ops/addcmul.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/mul.h>
-#include <ATen/ops/sqrt.h>
 #include <ATen/ops/where.h>
 
-#include <algorithm>
-#include <cmath>
+#include "backends/libtorch/update_adam.h"
+#include "backends/libtorch/update_columns.h"
 
 namespace modelbatch::libtorch {
 namespace {
 
-using grouped::HyperColumns;
 using grouped::OptimizerKind;
+using grouped::UpdateRule;
 
-// Numbers of each model as [n, 1] tensors, computed in double and rounded once.
-class Columns {
- public:
-  // `count` columns are going to be added.
-  Columns(int64_t models, int64_t count, at::Device device)
-      : models_(models),
-        device_(device),
-        host_(at::empty({count, models, 1}, at::kFloat)) {}
+// Columns are by their positions in OptimizerInfo::hyper_parameters.
+constexpr int kLr = 0;
 
-  // number(i) of each row i. Returns the column's index.
-  template <typename Number>
-  int Add(Number number) {
-    float* to = host_.mutable_data_ptr<float>() + used_ * models_;
-    for (int64_t i = 0; i < models_; ++i) to[i] = static_cast<float>(number(i));
-    return used_++;
-  }
-  void Upload() { device_columns_ = host_.to(device_); }
-  at::Tensor operator[](int index) const { return device_columns_[index]; }
-
- private:
-  int64_t models_;
-  at::Device device_;
-  at::Tensor host_, device_columns_;
-  int used_ = 0;
-};
+int AddStep(UpdateColumns* c) {
+  return c->Add([c](int64_t i) { return -c->Value(kLr, i); });
+}
 
 // As torch.optim.SGD: the first update sets the buffer to the gradient, and a
 // model without momentum has no buffer.
-void UpdateSgd(const HyperColumns& columns, const std::vector<int>& models,
+void UpdateSgd(const UpdateRule& rule, const std::vector<int>& models,
                const std::vector<int64_t>& steps, const UpdateTensors& t) {
-  const int64_t n = static_cast<int64_t>(models.size());
-  // In the order of OptimizerInfo::hyper_parameters.
-  const auto lr = [&](int64_t i) { return columns[0][models[i]]; };
-  const auto momentum = [&](int64_t i) { return columns[1][models[i]]; };
-  const auto dampening = [&](int64_t i) { return columns[2][models[i]]; };
-  const auto decay = [&](int64_t i) { return columns[3][models[i]]; };
-  const auto nesterov = [&](int64_t i) { return columns[4][models[i]] != 0; };
-  const auto first = [&](int64_t i) { return steps[i] == 0; };
-  bool any_decay = false, any_momentum = false, any_without = false;
-  bool any_nesterov = false, any_first = false;
-  for (int64_t i = 0; i < n; ++i) {
-    any_decay |= decay(i) != 0;
-    (momentum(i) != 0 ? any_momentum : any_without) = true;
-    any_nesterov |= nesterov(i);
-    any_first |= first(i);
-  }
-  Columns c(n, 8, t.parameter.device());
-  const int step = c.Add([&](int64_t i) { return -lr(i); });
-  const int shrink = c.Add(decay);
-  const int keep = c.Add(momentum);
-  const int fresh = c.Add([&](int64_t i) { return 1 - dampening(i); });
-  const int is_first = c.Add(first);
-  const int with_momentum = c.Add([&](int64_t i) { return momentum(i) != 0; });
-  const int is_nesterov = c.Add(nesterov);
-  c.Upload();
+  constexpr int kMomentum = 1, kDampening = 2, kWeightDecay = 3, kNesterov = 4,
+                kMaximize = 5;
+  UpdateColumns c(rule, models, steps);
+  const Decay decay(&c, kWeightDecay, kMaximize);
+  const int step = AddStep(&c);
+  const int keep = c.Add(kMomentum);
+  const int fresh =
+      c.Add([&](int64_t i) { return 1 - c.Value(kDampening, i); });
+  const auto first = c.AddFlag([&](int64_t i) { return c.Step(i) == 1; });
+  const auto with_momentum = c.AddFlag(kMomentum);
+  const auto nesterov = c.AddFlag(kNesterov);
+  c.Upload(t.parameter.device());
 
+  decay.Apply(c, t);
   at::Tensor g = t.gradient;
-  if (any_decay) g.addcmul_(t.parameter, c[shrink]);
-  if (any_momentum) {
-    at::Tensor buffer = at::mul(t.state0, c[keep]).addcmul_(g, c[fresh]);
-    if (any_first) buffer = at::where(c[is_first].ne(0), g, buffer);
-    if (any_without) {
-      t.state0.copy_(at::where(c[with_momentum].ne(0), buffer, t.state0));
-    } else {
-      t.state0.copy_(buffer);
-    }
+  if (with_momentum.any) {
+    at::Tensor buffer = t.states[0].mul(c[keep]).addcmul_(g, c[fresh]);
+    buffer = c.Choose(first, g, buffer);
+    t.states[0].copy_(c.Choose(with_momentum, buffer, t.states[0]));
     at::Tensor direction = buffer;
-    if (any_nesterov) {
-      direction = at::where(c[is_nesterov].ne(0),
-                            at::addcmul(g, buffer, c[keep]), buffer);
+    if (nesterov.any) {
+      direction = c.Choose(nesterov, at::addcmul(g, buffer, c[keep]), buffer);
     }
-    g = any_without ? at::where(c[with_momentum].ne(0), direction, g)
-                    : direction;
+    g = c.Choose(with_momentum, direction, g);
   }
   t.parameter.addcmul_(g, c[step]);
 }
 
-// Kingma and Ba, "Adam", 2015, and Loshchilov and Hutter, "Decoupled Weight
-// Decay Regularization", 2019, operation by operation as torch.optim.Adam and
-// AdamW, so that roundings are theirs too:
-//   m = lerp(m, g, 1 - beta1)
-//   v = v beta2 + ((1 - beta2) g) g
-//   p = p + (-lr / (1 - beta1^t) m) / (sqrt(v) / sqrt(1 - beta2^t) + eps)
-void UpdateAdam(bool decoupled, const HyperColumns& columns,
-                const std::vector<int>& models,
-                const std::vector<int64_t>& steps, const UpdateTensors& t) {
-  const int64_t n = static_cast<int64_t>(models.size());
-  // In the order of OptimizerInfo::hyper_parameters.
-  const auto lr = [&](int64_t i) { return columns[0][models[i]]; };
-  const auto beta1 = [&](int64_t i) { return columns[1][models[i]]; };
-  const auto beta2 = [&](int64_t i) { return columns[2][models[i]]; };
-  const auto eps = [&](int64_t i) { return columns[3][models[i]]; };
-  const auto decay = [&](int64_t i) { return columns[4][models[i]]; };
-  const auto power = [&](double beta, int64_t i) {
-    return std::pow(beta, static_cast<double>(steps[i] + 1));
-  };
-  bool any_decay = false;
-  for (int64_t i = 0; i < n; ++i) any_decay |= decay(i) != 0;
-  Columns c(n, 7, t.parameter.device());
-  const int shrink = c.Add(
-      [&](int64_t i) { return decoupled ? 1 - lr(i) * decay(i) : decay(i); });
-  const int fresh1 = c.Add([&](int64_t i) { return 1 - beta1(i); });
-  const int keep2 = c.Add(beta2);
-  const int fresh2 = c.Add([&](int64_t i) { return 1 - beta2(i); });
-  const int root =
-      c.Add([&](int64_t i) { return std::sqrt(1 - power(beta2(i), i)); });
-  const int floor = c.Add(eps);
-  const int step =
-      c.Add([&](int64_t i) { return -lr(i) / (1 - power(beta1(i), i)); });
-  c.Upload();
+// As torch.optim.RMSprop: a model without momentum has no buffer, one that is
+// not centered no average of gradients.
+void UpdateRmsProp(const UpdateRule& rule, const std::vector<int>& models,
+                   const std::vector<int64_t>& steps, const UpdateTensors& t) {
+  constexpr int kAlpha = 1, kEps = 2, kWeightDecay = 3, kMomentum = 4,
+                kCentered = 5, kMaximize = 6;
+  UpdateColumns c(rule, models, steps);
+  const Decay decay(&c, kWeightDecay, kMaximize);
+  const int step = AddStep(&c);
+  const int alpha = c.Add(kAlpha);
+  const int fresh = c.Add([&](int64_t i) { return 1 - c.Value(kAlpha, i); });
+  const int eps = c.Add(kEps);
+  const int momentum = c.Add(kMomentum);
+  const auto with_momentum = c.AddFlag(kMomentum);
+  const auto centered = c.AddFlag(kCentered);
+  c.Upload(t.parameter.device());
 
+  decay.Apply(c, t);
   const at::Tensor& g = t.gradient;
-  if (any_decay) {
-    if (decoupled) {
-      t.parameter.mul_(c[shrink]);
-    } else {
-      g.addcmul_(t.parameter, c[shrink]);
-    }
+  const at::Tensor& square = t.states[0];
+  square.mul_(c[alpha]).addcmul_(g.mul(c[fresh]), g);
+  at::Tensor variance = square;
+  if (centered.any) {
+    const at::Tensor& average = t.states[2];
+    average.copy_(c.Choose(centered, average.lerp(g, c[fresh]), average));
+    // Rounding may leave less than 0, of which torch takes the root.
+    variance = c.Choose(
+        centered, square.addcmul(average, average, -1).clamp_min_(0), square);
   }
-  t.state0.lerp_(g, c[fresh1]);
-  at::Tensor scratch = at::mul(g, c[fresh2]);
-  t.state1.mul_(c[keep2]).addcmul_(scratch, g);
-  at::sqrt_out(scratch, t.state1);
-  scratch.div_(c[root]).add_(c[floor]);
-  at::Tensor scaled = g;
-  at::mul_out(scaled, t.state0, c[step]);
-  t.parameter.addcdiv_(scaled, scratch);
+  const at::Tensor root = variance.sqrt().add_(c[eps]);
+  if (!with_momentum.any) {
+    t.parameter.addcdiv_(g.mul(c[step]), root);
+    return;
+  }
+  const at::Tensor buffer = t.states[1].mul(c[momentum]).add_(g.div(root));
+  const at::Tensor moved = at::addcmul(t.parameter, buffer, c[step]);
+  t.parameter.copy_(with_momentum.all
+                        ? moved
+                        : c.Choose(with_momentum, moved,
+                                   t.parameter.addcdiv(g.mul(c[step]), root)));
+  t.states[1].copy_(c.Choose(with_momentum, buffer, t.states[1]));
+}
+
+// As torch.optim.Adagrad.
+void UpdateAdagrad(const UpdateRule& rule, const std::vector<int>& models,
+                   const std::vector<int64_t>& steps, const UpdateTensors& t) {
+  constexpr int kLrDecay = 1, kWeightDecay = 2, kInitial = 3, kEps = 4,
+                kMaximize = 5;
+  UpdateColumns c(rule, models, steps);
+  const Decay decay(&c, kWeightDecay, kMaximize);
+  const int step = c.Add([&](int64_t i) {
+    const double count = static_cast<double>(c.Step(i) - 1);
+    return -(c.Value(kLr, i) / (1 + count * c.Value(kLrDecay, i)));
+  });
+  const int initial = c.Add(kInitial);
+  const int eps = c.Add(kEps);
+  const auto first = c.AddFlag([&](int64_t i) { return c.Step(i) == 1; });
+  c.Upload(t.parameter.device());
+
+  decay.Apply(c, t);
+  const at::Tensor& sum = t.states[0];
+  if (first.any) {
+    sum.copy_(c.Choose(first, c[initial].expand_as(sum), sum));
+  }
+  sum.addcmul_(t.gradient, t.gradient);
+  const at::Tensor root = sum.sqrt().add_(c[eps]);
+  t.parameter.addcdiv_(t.gradient.mul_(c[step]), root);
+}
+
+// As torch.optim.Adadelta.
+void UpdateAdadelta(const UpdateRule& rule, const std::vector<int>& models,
+                    const std::vector<int64_t>& steps, const UpdateTensors& t) {
+  constexpr int kRho = 1, kEps = 2, kWeightDecay = 3, kMaximize = 4;
+  UpdateColumns c(rule, models, steps);
+  const Decay decay(&c, kWeightDecay, kMaximize);
+  const int step = AddStep(&c);
+  const int rho = c.Add(kRho);
+  const int fresh = c.Add([&](int64_t i) { return 1 - c.Value(kRho, i); });
+  const int eps = c.Add(kEps);
+  c.Upload(t.parameter.device());
+
+  decay.Apply(c, t);
+  const at::Tensor &square = t.states[0], &changes = t.states[1];
+  square.mul_(c[rho]).addcmul_(t.gradient.mul(c[fresh]), t.gradient);
+  const at::Tensor root = square.add(c[eps]).sqrt_();
+  const at::Tensor delta =
+      changes.add(c[eps]).sqrt_().div_(root).mul_(t.gradient);
+  changes.mul_(c[rho]).addcmul_(delta.mul(c[fresh]), delta);
+  t.parameter.addcmul_(delta, c[step]);
+}
+
+// Chen et al., "Symbolic Discovery of Optimization Algorithms", 2023,
+// Algorithm 2:
+//   c = beta1 m + (1 - beta1) g;  p = p - lr (sign(c) + weight_decay p)
+//   m = beta2 m + (1 - beta2) g
+void UpdateLion(const UpdateRule& rule, const std::vector<int>& models,
+                const std::vector<int64_t>& steps, const UpdateTensors& t) {
+  constexpr int kBeta1 = 1, kBeta2 = 2, kWeightDecay = 3, kMaximize = 4;
+  UpdateColumns c(rule, models, steps);
+  const Decay decay(&c, kWeightDecay, kMaximize, [](int64_t) { return true; });
+  const int step = AddStep(&c);
+  const int keep1 = c.Add(kBeta1), keep2 = c.Add(kBeta2);
+  const int fresh1 = c.Add([&](int64_t i) { return 1 - c.Value(kBeta1, i); });
+  const int fresh2 = c.Add([&](int64_t i) { return 1 - c.Value(kBeta2, i); });
+  c.Upload(t.parameter.device());
+
+  decay.Apply(c, t);
+  const at::Tensor direction =
+      t.states[0].mul(c[keep1]).addcmul_(t.gradient, c[fresh1]).sign_();
+  t.states[0].mul_(c[keep2]).addcmul_(t.gradient, c[fresh2]);
+  t.parameter.addcmul_(direction, c[step]);
 }
 
 }  // namespace
 
-void Update(OptimizerKind kind, const HyperColumns& columns,
-            const std::vector<int>& models, const std::vector<int64_t>& steps,
-            const UpdateTensors& tensors) {
-  switch (kind) {
+void Update(const UpdateRule& rule, const std::vector<int>& models,
+            const std::vector<int64_t>& steps, const UpdateTensors& tensors) {
+  switch (rule.optimizer) {
     case OptimizerKind::kNone:
       return;
     case OptimizerKind::kSgd:
-      return UpdateSgd(columns, models, steps, tensors);
+      return UpdateSgd(rule, models, steps, tensors);
     case OptimizerKind::kAdam:
     case OptimizerKind::kAdamW:
-      return UpdateAdam(kind == OptimizerKind::kAdamW, columns, models, steps,
-                        tensors);
+      return UpdateAdam(rule, models, steps, tensors);
+    case OptimizerKind::kNAdam:
+      return UpdateNAdam(rule, models, steps, tensors);
+    case OptimizerKind::kRAdam:
+      return UpdateRAdam(rule, models, steps, tensors);
+    case OptimizerKind::kRmsProp:
+      return UpdateRmsProp(rule, models, steps, tensors);
+    case OptimizerKind::kAdagrad:
+      return UpdateAdagrad(rule, models, steps, tensors);
+    case OptimizerKind::kAdadelta:
+      return UpdateAdadelta(rule, models, steps, tensors);
+    case OptimizerKind::kLion:
+      return UpdateLion(rule, models, steps, tensors);
   }
 }
 

@@ -14,16 +14,16 @@
 namespace modelbatch::libtorch {
 
 // Matrices [n, size]: row i is all of a model's parameters. `gradient` is
-// scratch: it is overwritten. States that the optimizer has not are undefined.
+// scratch: it is overwritten. States that nobody needs are undefined.
 struct UpdateTensors {
-  at::Tensor parameter, gradient, state0, state1;
+  at::Tensor parameter, gradient, states[grouped::kMaxStates];
 };
 
-// Updates all rows in place. `models` and `steps`: of each row its entry in the
-// columns and the number of updates it has made.
-void Update(grouped::OptimizerKind kind, const grouped::HyperColumns& columns,
-            const std::vector<int>& models, const std::vector<int64_t>& steps,
-            const UpdateTensors& tensors);
+// Updates all rows in place, and their numbers in the rule. `models` and
+// `steps`: of each row its entry in the columns and the number of updates it
+// has made.
+void Update(const grouped::UpdateRule& rule, const std::vector<int>& models,
+            const std::vector<int64_t>& steps, const UpdateTensors& tensors);
 
 }  // namespace modelbatch::libtorch
 

@@ -18,4 +18,13 @@ const char* OutcomeName(Outcome outcome) {
   return "unknown";
 }
 
+absl::StatusOr<ModelDescription> Session::Describe(int) {
+  return absl::UnimplementedError(
+      "this backend does not describe its sessions");
+}
+
+absl::StatusOr<TuneReport> Session::Tune(const Attributes&) {
+  return absl::UnimplementedError("this backend has nothing to tune");
+}
+
 }  // namespace modelbatch

@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "modelbatch/backend/tune_report.h"
 #include "modelbatch/model/model_spec.h"
 #include "modelbatch/tensor/tensor.h"
 
@@ -135,6 +136,20 @@ struct UpdateRequest {
   absl::Span<const uint8_t> active;  // empty: all
 };
 
+// One tensor of a model's state.
+struct StateTensor {
+  std::string slot;       // as in Session::ReadState
+  std::string parameter;  // empty: belongs to none
+  DType dtype = DType::kFloat32;
+  Shape shape;
+};
+
+// What one model of a session holds and gives.
+struct ModelDescription {
+  std::vector<StateTensor> states;  // all but the gradients
+  Shape output;                     // of one row, float32
+};
+
 struct SessionStats {
   int64_t state_bytes = 0;
   int64_t workspace_bytes = 0;
@@ -147,7 +162,8 @@ class Session {
  public:
   virtual ~Session() = default;
 
-  // "sgd", "adam", "adamw", or "none". State and step counts start at zero.
+  // A kind of optim/optimizer_info.h ("sgd", "adam", ...), or "none". State and
+  // step counts start at zero.
   virtual absl::Status SetOptimizer(const std::string& optimizer) = 0;
 
   // A model whose loss or gradient is not finite keeps its state and is
@@ -173,14 +189,24 @@ class Session {
   // Zeroes the gradients kept, or gives their memory back.
   virtual absl::Status ZeroGrad(bool release) = 0;
 
-  // Slots: "param", "grad", "momentum_buffer", "exp_avg", "exp_avg_sq", "step".
+  // Slots: "param", "grad", the states of the optimizer ("exp_avg", ...) and
+  // "step". Without a parameter: "step", int64 [], and states that are one
+  // number a model, float32 [].
   virtual absl::StatusOr<Tensor> ReadState(int model, const std::string& slot,
                                            const std::string& parameter) = 0;
   virtual absl::Status WriteState(int model, const std::string& slot,
                                   const std::string& parameter,
                                   const Tensor& value) = 0;
 
+  // Unimplemented unless a session has its own.
+  virtual absl::StatusOr<ModelDescription> Describe(int model);
   virtual absl::StatusOr<SessionStats> Stats() = 0;
+
+  // Measures which of several ways to run the session is fastest here, and
+  // takes it from now on; results stay the same to the bit where the feature
+  // "bitwise_independence" is there. Options: "time_ms" (int64) and "cache"
+  // (string), see c_api.h. Unimplemented unless a session has its own.
+  virtual absl::StatusOr<TuneReport> Tune(const Attributes& options);
 };
 
 // Thread-safe. Outlives its sessions and datasets.

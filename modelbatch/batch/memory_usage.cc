@@ -8,10 +8,16 @@
 #include "modelbatch/batch/model_batch.h"
 #include "modelbatch/batch/model_batch_internal.h"
 #include "modelbatch/model/layout.h"
-#include "modelbatch/optim/optimizer_info.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch {
+namespace {
+
+// Measured with glibc's allocator, of networks of three to seven operators.
+constexpr int64_t kBytesPerModel = 900;
+constexpr int64_t kBytesPerOperatorOrParameter = 450;
+
+}  // namespace
 
 absl::StatusOr<int64_t> CountParameters(const ModelSpec& spec) {
   MB_ASSIGN_OR_RETURN(const Layout layout, InferLayout(spec));
@@ -21,11 +27,17 @@ absl::StatusOr<int64_t> CountParameters(const ModelSpec& spec) {
 absl::StatusOr<MemoryUsage> EstimateMemoryUsage(
     Backend* backend, absl::Span<const ModelInstance> models,
     const LossSpec& loss, int64_t max_rows, const std::string& optimizer,
-    bool keep_gradients, const Attributes& options) {
-  int64_t states = 0;  // tensors a parameter
+    const OptimizerConfig& hyper_parameters, bool keep_gradients,
+    const Attributes& options) {
+  int64_t states = 0;   // tensors a parameter
+  int64_t numbers = 0;  // a model
   if (optimizer != "none") {
-    MB_ASSIGN_OR_RETURN(const OptimizerInfo* info, FindOptimizer(optimizer));
-    states = static_cast<int64_t>(info->state.size());
+    MB_ASSIGN_OR_RETURN(
+        const Optimizer settings,
+        Optimizer::Create(optimizer, hyper_parameters, {OptimizerConfig()}));
+    for (const OptimizerState& state : settings.info().state) {
+      if (settings.Needs(state)) ++(state.per_model ? numbers : states);
+    }
   }
   MemoryUsage usage;
   std::vector<ModelInstance> distinct;
@@ -37,10 +49,16 @@ absl::StatusOr<MemoryUsage> EstimateMemoryUsage(
     }
     usage.parameters +=
         layout->num_parameters() * static_cast<int64_t>(sizeof(float));
+    usage.descriptions +=
+        kBytesPerModel + kBytesPerOperatorOrParameter *
+                             static_cast<int64_t>(layout->outputs.size() +
+                                                  layout->parameters.size());
     // Outputs decide the workspace, and with the input the parameters.
     if (seen.insert(layout->outputs).second) distinct.push_back(model);
   }
-  usage.optimizer = states * usage.parameters;
+  usage.optimizer =
+      states * usage.parameters +
+      numbers * static_cast<int64_t>(models.size() * sizeof(float));
   if (keep_gradients) usage.gradients = usage.parameters;
   MB_ASSIGN_OR_RETURN(const std::unique_ptr<ModelBatch> batch,
                       ModelBatch::Create(backend, std::move(distinct), loss,

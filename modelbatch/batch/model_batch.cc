@@ -58,6 +58,16 @@ absl::StatusOr<std::unique_ptr<Session>> ModelBatch::CompileSession(
   return backend_->Compile(request);
 }
 
+absl::StatusOr<TuneReport> ModelBatch::EnableCompile(
+    const TuneOptions& options) {
+  MB_ASSIGN_OR_RETURN(TuneReport report,
+                      batch_internal::Tune(*session_, options));
+  compile_ = options;
+  // The file was read and written; later sessions have the process' table.
+  compile_->cache.clear();
+  return report;
+}
+
 absl::Status ModelBatch::CheckModel(int model) const {
   MB_RETURN_IF_ERROR(CheckNumber(model));
   if (!removed(model)) return absl::OkStatus();
@@ -109,6 +119,7 @@ absl::Status ModelBatch::SetOptimizer(const std::string& kind) {
   MB_RETURN_IF_ERROR(session_->SetOptimizer(kind));
   WeightsChanged();  // the step counts choose the masks
   optimizer_ = info;
+  held_states_.clear();
   return absl::OkStatus();
 }
 
@@ -128,6 +139,7 @@ absl::Status ModelBatch::TrainStep(const Dataset& dataset, const RowSet& rows,
   request.columns = slots_.Columns(optimizer.columns());
   request.active = slots_.Active(active_);
   MB_RETURN_IF_ERROR(session_->TrainStep(request, &step_));
+  NoteStates(optimizer);
   WeightsChanged();
   has_gradients_ = false;
   KeepLosses();

@@ -25,6 +25,8 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -32,6 +34,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "modelbatch/backend/backend.h"
+#include "modelbatch/backend/tune_report.h"
 #include "modelbatch/batch/slot_map.h"
 #include "modelbatch/model/layout.h"
 #include "modelbatch/optim/optimizer.h"
@@ -43,7 +46,8 @@ namespace modelbatch {
 // the same bits.
 struct ModelState {
   // slot -> parameter -> value; slots as in Session::ReadState, without "grad"
-  // and "step".
+  // and "step". A state that is one number a model has the parameter "". One
+  // that only some hyper-parameters need, and that is all zeros, is left out.
   std::map<std::string, std::map<std::string, Tensor>> slots;
   int64_t step = 0;  // updates made
 };
@@ -76,7 +80,17 @@ class ModelBatch {
   // i in [0, num_models()).
   const ModelInstance& model(int i) const { return models_[i]; }
   const Layout& layout(int i) const { return layouts_[i]; }
+  const LossSpec& loss() const { return loss_; }
   Session& session() { return *session_; }
+
+  // Measures which way of running the models' operations is the fastest on this
+  // machine and takes it from now on, also for models that come later (Replace,
+  // Copy, Compact); what the process has measured is not measured again. Bits
+  // stay the same. May be called between any two steps. Unimplemented, by name,
+  // on a backend without the feature "tuning"; an error changes nothing. A file
+  // `cache` that is no tuning file is an error; one of another machine is
+  // ignored, which the report says, as does the session's plan what was chosen.
+  absl::StatusOr<TuneReport> EnableCompile(const TuneOptions& options = {});
 
   // Zeroes the optimizer's state and the step counts.
   absl::Status SetOptimizer(const std::string& kind);
@@ -166,8 +180,9 @@ class ModelBatch {
 
   // float32, the parameter's shape.
   absl::StatusOr<Tensor> GetParameter(int model, const std::string& parameter);
-  // Of one model. A state that lacks a tensor, or has one of another shape, is
-  // an error that names it, and nothing is changed.
+  // Of one model. A state that lacks a tensor, has one of another shape, or one
+  // that neither the model nor the optimizer has, is an error that names it,
+  // and nothing is changed.
   absl::StatusOr<ModelState> GetModelState(int model);
   absl::Status LoadModelState(int model, const ModelState& state);
   // Of all, in order; removed models have an empty state. Loading checks
@@ -226,8 +241,15 @@ class ModelBatch {
   // Sizes that SlotMap relies on.
   absl::Status CheckRows(const RowSet& rows) const;
   absl::Status CheckNoGradients(const char* call) const;
+  struct StateSlot {
+    std::string name;
+    std::vector<Parameter> tensors;  // their names and shapes
+    bool optional = false;           // left out where it is all zeros
+  };
   // "param" and the optimizer's state.
-  std::vector<std::string> StateSlots() const;
+  std::vector<StateSlot> StateSlots(const Layout& layout) const;
+  // After a step that a backend has made: the states that it then has.
+  void NoteStates(const Optimizer& optimizer);
   absl::Status CheckState(int model, const ModelState& state) const;
   absl::Status WriteModelState(Session& session, int slot, const Layout& layout,
                                const ModelState& state) const;
@@ -257,6 +279,8 @@ class ModelBatch {
   std::vector<uint8_t> removed_;
   SlotMap slots_;
   const OptimizerInfo* optimizer_ = nullptr;  // null: none yet
+  std::optional<TuneOptions> compile_;        // of EnableCompile
+  std::set<std::string> held_states_;  // optional ones that a model has needed
   bool training_ = true;
   bool has_gradients_ = false;
   ForwardPass forward_;

@@ -3,18 +3,17 @@
 
 #include <cerrno>
 #include <cstring>
-#include <map>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "modelbatch/batch/model_batch.h"
 #include "modelbatch/batch/model_batch_internal.h"
+#include "modelbatch/batch/weight_file.h"
 #include "modelbatch/io/pytorch_state_dict.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch {
 
-using batch_internal::CheckValue;
 using batch_internal::InModel;
 
 namespace {
@@ -55,7 +54,7 @@ absl::Status ModelBatch::SaveAll(const std::string& path) {
 
 absl::Status ModelBatch::LoadAll(const std::string& path) {
   // All files are read and checked before anything changes.
-  std::vector<std::map<std::string, Tensor>> weights(num_models());
+  std::vector<Weights> weights(num_models());
   for (int i = 0; i < num_models(); ++i) {
     if (removed(i)) continue;
     const std::string file = FileOf(path, i);
@@ -63,26 +62,11 @@ absl::Status ModelBatch::LoadAll(const std::string& path) {
       return InModel(models_[i], absl::InvalidArgumentError(
                                      absl::StrCat(file, ": ", message)));
     };
-    absl::StatusOr<StateDict> state = ReadPyTorchStateDict(file);
-    if (!state.ok()) return InModel(models_[i], state.status());
-    std::map<std::string, Tensor> found;
-    for (StateDictEntry& entry : *state) {
-      found.insert({entry.name, std::move(entry.tensor)});
-    }
-    for (const Parameter& parameter : layouts_[i].parameters) {
-      const auto it = found.find(parameter.name);
-      if (it == found.end()) {
-        return in_file(absl::StrCat("has no ", parameter.name));
-      }
-      const absl::Status fits =
-          CheckValue(parameter.name, it->second, parameter);
-      if (!fits.ok()) return in_file(std::string(fits.message()));
-      weights[i].insert(found.extract(it));
-    }
-    if (!found.empty()) {
-      return in_file(absl::StrCat("has ", found.begin()->first,
-                                  ", which the model does not have"));
-    }
+    absl::StatusOr<Weights> read = ReadWeights(file);
+    if (!read.ok()) return InModel(models_[i], read.status());
+    const absl::Status fits = CheckWeights(*read, layouts_[i]);
+    if (!fits.ok()) return in_file(std::string(fits.message()));
+    weights[i] = *std::move(read);
   }
   WeightsChanged();
   for (int i = 0; i < num_models(); ++i) {

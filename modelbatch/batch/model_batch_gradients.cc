@@ -180,6 +180,7 @@ absl::Status ModelBatch::Step(const Optimizer& optimizer) {
   request.columns = slots_.Columns(optimizer.columns());
   request.active = slots_.Active(active_);
   MB_RETURN_IF_ERROR(session_->Update(request, &step_.outcomes));
+  NoteStates(optimizer);
   WeightsChanged();
   KeepOutcomes();
   return absl::OkStatus();

@@ -49,6 +49,13 @@ inline absl::Status WriteInitialValues(Session& session, int slot,
   return absl::OkStatus();
 }
 
+inline absl::StatusOr<TuneReport> Tune(Session& session,
+                                       const TuneOptions& options) {
+  Attributes attributes = {{"time_ms", options.time_ms}};
+  if (!options.cache.empty()) attributes["cache"] = options.cache;
+  return session.Tune(attributes);
+}
+
 }  // namespace modelbatch::batch_internal
 
 #endif  // MODELBATCH_BATCH_MODEL_BATCH_INTERNAL_H_

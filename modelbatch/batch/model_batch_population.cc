@@ -1,4 +1,5 @@
 // ModelBatch: the models' state, and models that come and go.
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -12,6 +13,7 @@ namespace modelbatch {
 using batch_internal::CheckValue;
 using batch_internal::InModel;
 using batch_internal::ModelName;
+using batch_internal::Tune;
 using batch_internal::WriteInitialValues;
 
 namespace {
@@ -21,13 +23,22 @@ constexpr char kStep[] = "step";
 
 }  // namespace
 
-std::vector<std::string> ModelBatch::StateSlots() const {
-  std::vector<std::string> slots = {kParam};
-  if (optimizer_ != nullptr) {
-    slots.insert(slots.end(), optimizer_->state.begin(),
-                 optimizer_->state.end());
+std::vector<ModelBatch::StateSlot> ModelBatch::StateSlots(
+    const Layout& layout) const {
+  std::vector<StateSlot> slots = {{kParam, layout.parameters}};
+  if (optimizer_ == nullptr) return slots;
+  for (const OptimizerState& state : optimizer_->state) {
+    slots.push_back({state.name, layout.parameters, !state.needed_by.empty()});
+    if (state.per_model) slots.back().tensors = {Parameter()};
   }
   return slots;
+}
+
+void ModelBatch::NoteStates(const Optimizer& optimizer) {
+  for (const OptimizerState& state : optimizer_->state) {
+    if (state.needed_by.empty() || held_states_.count(state.name) > 0) continue;
+    if (optimizer.Needs(state)) held_states_.insert(state.name);
+  }
 }
 
 absl::StatusOr<Tensor> ModelBatch::GetParameter(int model,
@@ -40,12 +51,18 @@ absl::StatusOr<ModelState> ModelBatch::GetModelState(int model) {
   MB_RETURN_IF_ERROR(CheckModel(model));
   const int at = slots_.slot(model);
   ModelState state;
-  for (const std::string& slot : StateSlots()) {
-    for (const Parameter& parameter : layouts_[model].parameters) {
+  for (const StateSlot& slot : StateSlots(layouts_[model])) {
+    if (slot.optional && held_states_.count(slot.name) == 0) continue;
+    std::map<std::string, Tensor> tensors;
+    bool is_zero = true;
+    for (const Parameter& parameter : slot.tensors) {
       MB_ASSIGN_OR_RETURN(Tensor value,
-                          session_->ReadState(at, slot, parameter.name));
-      state.slots[slot].insert({parameter.name, std::move(value)});
+                          session_->ReadState(at, slot.name, parameter.name));
+      is_zero = is_zero && value.IsZero();
+      tensors.insert({parameter.name, std::move(value)});
     }
+    if (tensors.empty() || (slot.optional && is_zero)) continue;
+    state.slots.insert({slot.name, std::move(tensors)});
   }
   if (optimizer_ != nullptr) {
     MB_ASSIGN_OR_RETURN(const Tensor step, session_->ReadState(at, kStep, ""));
@@ -55,10 +72,13 @@ absl::StatusOr<ModelState> ModelBatch::GetModelState(int model) {
 }
 
 absl::Status ModelBatch::CheckState(int model, const ModelState& state) const {
-  for (const std::string& slot : StateSlots()) {
-    for (const Parameter& parameter : layouts_[model].parameters) {
-      const std::string name = absl::StrCat(slot, " ", parameter.name);
-      const auto tensors = state.slots.find(slot);
+  for (const StateSlot& slot : StateSlots(layouts_[model])) {
+    const auto tensors = state.slots.find(slot.name);
+    if (slot.optional && tensors == state.slots.end()) continue;
+    for (const Parameter& parameter : slot.tensors) {
+      const std::string name =
+          parameter.name.empty() ? slot.name
+                                 : absl::StrCat(slot.name, " ", parameter.name);
       const Tensor* value = nullptr;
       if (tensors != state.slots.end()) {
         const auto it = tensors->second.find(parameter.name);
@@ -71,6 +91,31 @@ absl::Status ModelBatch::CheckState(int model, const ModelState& state) const {
       MB_RETURN_IF_ERROR(CheckValue(name, *value, parameter));
     }
   }
+  // What would be dropped without a word.
+  const std::vector<StateSlot> known = StateSlots(layouts_[model]);
+  for (const auto& [name, tensors] : state.slots) {
+    const auto slot = std::find_if(
+        known.begin(), known.end(),
+        [&name = name](const StateSlot& s) { return s.name == name; });
+    if (slot == known.end()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("the state has ", name, ", which ",
+                       optimizer_ == nullptr ? "a batch without optimizer"
+                                             : optimizer_->kind,
+                       " does not have"));
+    }
+    for (const auto& [tensor, value] : tensors) {
+      if (std::any_of(slot->tensors.begin(), slot->tensors.end(),
+                      [&tensor = tensor](const Parameter& p) {
+                        return p.name == tensor;
+                      })) {
+        continue;
+      }
+      return absl::InvalidArgumentError(
+          absl::StrCat("the state has ", name, " ", tensor,
+                       ", which the model does not have"));
+    }
+  }
   if (state.step < 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("step is ", state.step, ", expected at least 0"));
@@ -81,10 +126,15 @@ absl::Status ModelBatch::CheckState(int model, const ModelState& state) const {
 absl::Status ModelBatch::WriteModelState(Session& session, int slot,
                                          const Layout& layout,
                                          const ModelState& state) const {
-  for (const std::string& name : StateSlots()) {
-    for (const Parameter& parameter : layout.parameters) {
-      MB_RETURN_IF_ERROR(session.WriteState(
-          slot, name, parameter.name, state.slots.at(name).at(parameter.name)));
+  for (const StateSlot& target : StateSlots(layout)) {
+    const auto tensors = state.slots.find(target.name);
+    const bool is_zero = target.optional && tensors == state.slots.end();
+    if (is_zero && held_states_.count(target.name) == 0) continue;
+    for (const Parameter& p : target.tensors) {
+      MB_RETURN_IF_ERROR(
+          session.WriteState(slot, target.name, p.name,
+                             is_zero ? Tensor::Zeros(DType::kFloat32, p.shape)
+                                     : tensors->second.at(p.name).Borrow()));
     }
   }
   if (optimizer_ == nullptr) return absl::OkStatus();
@@ -98,6 +148,11 @@ absl::Status ModelBatch::LoadModelState(int model, const ModelState& state) {
     return InModel(models_[model], status);
   }
   WeightsChanged();
+  for (const StateSlot& slot : StateSlots(layouts_[model])) {
+    if (slot.optional && state.slots.count(slot.name) > 0) {
+      held_states_.insert(slot.name);
+    }
+  }
   return WriteModelState(*session_, slots_.slot(model), layouts_[model], state);
 }
 
@@ -139,12 +194,13 @@ absl::Status ModelBatch::Reset(int model) {
   MB_RETURN_IF_ERROR(CheckNoGradients("Reset"));
   const Layout& layout = layouts_[model];
   ModelState state;
-  for (const std::string& slot : StateSlots()) {
-    for (size_t p = 0; p < layout.parameters.size(); ++p) {
-      const Parameter& parameter = layout.parameters[p];
-      state.slots[slot].insert(
+  for (const StateSlot& slot : StateSlots(layout)) {
+    if (slot.optional) continue;
+    for (size_t p = 0; p < slot.tensors.size(); ++p) {
+      const Parameter& parameter = slot.tensors[p];
+      state.slots[slot.name].insert(
           {parameter.name,
-           slot == kParam
+           slot.name == kParam
                ? InitialValue(layout, static_cast<int>(p), models_[model].seed)
                : Tensor::Zeros(DType::kFloat32, parameter.shape)});
     }
@@ -211,6 +267,8 @@ absl::Status ModelBatch::Rebuild(std::map<int, ModelInstance> replaced,
   if (optimizer_ != nullptr) {
     MB_RETURN_IF_ERROR(session->SetOptimizer(optimizer_->kind));
   }
+  if (compile_.has_value())
+    MB_RETURN_IF_ERROR(Tune(*session, *compile_).status());
   for (int slot = 0; slot < slots.num_slots(); ++slot) {
     const int model = slots.models()[slot];
     const Layout& layout = layouts[model];

@@ -121,5 +121,18 @@ TEST(ModelBatchTest, InitializersAreTheCoresOwn) {
             together.recorded.parameters.at({3, "fc.weight"}));
 }
 
+// By name, and no batch is half tuned.
+TEST(ModelBatchTest, WhatTheBackendLacksIsUnimplemented) {
+  RecordingBackend backend;
+  const auto batch =
+      ModelBatch::Create(&backend, {Model(0, "default")}, {"mse", {}}, 1);
+  ASSERT_TRUE(batch.ok()) << batch.status();
+  const absl::Status status = (*batch)->EnableCompile().status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
+  EXPECT_EQ(status.message(), "this backend has nothing to tune");
+  EXPECT_EQ((*batch)->session().Describe(0).status().code(),
+            absl::StatusCode::kUnimplemented);
+}
+
 }  // namespace
 }  // namespace modelbatch

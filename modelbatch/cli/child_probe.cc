@@ -7,8 +7,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "modelbatch/cli/child_process.h"
 #include "modelbatch/cli/exit_code.h"
+#include "modelbatch/util/child_process.h"
 #include "nlohmann/json.hpp"
 
 namespace modelbatch {

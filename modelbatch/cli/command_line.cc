@@ -8,6 +8,7 @@
 #include <memory>
 #include <new>
 #include <string>
+#include <vector>
 
 #include "CLI/CLI.hpp"
 #include "modelbatch/cli/child_probe.h"
@@ -30,6 +31,9 @@ constexpr char kExamples[] = R"(Examples:
   modelbatch train --resume runs/digits-1
   modelbatch verify runs/digits-1 --model 17
   modelbatch predict runs/digits-1 new.csv --top 8 --output predictions.csv
+  modelbatch export runs/digits-1 --format pt --output weights
+  modelbatch plot runs/digits-1
+  modelbatch report runs/digits-1
   modelbatch backends
 
 Exit codes: 0 done; 1 verify found a difference, or the machine failed;
@@ -42,6 +46,8 @@ constexpr char kTrainExamples[] = R"(Examples:
   modelbatch train digits.toml --set "optimizer.lr={values=[0.01, 0.03]}" \
       --set population.models=16
   modelbatch train digits.toml --set model.layers[2].p=0.5
+  modelbatch train digits.toml --init-from runs/digits-1/models
+  modelbatch train digits.toml --init-from model.pt
   modelbatch train --resume runs/digits-1
   modelbatch train --resume runs/digits-1 --set train.epochs=60
 
@@ -64,15 +70,52 @@ constexpr char kPredictExamples[] = R"(Examples:
   modelbatch predict runs/digits-1 new.csv --model 17
   modelbatch predict runs/digits-1 new.csv --top 8     the mean of the 8 best
   modelbatch predict runs/digits-1 new.csv --all --output predictions.csv
+  modelbatch predict runs/digits-1 new.csv --setting best    the mean of the best
+                                                             setting's folds
   modelbatch predict runs/digits-1 new.csv --top 8 --output predictions.csv \
       --per-model
+  modelbatch predict runs/mnist-1 t10k-images-idx3-ubyte.gz \
+      --targets t10k-labels-idx1-ubyte.gz
 
-DATA has the columns that the run was trained on, in their order, with or
-without those of the label: with them, the score is printed too. Each model has
-the weights of its best epoch. The columns of the output: docs/commands.md.
+DATA is of the format that the run was trained on. CSV has the same columns, in
+their order, with or without those of the label: with targets the score is
+printed too. Each model has the weights of its best epoch. The columns of the output: docs/commands.md.
 
 Exit codes: 0 done; 2 bad input, with one message; 130 interrupted, nothing
 written.)";
+
+constexpr char kExportExamples[] = R"(Examples:
+  modelbatch export runs/digits-1 --format pt --output weights       the best
+  modelbatch export runs/digits-1 --format pt --output weights --all
+  modelbatch export runs/digits-1 --format safetensors --top 8 --output weights
+
+Writes model_<id>.pt or model_<id>.safetensors: the weights of each model's best
+epoch under PyTorch's names. In Python:
+
+  module.load_state_dict(torch.load("weights/model_17.pt", weights_only=True))
+
+modelbatch train --init-from DIR reads such files. Files that are there are not
+replaced.)";
+
+constexpr char kPlotExamples[] = R"(Examples:
+  modelbatch plot runs/digits-1                    all, into runs/digits-1/plots
+  modelbatch plot runs/digits-1 --what curves --format png --top 10
+  modelbatch plot runs/digits-1 --metric validation_loss --output pictures
+  modelbatch plot runs/digits-1 --model 3 --model 17    these two alone
+
+Learning curves have a line a model, the best ones in colour; of more than a
+hundred others the quantiles are shown. Each swept number is shown against the
+score that ranks the models, crosses are frozen ones. A run that has not ended
+is shown as of its last checkpoint. Needs gnuplot (Debian: gnuplot-nox).)";
+
+constexpr char kReportExamples[] = R"(Examples:
+  modelbatch report runs/digits-1                  runs/digits-1/report.html
+  modelbatch report runs/digits-1 --top 10 --output digits.html
+
+One HTML page that needs nothing else: headline, charts as `modelbatch plot`
+draws them, leaderboard (a click on a column sorts), events, config,
+environment. A run that has not ended is shown as of its last checkpoint. Needs
+gnuplot (Debian: gnuplot-nox), but for --no-plots.)";
 
 constexpr char kBackendsExamples[] = R"(Examples:
   modelbatch backends
@@ -106,6 +149,10 @@ void AddTrain(CLI::App* app, TrainCommand* command) {
   sub->add_option("--output", command->output,
                   "folder of the run (runs/<name>-<number>)")
       ->type_name("DIR");
+  sub->add_option("--init-from", command->init_from,
+                  "weights to begin with: a folder of model_<id>.pt or "
+                  ".safetensors, or one file for all models")
+      ->type_name("PATH");
   sub->add_option("--resume", command->resume,
                   "continue the run in this folder")
       ->type_name("RUN");
@@ -132,27 +179,50 @@ void AddVerify(CLI::App* app, VerifyCommand* command) {
       ->check(CLI::Range(0, 1024));
 }
 
+// `what` begins what several models are good for: "the mean of ".
+void AddModelChoice(CLI::App* sub, const std::string& what,
+                    WantedModels* choice) {
+  CLI::Option* model =
+      sub->add_option("--model,--models", choice->models,
+                      "a model's number, best or all; repeatable (best)")
+          ->type_name("ID")
+          ->expected(1)
+          ->take_all();
+  CLI::Option* top =
+      sub->add_option("--top", choice->top,
+                      what + "the best K, as the leaderboard ranks them")
+          ->type_name("K")
+          ->check(CLI::Range(1, 1000000))
+          ->excludes(model);
+  CLI::Option* all = sub->add_flag("--all", choice->all, what + "all models")
+                         ->excludes(model)
+                         ->excludes(top);
+  sub->add_option("--setting", choice->setting,
+                  "of a run with folds: " + what +
+                      "a setting's models, by its number in folds.csv, or best")
+      ->type_name("N")
+      ->excludes(model)
+      ->excludes(top)
+      ->excludes(all);
+}
+
 void AddPredict(CLI::App* app, PredictCommand* command) {
   CLI::App* sub = app->add_subcommand(
       "predict", "Predict new rows with one or several models of a run.");
   sub->footer(kPredictExamples);
   sub->add_option("RUN", command->run, "the run's folder")->required();
-  sub->add_option("DATA", command->data, "the rows, a CSV file")->required();
-  CLI::Option* model =
-      sub->add_option("--model", command->models,
-                      "a model's number; repeatable: their mean (the best)")
-          ->type_name("ID")
-          ->expected(1)
-          ->take_all();
-  CLI::Option* top = sub->add_option("--top", command->top,
-                                     "the mean of the best K, as "
-                                     "the leaderboard ranks them")
-                         ->type_name("K")
-                         ->check(CLI::Range(1, 1000000))
-                         ->excludes(model);
-  sub->add_flag("--all", command->all, "the mean of all models")
-      ->excludes(model)
-      ->excludes(top);
+  sub->add_option("DATA", command->data,
+                  "the rows, a file of the format that the run was trained on; "
+                  "of CIFAR several")
+      ->required();
+  sub->add_option("--targets", command->targets,
+                  "of runs on npy or idx: the file of DATA's targets; on npz: "
+                  "their array (as in the run)")
+      ->type_name("FILE|NAME");
+  sub->add_option("--features", command->features,
+                  "of runs on npz: the array of the features (as in the run)")
+      ->type_name("NAME");
+  AddModelChoice(sub, "the mean of ", &command->choice);
   sub->add_option("--output", command->output,
                   "write the predictions of all rows to this CSV file")
       ->type_name("FILE");
@@ -166,6 +236,73 @@ void AddPredict(CLI::App* app, PredictCommand* command) {
                   "threads of the backend; 0: it chooses")
       ->type_name("T")
       ->check(CLI::Range(0, 1024));
+  sub->add_flag("--quiet,-q", command->quiet, "print errors only");
+}
+
+void AddExport(CLI::App* app, ExportCommand* command) {
+  CLI::App* sub = app->add_subcommand(
+      "export", "Write models of a run as files for PyTorch and others.");
+  sub->footer(kExportExamples);
+  sub->add_option("RUN", command->run, "the run's folder")->required();
+  sub->add_option("--format", command->format,
+                  "pt: a state_dict for torch.load; or safetensors")
+      ->required()
+      ->check(CLI::IsMember({"pt", "safetensors"}));
+  AddModelChoice(sub, "", &command->choice);
+  sub->add_option("--output", command->output, "the folder to write into")
+      ->type_name("DIR")
+      ->required();
+}
+
+void AddShownModels(CLI::App* sub, std::vector<std::string>* models,
+                    int64_t* top) {
+  CLI::Option* model =
+      sub->add_option("--model,--models", *models,
+                      "chart this model alone; repeatable (all)")
+          ->type_name("ID")
+          ->expected(1)
+          ->take_all();
+  sub->add_option("--top", *top, "so many of the best stand out (5)")
+      ->type_name("K")
+      ->check(CLI::Range(0, 100))
+      ->excludes(model);
+}
+
+void AddPlot(CLI::App* app, PlotCommand* command) {
+  CLI::App* sub = app->add_subcommand(
+      "plot", "Draw a run's learning curves, and what the swept numbers did.");
+  sub->footer(kPlotExamples);
+  sub->add_option("RUN", command->run, "the run's folder")->required();
+  sub->add_option("--what", command->what,
+                  "curves, parameters (the swept numbers) or all (all)")
+      ->type_name("WHAT")
+      ->check(CLI::IsMember({"curves", "parameters", "all"}));
+  sub->add_option("--metric", command->metrics,
+                  "a column of curves.csv or a score of results.csv; "
+                  "repeatable (all curves; the score that ranks the models)")
+      ->type_name("NAME")
+      ->expected(1)
+      ->take_all();
+  AddShownModels(sub, &command->models, &command->top);
+  sub->add_option("--format", command->format, "svg, png or both (both)")
+      ->type_name("FORMAT")
+      ->check(CLI::IsMember({"svg", "png", "both"}));
+  sub->add_option("--output", command->output,
+                  "folder of the pictures (RUN/plots)")
+      ->type_name("DIR");
+  sub->add_flag("--quiet,-q", command->quiet, "print errors only");
+}
+
+void AddReport(CLI::App* app, ReportCommand* command) {
+  CLI::App* sub = app->add_subcommand(
+      "report", "Write a run as one HTML page: leaderboard, charts, events.");
+  sub->footer(kReportExamples);
+  sub->add_option("RUN", command->run, "the run's folder")->required();
+  AddShownModels(sub, &command->models, &command->top);
+  sub->add_flag("--no-plots", command->no_plots, "without charts");
+  sub->add_option("--output", command->output,
+                  "the page's file (RUN/report.html)")
+      ->type_name("FILE");
   sub->add_flag("--quiet,-q", command->quiet, "print errors only");
 }
 
@@ -201,6 +338,12 @@ int Dispatch(int argc, const char* const* argv) {
   AddVerify(&app, &verify);
   PredictCommand predict;
   AddPredict(&app, &predict);
+  ExportCommand export_models;
+  AddExport(&app, &export_models);
+  PlotCommand plot;
+  AddPlot(&app, &plot);
+  ReportCommand report;
+  AddReport(&app, &report);
   BackendsCommand backends;
   AddBackends(&app, &backends);
   std::string probed_path;
@@ -229,6 +372,9 @@ int Dispatch(int argc, const char* const* argv) {
   }
   if (app.got_subcommand("verify")) return RunVerify(verify);
   if (app.got_subcommand("predict")) return RunPredict(predict);
+  if (app.got_subcommand("export")) return RunExport(export_models);
+  if (app.got_subcommand("plot")) return RunPlot(plot);
+  if (app.got_subcommand("report")) return RunReport(report);
   if (app.got_subcommand("backends")) return RunBackends(backends);
   return RunProbeChild(probed_path, probed_name);
 }

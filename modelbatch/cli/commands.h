@@ -20,6 +20,7 @@ struct TrainCommand {
   std::vector<std::string> set;  // "optimizer.lr.max=0.3"
   std::string backend;           // empty: the config's
   std::string output;            // empty: the config's
+  std::string init_from;         // empty: the config's
   int64_t threads = -1;          // below 0: the config's
   bool force = false;
   bool quiet = false;
@@ -34,12 +35,20 @@ struct VerifyCommand {
 };
 int RunVerify(const VerifyCommand& command);
 
+// Which models of a run; at most one of these. None: the best.
+struct WantedModels {
+  std::vector<std::string> models;  // ids, "best" or "all"
+  int64_t top = 0;                  // so many of the best
+  bool all = false;                 // those that have weights
+  std::string setting;  // of a run with folds: its number, or "best"
+};
+
 struct PredictCommand {
-  std::string run;                  // its folder
-  std::string data;                 // a CSV file
-  std::vector<std::string> models;  // ids; none: the best
-  int64_t top = 0;                  // so many of the best; 0: not given
-  bool all = false;
+  std::string run;                // its folder
+  std::vector<std::string> data;  // files of rows, in the run's format
+  std::string features;           // npz: an array; empty: the run's
+  std::string targets;            // npy, idx: a file; npz: an array
+  WantedModels choice;
   std::string output;      // empty: none
   bool per_model = false;  // further columns of it
   std::string backend;     // empty: the run's
@@ -47,6 +56,36 @@ struct PredictCommand {
   bool quiet = false;
 };
 int RunPredict(const PredictCommand& command);
+
+struct ExportCommand {
+  std::string run;     // its folder
+  std::string format;  // "pt" or "safetensors"
+  std::string output;  // a folder
+  WantedModels choice;
+};
+int RunExport(const ExportCommand& command);
+
+struct PlotCommand {
+  std::string run;                   // its folder
+  std::string what = "all";          // or "curves", "parameters"
+  std::vector<std::string> metrics;  // none: curves.csv's, and what ranks
+  std::vector<std::string> models;   // ids: these alone; none: all
+  int64_t top = 5;                   // so many of the best stand out
+  std::string format = "both";       // or "svg", "png"
+  std::string output;                // a folder; empty: RUN/plots
+  bool quiet = false;
+};
+int RunPlot(const PlotCommand& command);
+
+struct ReportCommand {
+  std::string run;                  // its folder
+  std::vector<std::string> models;  // as for PlotCommand
+  int64_t top = 5;
+  bool no_plots = false;
+  std::string output;  // a file; empty: RUN/report.html
+  bool quiet = false;
+};
+int RunReport(const ReportCommand& command);
 
 struct BackendsCommand {
   std::string probe;                // a plugin's file; empty: all found

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -9,6 +10,8 @@
 #include "absl/strings/str_join.h"
 #include "modelbatch/cli/format.h"
 #include "modelbatch/cli/text_table.h"
+#include "modelbatch/search/population.h"
+#include "modelbatch/train/fold_summary.h"
 #include "modelbatch/train/results.h"
 
 namespace modelbatch {
@@ -17,9 +20,11 @@ namespace {
 constexpr size_t kBest = 10;
 constexpr size_t kWorst = 3;
 
-std::string Swept(const Experiment& experiment, int model) {
+std::string Swept(const Experiment& experiment, int model,
+                  bool with_fold = true) {
   std::vector<std::string> values;
   for (const SweptField& field : experiment.population.fields) {
+    if (!with_fold && field.path == kFoldField) continue;
     values.push_back(
         absl::StrCat(field.label, " ", FormatNumber(field.values[model])));
   }
@@ -27,7 +32,14 @@ std::string Swept(const Experiment& experiment, int model) {
 }
 
 bool RanksByLoss(const Experiment& experiment) {
-  return experiment.config.train.select == Selection::kValidationLoss;
+  return !RanksByAccuracy(experiment);
+}
+
+// What decides the rank comes first.
+std::vector<std::string> ScoreNames(const Experiment& experiment) {
+  if (!experiment.has_classes()) return {"val loss", "test loss"};
+  if (RanksByLoss(experiment)) return {"val loss", "val acc", "test acc"};
+  return {"val acc", "val loss", "test acc"};
 }
 
 std::vector<std::string> Header(const Experiment& experiment) {
@@ -35,14 +47,8 @@ std::vector<std::string> Header(const Experiment& experiment) {
   for (const SweptField& field : experiment.population.fields) {
     header.push_back(field.label);
   }
-  // What decides the rank comes first.
-  if (!experiment.has_classes()) {
-    header.insert(header.end(), {"val loss", "test loss"});
-  } else if (RanksByLoss(experiment)) {
-    header.insert(header.end(), {"val loss", "val acc", "test acc"});
-  } else {
-    header.insert(header.end(), {"val acc", "val loss", "test acc"});
-  }
+  const std::vector<std::string> scores = ScoreNames(experiment);
+  header.insert(header.end(), scores.begin(), scores.end());
   header.push_back("epoch");
   return header;
 }
@@ -56,8 +62,8 @@ std::vector<std::string> Row(const Experiment& experiment,
   }
   row.push_back(FormatNumber(record.best_validation.loss));
   if (experiment.has_classes()) {
-    row.push_back(FormatPercent(
-        Accuracy(record.best_validation, experiment.counted_validation)));
+    row.push_back(FormatPercent(Accuracy(
+        record.best_validation, experiment.counted_validation(model))));
     if (!RanksByLoss(experiment)) std::swap(row.back(), row[row.size() - 2]);
     row.push_back(
         FormatPercent(Accuracy(record.best_test, experiment.counted_test)));
@@ -65,6 +71,37 @@ std::vector<std::string> Row(const Experiment& experiment,
     row.push_back(FormatNumber(record.best_test.loss));
   }
   row.push_back(record.best_epoch > 0 ? absl::StrCat(record.best_epoch) : "-");
+  return row;
+}
+
+// "97.1 % +- 0.4 %"
+template <typename Format>
+std::string PlusMinus(const OverFolds& over, Format format) {
+  return absl::StrCat(format(over.mean), " +- ", format(over.deviation));
+}
+
+std::vector<std::string> SettingRow(const Experiment& experiment,
+                                    const SettingSummary& setting) {
+  const Population& population = experiment.population;
+  std::vector<std::string> row = {absl::StrCat(setting.rank),
+                                  absl::StrCat(setting.setting)};
+  const auto model = std::find(population.settings.begin(),
+                               population.settings.end(), setting.setting) -
+                     population.settings.begin();
+  for (const SweptField& field : population.fields) {
+    if (field.path != kFoldField) {
+      row.push_back(FormatNumber(field.values[model]));
+    }
+  }
+  row.push_back(PlusMinus(setting.validation_loss, FormatNumber));
+  if (experiment.has_classes()) {
+    row.push_back(PlusMinus(setting.validation_accuracy, FormatPercent));
+    if (!RanksByLoss(experiment)) std::swap(row.back(), row[row.size() - 2]);
+    row.push_back(PlusMinus(setting.test_accuracy, FormatPercent));
+  } else {
+    row.push_back(PlusMinus(setting.test_loss, FormatNumber));
+  }
+  row.push_back(absl::StrCat(setting.models.size()));
   return row;
 }
 
@@ -83,17 +120,66 @@ std::string DescribeExperiment(const Experiment& experiment,
     labels.push_back(field.label);
   }
   const Split& split = experiment.split;
+  const std::optional<FoldsConfig>& folds = experiment.config.data.folds;
   const int models = experiment.population.size();
   std::string out = absl::StrCat(
       experiment.config.name, ": ", models, models == 1 ? " model" : " models",
       labels.empty()
           ? ""
           : absl::StrCat(", swept over ", absl::StrJoin(labels, ", ")),
-      "; ", split.train.size(), " rows to train, ", split.validation.size(),
-      " to validate, ", split.test.size(), " to test\n");
+      "; ", split.train.size(),
+      folds ? absl::StrCat(" rows in ", folds->count, " folds, ")
+            : absl::StrCat(" rows to train, ", split.validation.size(),
+                           " to validate, "),
+      split.test.size(), " to test\n");
   absl::StrAppend(&out, "backend ", info.backend, " ", info.backend_version,
                   info.device.empty() ? "" : ": ", info.device, "\n");
   return out;
+}
+
+std::string FoldsTable(const Experiment& experiment, const TrainState& state) {
+  const std::vector<SettingSummary> settings =
+      SummarizeFolds(experiment, state);
+  if (settings.empty()) return "";
+  const Population& population = experiment.population;
+  std::vector<std::string> header = {"rank", "setting"};
+  for (const SweptField& field : population.fields) {
+    if (field.path != kFoldField) header.push_back(field.label);
+  }
+  const std::vector<std::string> scores = ScoreNames(experiment);
+  header.insert(header.end(), scores.begin(), scores.end());
+  header.push_back("folds");
+  std::vector<const SettingSummary*> ranked(settings.size());
+  for (const SettingSummary& setting : settings) {
+    ranked[setting.rank - 1] = &setting;
+  }
+  TextTable table(header);
+  for (size_t i = 0; i < ranked.size(); ++i) {
+    if (i >= kBest && i + kWorst < ranked.size()) {
+      if (i == kBest) table.AddRow({});
+      continue;
+    }
+    table.AddRow(SettingRow(experiment, *ranked[i]));
+  }
+  return table.ToString();
+}
+
+std::string BestSetting(const Experiment& experiment, const TrainState& state) {
+  for (const SettingSummary& setting : SummarizeFolds(experiment, state)) {
+    if (setting.rank != 1 || setting.models.empty()) continue;
+    const std::string swept =
+        Swept(experiment, setting.models[0], /*with_fold=*/false);
+    return absl::StrCat(
+        "Best setting: ", setting.setting,
+        swept.empty() ? "" : absl::StrCat(" (", swept, ")"), ": ",
+        RanksByAccuracy(experiment)
+            ? absl::StrCat(
+                  "validation accuracy ",
+                  PlusMinus(setting.validation_accuracy, FormatPercent))
+            : absl::StrCat("validation loss ",
+                           PlusMinus(setting.validation_loss, FormatNumber)));
+  }
+  return "";
 }
 
 std::string Leaderboard(const Experiment& experiment, const TrainState& state) {

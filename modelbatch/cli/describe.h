@@ -17,6 +17,13 @@ std::string DescribeModel(const Experiment& experiment, int model);
 std::string DescribeExperiment(const Experiment& experiment,
                                const RunInfo& info);
 
+// With data.folds: the settings, each with mean and standard deviation over its
+// folds, as Leaderboard shows models. Else empty.
+std::string FoldsTable(const Experiment& experiment, const TrainState& state);
+
+// "Best setting: 6 (lr 0.01): ..." of a run with data.folds; else empty.
+std::string BestSetting(const Experiment& experiment, const TrainState& state);
+
 // The ten best and the three worst models in aligned columns, then those that
 // were frozen, by name.
 std::string Leaderboard(const Experiment& experiment, const TrainState& state);

@@ -15,9 +15,10 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "modelbatch/cli/choose_models.h"
 #include "modelbatch/cli/commands.h"
 #include "modelbatch/cli/describe.h"
 #include "modelbatch/cli/exit_code.h"
@@ -33,6 +34,7 @@
 #include "modelbatch/io/atomic_file.h"
 #include "modelbatch/tensor/tensor.h"
 #include "modelbatch/train/experiment.h"
+#include "modelbatch/train/new_rows.h"
 #include "modelbatch/train/run_folder.h"
 #include "modelbatch/train/trained_run.h"
 #include "modelbatch/util/status_macros.h"
@@ -50,47 +52,20 @@ int64_t RowsAtOnce(int64_t models, int64_t outputs) {
   return std::clamp<int64_t>(kNumbersAtOnce / (models * outputs), 1, 65536);
 }
 
-absl::StatusOr<std::vector<int>> ChosenModels(const PredictCommand& command,
-                                              const TrainedRun& run) {
-  if (!command.models.empty()) {
-    std::vector<int> models;
-    for (const std::string& text : command.models) {
-      int64_t id = 0;
-      if (!absl::SimpleAtoi(text, &id)) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("--model ", text, ": expected a model's number"));
-      }
-      MB_ASSIGN_OR_RETURN(const int model, IndexOfModel(run.experiment, id));
-      if (std::find(models.begin(), models.end(), model) != models.end()) {
-        return absl::InvalidArgumentError(absl::StrCat(
-            "--model ", id, " is there twice, expected each model once"));
-      }
-      models.push_back(model);
-    }
-    return models;
-  }
-  const int64_t usable = static_cast<int64_t>(run.usable.size());
-  const int64_t count =
-      command.all ? usable : std::max<int64_t>(command.top, 1);
-  if (count > usable) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--top ", count, ": the run has ", usable,
-        usable == 1 ? " model" : " models", " with a finished epoch"));
-  }
-  return std::vector<int>(run.usable.begin(), run.usable.begin() + count);
-}
-
 // Before anything is computed.
-absl::Status CheckOutput(const std::string& output, const std::string& data) {
+absl::Status CheckOutput(const std::string& output,
+                         const std::vector<std::string>& files) {
   std::error_code error;
   if (output.empty()) return absl::OkStatus();
   if (fs::is_directory(output, error)) {
     return absl::InvalidArgumentError(
         absl::StrCat("--output ", output, " is a folder, expected a file"));
   }
-  if (fs::equivalent(output, data, error)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--output ", output, " is the file to predict, expected another"));
+  for (const std::string& file : files) {
+    if (fs::equivalent(output, file, error)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "--output ", output, " is the file to predict, expected another"));
+    }
   }
   return absl::OkStatus();
 }
@@ -151,8 +126,10 @@ class PredictRun {
 
   absl::StatusOr<int> Run() {
     MB_RETURN_IF_ERROR(Load());
-    MB_ASSIGN_OR_RETURN(models_, ChosenModels(command_, run_));
-    MB_ASSIGN_OR_RETURN(data_, ReadNewRows(run_, command_.data));
+    MB_ASSIGN_OR_RETURN(models_, ChooseModels(command_.choice, run_));
+    MB_ASSIGN_OR_RETURN(
+        data_, ReadNewRows(
+                   run_, {command_.data, command_.features, command_.targets}));
     const Population& population = run_.experiment.population;
     const int64_t outputs = population.layouts[models_[0]].output()[0];
     for (int model : models_) {
@@ -190,7 +167,9 @@ class PredictRun {
       return absl::InvalidArgumentError(
           "--per-model adds columns to a file: expected --output FILE");
     }
-    MB_RETURN_IF_ERROR(CheckOutput(command_.output, command_.data));
+    std::vector<std::string> files = command_.data;
+    files.push_back(command_.targets);
+    MB_RETURN_IF_ERROR(CheckOutput(command_.output, files));
     MB_ASSIGN_OR_RETURN(const RunFolder folder, RunFolder::Open(command_.run));
     MB_ASSIGN_OR_RETURN(ExperimentConfig config,
                         LoadExperiment(folder.config()));
@@ -242,7 +221,7 @@ class PredictRun {
     const bool colors = Terminal::Of(1).colors;
     std::string title =
         absl::StrCat(data_.rows(), data_.rows() == 1 ? " row of " : " rows of ",
-                     command_.data, ", ");
+                     absl::StrJoin(command_.data, ", "), ", ");
     if (models_.size() == 1) {
       absl::StrAppend(&title, DescribeModel(run_.experiment, models_[0]));
     } else {
@@ -256,7 +235,7 @@ class PredictRun {
     }
     const size_t left_out =
         run_.experiment.population.models.size() - run_.usable.size();
-    if (command_.all && left_out > 0) {
+    if (command_.choice.all && left_out > 0) {
       std::cout << "Without " << left_out
                 << (left_out == 1 ? " model that has" : " models that have")
                 << " no finished epoch\n";

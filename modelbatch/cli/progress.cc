@@ -140,11 +140,11 @@ std::string Progress::Best(const Trainer& trainer) const {
   const Experiment& experiment = trainer.experiment();
   const int best = Ranking(experiment, trainer.state())[0];
   const ModelRecord& record = trainer.state().models[best];
-  if (record.best_epoch == 0 || experiment.split.validation.empty()) return "";
+  if (record.best_epoch == 0 || !experiment.has_validation()) return "";
   const std::string score =
       experiment.has_classes()
-          ? FormatPercent(
-                Accuracy(record.best_validation, experiment.counted_validation))
+          ? FormatPercent(Accuracy(record.best_validation,
+                                   experiment.counted_validation(best)))
           : absl::StrFormat("%.3g", record.best_validation.loss);
   return absl::StrCat("#", experiment.population.models[best].id, " ", score);
 }

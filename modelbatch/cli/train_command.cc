@@ -43,11 +43,12 @@ std::string Quoted(const std::string& path) {
 
 // The lead of a run that continues: what may change without changing a bit.
 absl::Status CheckResumeOverrides(const TrainCommand& command) {
-  if (!command.config.empty() || !command.output.empty()) {
+  if (!command.config.empty() || !command.output.empty() ||
+      !command.init_from.empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat("--resume ", command.resume,
-                     " takes everything from the run: expected no CONFIG and "
-                     "no --output"));
+                     " takes everything from the run: expected no CONFIG, no "
+                     "--output and no --init-from"));
   }
   for (const std::string& text : command.set) {
     if (!absl::StartsWith(text, "train.epochs=") &&
@@ -125,6 +126,11 @@ class TrainRun {
       config.source.RecordOption("backend.threads",
                                  absl::StrCat("--threads ", command_.threads));
     }
+    if (!command_.init_from.empty()) {
+      config.train.init_from = command_.init_from;
+      config.source.RecordOption("train.init_from",
+                                 "--init-from " + command_.init_from);
+    }
     if (!command_.output.empty()) config.train.output = command_.output;
     MB_ASSIGN_OR_RETURN(experiment_, PrepareExperiment(std::move(config)));
     return absl::OkStatus();
@@ -132,8 +138,9 @@ class TrainRun {
 
   absl::Status OpenFolder() {
     if (resuming()) return absl::OkStatus();
-    MB_ASSIGN_OR_RETURN(RunFolder folder,
-                        RunFolder::Create(experiment_.config));
+    MB_ASSIGN_OR_RETURN(
+        RunFolder folder,
+        RunFolder::Create(experiment_.config, &experiment_.population));
     folder_ = std::make_unique<RunFolder>(std::move(folder));
     return absl::OkStatus();
   }
@@ -149,6 +156,13 @@ class TrainRun {
     if (command_.quiet) return kExitOk;
     const bool colors = Terminal::Of(1).colors;
     std::cout << "\n" << Leaderboard(experiment_, result.state) << "\n";
+    const std::string folds = FoldsTable(experiment_, result.state);
+    if (!folds.empty()) {
+      std::cout << "Over the folds, mean +- standard deviation:\n"
+                << folds << "\n";
+      const std::string setting = BestSetting(experiment_, result.state);
+      if (!setting.empty()) std::cout << Styled(setting, "1", colors) << "\n";
+    }
     const int best = Ranking(experiment_, result.state)[0];
     const ModelRecord& record = result.state.models[best];
     const int64_t id = experiment_.population.models[best].id;
@@ -158,7 +172,9 @@ class TrainRun {
       std::cout << "No model finished an epoch.\n";
     }
     std::cout << "Results in " << folder_->path()
-              << ": results.csv, curves.csv, summary.json, models/\n"
+              << ": results.csv, curves.csv, "
+              << (folds.empty() ? "" : "folds.csv, ")
+              << "summary.json, models/\n"
               << "Is model " << id << " what it would be alone? See with\n  "
               << ProgramName() << " verify " << run << " --model " << id
               << std::endl;

@@ -66,6 +66,7 @@ absl::StatusOr<int> Verify(const VerifyCommand& command) {
   if (!command.backend.empty() && command.backend != kAutoBackend) {
     config.backend.name = command.backend;
     config.source.RecordOption("backend", "--backend " + command.backend);
+    config.backend.compile.reset();  // of the run's own; changes no bit
   }
   if (command.threads >= 0) config.backend.threads = command.threads;
   MB_ASSIGN_OR_RETURN(const Experiment experiment,

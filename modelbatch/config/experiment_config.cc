@@ -9,7 +9,9 @@
 #include "absl/strings/str_join.h"
 #include "modelbatch/config/data_reader.h"
 #include "modelbatch/config/layer_reader.h"
+#include "modelbatch/config/log_reader.h"
 #include "modelbatch/config/nearest.h"
+#include "modelbatch/config/schedule_reader.h"
 #include "modelbatch/config/sweep_reader.h"
 #include "modelbatch/config/table_reader.h"
 #include "modelbatch/config/toml_document.h"
@@ -27,6 +29,7 @@ constexpr int64_t kMaxInt = std::numeric_limits<int64_t>::max();
 // Step counts and row numbers are 32-bit on the way to a backend.
 constexpr int64_t kMaxCount = 1'000'000'000;
 constexpr int64_t kMaxModels = 1'000'000;
+constexpr int64_t kMaxTuneMs = 3'600'000;  // an hour
 
 // The name becomes a folder's.
 void CheckName(TableReader* root, const std::string& name) {
@@ -70,7 +73,32 @@ void ReadOptions(TableReader* backend, Attributes* options) {
   }
 }
 
-BackendConfig ReadBackend(TableReader* root) {
+// true, false, or a table.
+std::optional<TuneOptions> ReadCompile(TableReader* backend,
+                                       const std::string& folder) {
+  const toml::node* node = backend->Find("compile");
+  if (node == nullptr) return std::nullopt;
+  if (!node->is_table()) {
+    if (!node->is_boolean()) {
+      backend->Fail("compile",
+                    absl::StrCat("expected true, false or a table, found ",
+                                 DescribeToml(*node)));
+    }
+    return backend->Bool("compile", false) ? std::optional(TuneOptions())
+                                           : std::nullopt;
+  }
+  TableReader table = backend->Table("compile");
+  TuneOptions compile;
+  compile.time_ms = table.Int("time_ms", compile.time_ms, 0, kMaxTuneMs);
+  compile.cache = table.String("cache", "");
+  if (!compile.cache.empty()) {
+    compile.cache = (std::filesystem::path(folder) / compile.cache).string();
+  }
+  table.Finish();
+  return compile;
+}
+
+BackendConfig ReadBackend(TableReader* root, const std::string& folder) {
   BackendConfig backend;
   const toml::node* node = root->Find("backend");
   if (node == nullptr || !node->is_table()) {
@@ -80,6 +108,7 @@ BackendConfig ReadBackend(TableReader* root) {
     backend.name = table.String("name", backend.name);
     backend.threads = table.Int("threads", 0, 0, 1024);
     ReadOptions(&table, &backend.options);
+    backend.compile = ReadCompile(&table, folder);
     table.Finish();
   }
   if (backend.name.empty()) root->Fail("backend", "is empty");
@@ -122,7 +151,31 @@ PopulationConfig ReadPopulation(TableReader* root) {
   return population;
 }
 
-OptimizerSection ReadOptimizer(TableReader* root, bool grid) {
+// What a schedule sets by its own arguments is not to be swept beside it.
+void CheckOverridden(TableReader* table, const OptimizerSection& section) {
+  if (!section.schedule.has_value() ||
+      section.schedule->kind != "one_cycle_lr" || !table->ok()) {
+    return;
+  }
+  std::vector<std::pair<std::string, std::string>> pairs = {{"lr", "max_lr"}};
+  const Sweep& cycle = section.schedule->numbers.at("cycle_momentum");
+  if (cycle.kind == Sweep::Kind::kFixed && cycle.values[0] == 1) {
+    pairs.push_back({"beta1", "max_momentum"});
+    pairs.push_back({"momentum", "max_momentum"});
+  }
+  for (const auto& [name, instead] : pairs) {
+    const auto it = section.numbers.find(name);
+    if (it == section.numbers.end() || it->second.kind == Sweep::Kind::kFixed) {
+      continue;
+    }
+    table->Fail(name, absl::StrCat("is swept, but one_cycle_lr sets it: sweep "
+                                   "optimizer.schedule.",
+                                   instead));
+  }
+}
+
+OptimizerSection ReadOptimizer(TableReader* root, const DataConfig& data,
+                               bool grid) {
   TableReader table = root->Table("optimizer");
   OptimizerSection section;
   section.kind = table.String("kind", section.kind);
@@ -147,6 +200,8 @@ OptimizerSection ReadOptimizer(TableReader* root, bool grid) {
   for (const HyperParameter& h : GradientHyperParameters()) {
     if (table.Find(h.name) != nullptr) read(h);
   }
+  section.schedule = ReadSchedule(&table, data, grid);
+  CheckOverridden(&table, section);
   table.Finish();
   return section;
 }
@@ -210,7 +265,7 @@ LossSpec ReadLossSection(TableReader* root, bool classification) {
 
 Selection ReadSelection(TableReader* train, const DataConfig& data) {
   std::vector<std::string> names;
-  if (data.split.validation > 0) {
+  if (data.has_validation()) {
     if (data.classification) names.push_back("validation_accuracy");
     names.push_back("validation_loss");
   }
@@ -248,14 +303,15 @@ std::optional<EarlyStoppingConfig> ReadEarlyStopping(TableReader* train,
   config.patience = table.Int("patience", config.patience, 1, kMaxCount);
   config.min_delta = table.Number("min_delta", config.min_delta, 0, kMaxDouble);
   table.Finish();
-  if (data.split.validation == 0) {
+  if (!data.has_validation()) {
     train->Fail("early_stopping",
                 "needs validation rows, data.split.validation is 0");
   }
   return config;
 }
 
-TrainConfig ReadTrain(TableReader* root, const DataConfig& data, bool grid) {
+TrainConfig ReadTrain(TableReader* root, const DataConfig& data, bool grid,
+                      const std::filesystem::path& folder) {
   TableReader table = root->Table("train");
   TrainConfig train;
   train.epochs = table.Int("epochs", {}, 1, kMaxCount);
@@ -271,8 +327,14 @@ TrainConfig ReadTrain(TableReader* root, const DataConfig& data, bool grid) {
   train.checkpoint_every =
       table.Int("checkpoint_every", train.checkpoint_every, 0, kMaxCount);
   train.output = table.String("output", "");
+  if (table.Find("init_from") != nullptr) {
+    train.init_from = table.String("init_from");
+    if (train.init_from.empty()) table.Fail("init_from", "is empty");
+    train.init_from = (folder / train.init_from).lexically_normal().string();
+  }
   ReadOnNan(&table, &train);
   train.early_stopping = ReadEarlyStopping(&table, data);
+  train.log = ReadLog(&table, data);
   table.Finish();
   return train;
 }
@@ -303,6 +365,18 @@ const char* NanPolicyName(NanPolicy policy) {
   return "";
 }
 
+const char* ScheduleMetricName(ScheduleMetric metric) {
+  switch (metric) {
+    case ScheduleMetric::kValidationLoss:
+      return "validation_loss";
+    case ScheduleMetric::kValidationAccuracy:
+      return "validation_accuracy";
+    case ScheduleMetric::kTrainLoss:
+      return "train_loss";
+  }
+  return "";
+}
+
 const char* StoppingMetricName(StoppingMetric metric) {
   switch (metric) {
     case StoppingMetric::kValidationLoss:
@@ -327,7 +401,7 @@ absl::StatusOr<ExperimentConfig> ParseExperiment(
   config.name = root.String("name", stem.empty() ? "run" : stem);
   CheckName(&root, config.name);
   config.seed = root.Int("seed", 0, 0, kMaxInt);
-  config.backend = ReadBackend(&root);
+  config.backend = ReadBackend(&root, path.parent_path().string());
   // Unknown top-level keys before what they leave missing.
   for (const char* key :
        {"data", "model", "loss", "population", "optimizer", "train"}) {
@@ -339,8 +413,8 @@ absl::StatusOr<ExperimentConfig> ParseExperiment(
   config.data = ReadData(&root, path.parent_path().string());
   config.model = ReadModel(&root, grid);
   config.loss = ReadLossSection(&root, config.data.classification);
-  config.optimizer = ReadOptimizer(&root, grid);
-  config.train = ReadTrain(&root, config.data, grid);
+  config.optimizer = ReadOptimizer(&root, config.data, grid);
+  config.train = ReadTrain(&root, config.data, grid, path.parent_path());
   if (!status.ok()) return status;
   return config;
 }

@@ -8,7 +8,7 @@
 namespace modelbatch {
 namespace {
 
-// More combinations than this are a typing error.
+// More combinations, or models, than this are a typing error.
 constexpr int64_t kMaxCount = 1'000'000;
 
 class Reader {
@@ -52,24 +52,35 @@ class Reader {
   const CheckNumber& check_;
 };
 
-void ReadValues(const toml::node& node, TableReader* table, Reader* reader,
+void ReadValues(const toml::node& node, const std::string& path,
+                Sweep::Kind kind, TableReader* table, Reader* reader,
                 Sweep* sweep) {
-  const std::string path = table->PathOf("values");
   const toml::array* array = node.as_array();
   if (array == nullptr || array->empty()) {
     table->FailAt(path, "expected an array of at least one number");
     return;
   }
-  sweep->kind = Sweep::Kind::kValues;
+  sweep->kind = kind;
   for (size_t i = 0; i < array->size(); ++i) {
     sweep->values.push_back(
         reader->Value(*array->get(i), absl::StrCat(path, "[", i, "]")));
   }
 }
 
+// Whether the sweep is drawn from although the others make a grid.
+bool ReadRandom(bool grid, TableReader* table) {
+  const bool random = table->Bool("random", !grid);
+  if (!grid && !random) {
+    table->Fail("random",
+                "is false, but population.search is \"random\", which draws "
+                "from every sweep");
+  }
+  return grid && random;
+}
+
 void ReadRange(bool grid, TableReader* table, Reader* reader, Sweep* sweep) {
   sweep->kind = Sweep::Kind::kRange;
-  for (const char* key : {"values", "min", "max", "scale", "count"}) {
+  for (const char* key : {"values", "min", "max", "scale", "count", "random"}) {
     table->Find(key);
   }
   table->Finish();  // a misspelt key first: it is why another is missing
@@ -85,6 +96,7 @@ void ReadRange(bool grid, TableReader* table, Reader* reader, Sweep* sweep) {
   sweep->log = table->OneOf("scale", {"linear", "log"}) == "log";
   sweep->count =
       table->Int("count", 0, table->Find("count") ? 1 : 0, kMaxCount);
+  sweep->random = ReadRandom(grid, table);
   if (!table->ok()) return;
   if (sweep->min > sweep->max) {
     table->Fail("min", absl::StrCat("is ", sweep->min, ", above max, which is ",
@@ -93,7 +105,7 @@ void ReadRange(bool grid, TableReader* table, Reader* reader, Sweep* sweep) {
     table->Fail("min", absl::StrCat("is ", sweep->min,
                                     ", expected a number above 0: the scale "
                                     "is logarithmic"));
-  } else if (grid && sweep->count == 0) {
+  } else if (grid && !sweep->random && sweep->count == 0) {
     table->Fail("count",
                 "missing: a grid needs how many values to take from "
                 "a range");
@@ -111,24 +123,37 @@ Sweep Sweep::Fixed(double value, bool integer) {
 
 Sweep ReadSweep(TableReader* table, const std::string& key, bool integer,
                 bool grid, const CheckNumber& check, bool flag) {
+  return ReadSweepAt(*table->Find(key), table->PathOf(key), table, integer,
+                     grid, check, flag);
+}
+
+Sweep ReadSweepAt(const toml::node& node, const std::string& path,
+                  TableReader* table, bool integer, bool grid,
+                  const CheckNumber& check, bool flag) {
   Sweep sweep = Sweep::Fixed(0, integer);
-  const toml::node* node = table->Find(key);
   Reader reader(table, integer, flag, check);
-  if (!node->is_table()) {
-    if (!node->is_number() && !(flag && node->is_boolean())) {
-      reader.Expected(*node, table->PathOf(key),
+  if (node.is_array()) {
+    sweep.values.clear();
+    ReadValues(node, path, Sweep::Kind::kList, table, &reader, &sweep);
+    return sweep;
+  }
+  if (!node.is_table()) {
+    if (!node.is_number() && !(flag && node.is_boolean())) {
+      reader.Expected(node, path,
                       absl::StrCat(integer ? "an integer" : "a number",
-                                   ", { values = [...] } or "
-                                   "{ min, max, scale, count }"));
+                                   ", a list of one a model, { values = [...] "
+                                   "} or { min, max, scale, count }"));
       return sweep;
     }
-    sweep.values = {reader.Value(*node, table->PathOf(key))};
+    sweep.values = {reader.Value(node, path)};
     return sweep;
   }
   sweep.values.clear();
-  TableReader inner = table->Table(key);
+  TableReader inner(node.as_table(), path, &table->source(), table->status());
   if (const toml::node* values = inner.Find("values")) {
-    ReadValues(*values, &inner, &reader, &sweep);
+    ReadValues(*values, inner.PathOf("values"), Sweep::Kind::kValues, &inner,
+               &reader, &sweep);
+    sweep.random = ReadRandom(grid, &inner);
     inner.Finish();
     return sweep;
   }

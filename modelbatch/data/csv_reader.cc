@@ -281,6 +281,9 @@ class CsvParser {
     }
     table.features = Tensor::FromVector(
         features_, {rows, static_cast<int64_t>(columns_) - labels});
+    for (size_t column = 0; column < names_.size(); ++column) {
+      if (!is_label_[column]) table.feature_names.push_back(names_[column]);
+    }
     if (labels == 0) return table;
     if (options_.classes) {
       table.ignored_class = options_.ignored_class;

@@ -7,6 +7,7 @@
 #include <limits>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "modelbatch/tensor/tensor.h"
@@ -26,6 +27,8 @@ struct DataTable {
   // classes.
   int64_t num_classes = 0;
   std::optional<int64_t> ignored_class;  // of rows that do not count
+  // Of the features, in their order, where the file has names for them.
+  std::vector<std::string> feature_names;
 
   // For messages: where the target of a row stands in the files, such as
   // "digits.csv:3: column 65" or "labels.npy: row 2".

@@ -221,6 +221,14 @@ absl::StatusOr<NumberType> TypeOf(const Header& header,
       absl::StrCat("the dtype \"", absl::CHexEscape(descr), "\""));
 }
 
+std::vector<std::string> ArrayNames(const ZipReader& zip) {
+  std::vector<std::string> names;
+  for (const ZipEntry& entry : zip.entries()) {
+    names.push_back(entry.name.substr(0, entry.name.rfind(".npy")));
+  }
+  return names;
+}
+
 }  // namespace
 
 absl::StatusOr<NumericArray> ParseNpy(std::string bytes,
@@ -290,6 +298,11 @@ absl::StatusOr<NumericArray> ReadNpy(const std::string& path) {
   return ParseNpy(std::move(bytes), path);
 }
 
+absl::StatusOr<std::vector<std::string>> NpzNames(const std::string& path) {
+  MB_ASSIGN_OR_RETURN(const ZipReader zip, ZipReader::Open(path));
+  return ArrayNames(zip);
+}
+
 absl::StatusOr<std::vector<NumericArray>> ReadNpz(
     const std::string& path, const std::vector<std::string>& names) {
   MB_ASSIGN_OR_RETURN(const ZipReader zip, ZipReader::Open(path));
@@ -297,12 +310,9 @@ absl::StatusOr<std::vector<NumericArray>> ReadNpz(
   for (const std::string& name : names) {
     const std::optional<size_t> index = zip.Find(absl::StrCat(name, ".npy"));
     if (!index) {
-      std::vector<std::string> there;
-      for (const ZipEntry& entry : zip.entries()) {
-        there.push_back(entry.name.substr(0, entry.name.rfind(".npy")));
-      }
-      return absl::InvalidArgumentError(absl::StrCat(
-          path, ": has no array \"", name, "\"", SuggestName(name, there)));
+      return absl::InvalidArgumentError(
+          absl::StrCat(path, ": has no array \"", name, "\"",
+                       SuggestName(name, ArrayNames(zip))));
     }
     MB_ASSIGN_OR_RETURN(std::string bytes, zip.Read(*index));
     MB_ASSIGN_OR_RETURN(

@@ -32,6 +32,9 @@ absl::StatusOr<NumericArray> ParseNpy(std::string bytes,
 absl::StatusOr<std::vector<NumericArray>> ReadNpz(
     const std::string& path, const std::vector<std::string>& names);
 
+// The names of the arrays in an archive, in its order.
+absl::StatusOr<std::vector<std::string>> NpzNames(const std::string& path);
+
 }  // namespace modelbatch
 
 #endif  // MODELBATCH_DATA_NPY_READER_H_

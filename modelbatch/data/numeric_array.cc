@@ -178,6 +178,17 @@ void SwapBytes(size_t number_size, std::string* bytes) {
   }
 }
 
+absl::StatusOr<DataTable> TableFromFeatures(const NumericArray& features,
+                                            double scale) {
+  MB_RETURN_IF_ERROR(CheckRows(features));
+  Shape shape = features.shape;
+  if (shape.size() == 1) shape.push_back(1);
+  DataTable table;
+  MB_ASSIGN_OR_RETURN(table.features,
+                      ToFloats(features, scale, std::move(shape)));
+  return table;
+}
+
 absl::StatusOr<DataTable> TableFromArrays(const NumericArray& features,
                                           const NumericArray& targets,
                                           const ArrayOptions& options) {
@@ -196,11 +207,8 @@ absl::StatusOr<DataTable> TableFromArrays(const NumericArray& features,
         ", expected ",
         options.classes ? "one class index a row" : "[rows, columns]"));
   }
-  Shape shape = features.shape;
-  if (shape.size() == 1) shape.push_back(1);
-  DataTable table;
-  MB_ASSIGN_OR_RETURN(table.features,
-                      ToFloats(features, options.scale, std::move(shape)));
+  MB_ASSIGN_OR_RETURN(DataTable table,
+                      TableFromFeatures(features, options.scale));
   if (options.classes) {
     MB_ASSIGN_OR_RETURN(table.targets,
                         ToClasses(targets, options.ignored_class));

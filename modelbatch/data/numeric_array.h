@@ -65,6 +65,10 @@ absl::StatusOr<DataTable> TableFromArrays(const NumericArray& features,
                                           const NumericArray& targets,
                                           const ArrayOptions& options);
 
+// The same without targets; features are multiplied by `scale`.
+absl::StatusOr<DataTable> TableFromFeatures(const NumericArray& features,
+                                            double scale);
+
 }  // namespace modelbatch
 
 #endif  // MODELBATCH_DATA_NUMERIC_ARRAY_H_

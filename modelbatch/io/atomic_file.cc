@@ -6,25 +6,14 @@
 
 #include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "modelbatch/io/system_error.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch {
 namespace {
-
-absl::Status SystemError(const std::string& what, const std::string& path) {
-  const int error = errno;
-  const std::string message =
-      absl::StrCat(what, " ", path, ": ", std::strerror(error));
-  if (error == ENOENT) return absl::NotFoundError(message);
-  if (error == ENOSPC || error == EDQUOT) {
-    return absl::ResourceExhaustedError(message);
-  }
-  return absl::InvalidArgumentError(message);
-}
 
 std::string Folder(const std::string& path) {
   const size_t slash = path.find_last_of('/');

@@ -1,5 +1,9 @@
 #include "modelbatch/io/atomic_file.h"
 
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <filesystem>
 #include <string>
 
@@ -52,6 +56,40 @@ TEST_F(AtomicFileTest, NothingChangesWithoutCommit) {
   }
   EXPECT_EQ(*ReadFile(path), "old");
   EXPECT_EQ(CountFiles(), 1);
+}
+
+// Killed at any moment of a writing, the file is the old one or the new one.
+TEST_F(AtomicFileTest, AKilledProcessLeavesAWholeFile) {
+  const std::string path = Path("checkpoint");
+  constexpr size_t kSize = 1 << 20;
+  ASSERT_TRUE(WriteFileAtomically(path, std::string(kSize, 'a')).ok());
+  int written = 0;
+  for (int round = 0; round < 40; ++round) {
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      // In pieces, as a checkpoint is written.
+      for (char c = 'b';; c = c == 'z' ? 'a' : static_cast<char>(c + 1)) {
+        auto file = AtomicFile::Create(path);
+        if (!file.ok()) _exit(1);
+        const std::string piece(4096, c);
+        for (size_t done = 0; done < kSize; done += piece.size()) {
+          if (!file->Append(piece.data(), piece.size()).ok()) _exit(1);
+        }
+        if (!file->Commit().ok()) _exit(1);
+      }
+    }
+    usleep(static_cast<useconds_t>(500 + 701 * round));
+    ASSERT_EQ(kill(child, SIGKILL), 0);
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFSIGNALED(status)) << "the writer failed";
+    const std::string content = *ReadFile(path);
+    ASSERT_EQ(content.size(), kSize);
+    ASSERT_EQ(content, std::string(kSize, content[0])) << "round " << round;
+    if (content[0] != 'a') ++written;
+  }
+  EXPECT_GT(written, 0) << "no writer came to its end";
 }
 
 TEST_F(AtomicFileTest, ErrorsNameThePath) {

@@ -5,8 +5,8 @@
 #include <cmath>
 #include <vector>
 
-#include "modelbatch/model/deterministic_math.h"
 #include "modelbatch/model/initializer.h"
+#include "modelbatch/util/deterministic_math.h"
 #include "modelbatch/util/philox.h"
 
 namespace modelbatch {

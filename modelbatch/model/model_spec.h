@@ -19,8 +19,9 @@
 
 namespace modelbatch {
 
-using AttributeValue = std::variant<int64_t, double, bool, std::string,
-                                    std::vector<int64_t>, std::vector<double>>;
+using AttributeValue =
+    std::variant<int64_t, double, bool, std::string, std::vector<int64_t>,
+                 std::vector<double>, std::vector<uint8_t>>;
 using Attributes = std::map<std::string, AttributeValue>;
 
 struct Operator {

@@ -1,5 +1,6 @@
 #include "modelbatch/optim/optimizer.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -32,10 +33,6 @@ absl::Status CheckTogether(const OptimizerInfo& info, const Optimizer& columns,
   MB_ASSIGN_OR_RETURN(const double nesterov, columns.Get(model, "nesterov"));
   MB_ASSIGN_OR_RETURN(const double momentum, columns.Get(model, "momentum"));
   MB_ASSIGN_OR_RETURN(const double dampening, columns.Get(model, "dampening"));
-  if (nesterov != 0 && nesterov != 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("nesterov is ", nesterov, ", expected 0 or 1"));
-  }
   if (nesterov == 1 && (momentum <= 0 || dampening != 0)) {
     return absl::InvalidArgumentError(absl::StrCat(
         "nesterov needs momentum above 0 and dampening 0, found momentum ",
@@ -52,6 +49,17 @@ absl::Status Optimizer::CheckModel(int model) const {
       "model ", model, " does not exist, expected 0 to ", num_models_ - 1));
 }
 
+bool Optimizer::Needs(const OptimizerState& state) const {
+  if (state.needed_by.empty()) return true;
+  for (const Column& column : columns_) {
+    if (column.name == state.needed_by) {
+      return std::any_of(column.values.begin(), column.values.end(),
+                         [](double value) { return value != 0; });
+    }
+  }
+  return false;
+}
+
 absl::StatusOr<double*> Optimizer::Find(int model, const std::string& name) {
   MB_RETURN_IF_ERROR(CheckModel(model));
   for (Column& column : columns_) {
@@ -59,7 +67,8 @@ absl::StatusOr<double*> Optimizer::Find(int model, const std::string& name) {
   }
   const HyperParameter* h = info_->Find(name);
   if (h == nullptr) return Unknown(*info_, name);
-  // Columns for gradients are there from when somebody wants one.
+  // Columns for gradients, and optional ones, are there from when somebody
+  // wants one.
   columns_.push_back(
       {name, std::vector<double>(num_models_, h->default_value)});
   return &columns_.back().values[model];
@@ -82,6 +91,8 @@ absl::Status Optimizer::Set(int model, const std::string& name, double value) {
     absl::Status status = h->Check(value);
     if (!status.ok()) return InModel(model, status);
   }
+  MB_ASSIGN_OR_RETURN(const double now, Get(model, name));
+  if (value == now) return absl::OkStatus();
   MB_ASSIGN_OR_RETURN(double* target, Find(model, name));
   const double before = *target;
   *target = value;
@@ -100,6 +111,7 @@ absl::StatusOr<Optimizer> Optimizer::Create(
   optimizer.info_ = info;
   optimizer.num_models_ = static_cast<int>(configs.size());
   for (const HyperParameter& h : info->hyper_parameters) {
+    if (h.optional) continue;
     optimizer.columns_.push_back(
         {h.name, std::vector<double>(configs.size(), h.default_value)});
   }
@@ -112,6 +124,7 @@ absl::StatusOr<Optimizer> Optimizer::Create(
       absl::Status status =
           h == nullptr ? Unknown(*info, name) : h->Check(value);
       if (!status.ok()) return InModel(model, status);
+      if (h->optional && value == h->default_value) continue;
       *optimizer.Find(model, name).value() = value;
     }
     if (absl::Status status = CheckTogether(*info, optimizer, model);

@@ -38,6 +38,9 @@ class Optimizer {
   // What a step sends to the backend.
   absl::Span<const Column> columns() const { return columns_; }
 
+  // Whether a model has this state by its hyper-parameters.
+  bool Needs(const OptimizerState& state) const;
+
   // Changes one value between two steps: a hyper-parameter of the optimizer, or
   // one of GradientHyperParameters. InvalidArgument names model and
   // hyper-parameter.

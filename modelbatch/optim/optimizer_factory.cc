@@ -1,5 +1,7 @@
 #include "modelbatch/optim/optimizer_factory.h"
 
+#include <vector>
+
 #include "absl/strings/str_cat.h"
 #include "modelbatch/util/status_macros.h"
 
@@ -16,6 +18,14 @@ absl::StatusOr<Optimizer> OptimizerFactory::CreateOptimizer(
                       Optimizer::Create(kind_, base_, configs));
   MB_RETURN_IF_ERROR(batch->SetOptimizer(kind_));
   return optimizer;
+}
+
+absl::StatusOr<LrScheduler> OptimizerFactory::CreateLrScheduler(
+    Optimizer* optimizer, const std::string& kind,
+    absl::Span<const Attributes> configs) const {
+  std::vector<LrScheduleSpec> specs;
+  for (const Attributes& config : configs) specs.push_back({kind, config});
+  return LrScheduler::Create(optimizer, specs);
 }
 
 }  // namespace modelbatch

@@ -19,18 +19,35 @@ struct HyperParameter {
   double max;
   bool max_open = false;
   bool flag = false;  // 0 or 1; a config may say false or true
+  // A backend takes its absence for the default, and gets it only where a model
+  // has another value: the optimizer is older than the column.
+  bool optional = false;
 
   // InvalidArgument says the allowed range; NaN is never in it.
   absl::Status Check(double value) const;
 };
 
+// A slot of Session::ReadState, float32. All start as zeros; what a model's
+// first update starts from otherwise it knows by the step count of 0.
+struct OptimizerState {
+  std::string name;  // as in torch.optim: "exp_avg"
+  // The hyper-parameter that is not 0 where a model has this state; empty:
+  // always. A batch holds it from when the first of its models does; until then
+  // it is zeros, and takes no memory.
+  std::string needed_by = {};
+  // One number a model, of shape [], with no parameter's name; otherwise a
+  // tensor a parameter.
+  bool per_model = false;
+};
+
 struct OptimizerInfo {
   std::string kind;                              // "adam"
   std::vector<HyperParameter> hyper_parameters;  // its columns
-  std::vector<std::string> state;  // a tensor a parameter: "exp_avg", ...
+  std::vector<OptimizerState> state;
 
   // One of its own or of GradientHyperParameters; null: there is none.
   const HyperParameter* Find(const std::string& name) const;
+  const OptimizerState* FindState(const std::string& name) const;
 };
 
 // What every optimizer takes besides: what is done to a model's gradient before
@@ -41,7 +58,7 @@ struct OptimizerInfo {
 //                   parameters; infinity: not
 const std::vector<HyperParameter>& GradientHyperParameters();
 
-// "sgd", "adam", ...: the optimizers that FindOptimizer knows.
+// "sgd", "adam", "rmsprop", ...: the optimizers that FindOptimizer knows.
 std::vector<std::string> OptimizerKinds();
 
 // InvalidArgument lists the optimizers there are.

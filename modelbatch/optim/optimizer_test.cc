@@ -54,8 +54,43 @@ TEST(Optimizer, RefusesBadValuesByModelAndName) {
          "optimizer adam has no hyper-parameter \"momentum\"; it has: lr, ");
   expect("sgd", {{"nesterov", 1}}, "nesterov needs momentum above 0");
   expect("sgd", {{"nesterov", 0.5}, {"momentum", 0.9}}, "nesterov is 0.5");
+  expect("adam", {{"amsgrad", 0.5}}, "amsgrad is 0.5, expected 0 or 1");
+  expect("rmsprop", {{"centered", 2}}, "centered is 2, expected 0 or 1");
+  expect("adadelta", {{"rho", 1.5}}, "rho is 1.5, expected a number in [0, 1]");
+  expect("lion", {{"eps", 1e-8}}, "optimizer lion has no hyper-parameter");
   EXPECT_EQ(Optimizer::Create("adamm", {}, {}).status().code(),
             absl::StatusCode::kInvalidArgument);
+}
+
+// A backend that is older than a column does without it.
+TEST(Optimizer, OptionalColumnsAreThereFromWhenAModelHasAnotherValue) {
+  const auto has = [](const Optimizer& optimizer, const std::string& name) {
+    for (const Column& column : optimizer.columns()) {
+      if (column.name == name) return true;
+    }
+    return false;
+  };
+  const std::vector<OptimizerConfig> configs = {{}, {{"amsgrad", 0}}, {}};
+  auto optimizer = Optimizer::Create("adam", {{"maximize", 0}}, configs);
+  ASSERT_TRUE(optimizer.ok()) << optimizer.status();
+  const OptimizerState* const state =
+      optimizer->info().FindState("max_exp_avg_sq");
+  ASSERT_NE(state, nullptr);
+  EXPECT_FALSE(has(*optimizer, "amsgrad"));
+  EXPECT_FALSE(has(*optimizer, "maximize"));
+  EXPECT_FALSE(optimizer->Needs(*state));
+  EXPECT_TRUE(optimizer->Set(2, "amsgrad", 0).ok());
+  EXPECT_FALSE(has(*optimizer, "amsgrad"));
+  EXPECT_TRUE(optimizer->Set(2, "amsgrad", 1).ok());
+  EXPECT_EQ(Find(*optimizer, "amsgrad").values, std::vector<double>({0, 0, 1}));
+  EXPECT_TRUE(optimizer->Needs(*state));
+  EXPECT_EQ(*optimizer->Get(1, "amsgrad"), 0);
+  EXPECT_FALSE(optimizer->Set(2, "amsgrad", 0.5).ok());
+
+  const std::vector<OptimizerConfig> some = {{}, {{"amsgrad", 1}}};
+  optimizer = Optimizer::Create("adam", {}, some);
+  ASSERT_TRUE(optimizer.ok());
+  EXPECT_EQ(Find(*optimizer, "amsgrad").values, std::vector<double>({0, 1}));
 }
 
 TEST(Optimizer, SetChangesOneModelAndKeepsTheOldValueOnError) {

@@ -3,7 +3,6 @@
 #include <memory>
 #include <string>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -54,9 +53,6 @@ absl::StatusOr<Capabilities> ReadCapabilities(const MB_PluginApi& api,
   return result;
 }
 
-// The first minor version in which a named value may be a list of floats.
-constexpr uint32_t kFloatListsMinor = 2;
-
 // A default-constructed tensor: no targets.
 bool IsNoTensor(const Tensor& tensor) {
   return tensor.raw() == nullptr && tensor.shape() == Shape{0};
@@ -81,15 +77,6 @@ class PluginBackend : public Backend {
         CheckCStrings(request.loss.attributes, "loss attributes"));
     MB_RETURN_IF_ERROR(CheckCStrings(request.options, "options"));
 
-    if (handle_->api->header.abi_minor < kFloatListsMinor) {
-      for (const auto& [name, value] : request.loss.attributes) {
-        if (!std::holds_alternative<std::vector<double>>(value)) continue;
-        return absl::UnimplementedError(absl::StrCat(
-            "plugin \"", handle_->api->name, "\" has plugin ABI 0.",
-            handle_->api->header.abi_minor,
-            ", which has no lists of floats: loss attribute ", name));
-      }
-    }
     const AbiModels models(request.models);
     const NamedValues loss_attributes(request.loss.attributes);
     const NamedValues options(request.options);

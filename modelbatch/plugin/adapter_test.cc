@@ -36,10 +36,12 @@ struct Script {
   bool throws = false;
   uint32_t flags = 0;  // of the last step or forward
   int later_calls = 0;
+  const char* weight = "0.weight";  // what Describe calls it
+  int describe_code = MB_OK;
 };
 Script script;
 
-int32_t ErrorCode(const MB_Error*) { return MB_INTERNAL; }
+int32_t ErrorCode(const MB_Error*) { return script.describe_code; }
 const char* ErrorMessage(const MB_Error*) { return ""; }
 void ErrorDestroy(MB_Error*) {}
 MB_Error* BackendCreate(MB_BackendCreateArgs* args) {
@@ -98,10 +100,35 @@ MB_Error* ZeroGrad(MB_ZeroGradArgs* args) {
   return Answer(&one, &outcome);
 }
 
+// The state of linear(3, 2) under SGD.
+MB_Error* Describe(MB_DescribeArgs* args) {
+  static char error;
+  if (script.describe_code != MB_OK) return reinterpret_cast<MB_Error*>(&error);
+  static const int64_t kWeight[] = {2, 3}, kBias[] = {2};
+  constexpr MB_DLDataType kFloat = {MB_DL_FLOAT, 32, 1};
+  static MB_StateInfo states[3];
+  states[0] = {"param", script.weight, kFloat, 0, kWeight, 2};
+  states[1] = {"param", "0.bias", kFloat, 0, kBias, 1};
+  states[2] = {"step", nullptr, {MB_DL_INT, 64, 1}, 0, nullptr, 0};
+  args->states = states;
+  args->num_states = 3;
+  args->output_shape = kBias;
+  args->output_rank = 1;
+  return nullptr;
+}
+MB_Error* Tune(MB_TuneArgs* args) {
+  script.flags = static_cast<uint32_t>(args->num_options);
+  static const MB_TuneChoice kChoice = {"a", "b", "cached", 1, 2, 3, 4};
+  args->choices = &kChoice;
+  args->num_choices = 1;
+  args->notes = script.throws ? nullptr : "";
+  return nullptr;
+}
+
 MB_PluginApi Table() {
   MB_PluginApi api = {};
-  api.header = {MB_SIZE(MB_PluginApi, session_zero_grad), MB_ABI_MAJOR,
-                MB_ABI_MINOR, nullptr};
+  api.header = {MB_SIZE(MB_PluginApi, session_tune), MB_ABI_MAJOR, MB_ABI_MINOR,
+                nullptr};
   api.name = "scripted";
   api.error_code = ErrorCode;
   api.error_message = ErrorMessage;
@@ -118,6 +145,8 @@ MB_PluginApi Table() {
   api.session_backward = Backward;
   api.session_update = Update;
   api.session_zero_grad = ZeroGrad;
+  api.session_describe = Describe;
+  api.session_tune = Tune;
   return api;
 }
 
@@ -187,36 +216,61 @@ TEST_F(AdapterTest, TheWholeTableIsCalled) {
                                   MB_STEP_ACCUMULATE));
   EXPECT_TRUE(CallForward(true).ok());
   EXPECT_EQ(script.flags, static_cast<uint32_t>(MB_FORWARD_TRAINING));
+  const auto description = session_->Describe(1);
+  ASSERT_TRUE(description.ok()) << description.status();
+  EXPECT_EQ(description->states.size(), 3u);
+  const auto report = session_->Tune({{"time_ms", int64_t{5}}});
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(report->choices.size(), 1u);
+  EXPECT_EQ(script.flags, 1u);
 }
 
-// What lies behind a table's end is not read, whatever it is.
-TEST_F(AdapterTest, ATableOfMinorOneLacksWhatCameLater) {
-  MB_PluginApi api = Table();
-  api.header.abi_minor = 1;
-  api.header.struct_size = MB_SIZE(MB_PluginApi, session_stats);
-  Use(api);
-  ExpectLacks(CallBackward(), "session_backward");
-  ExpectLacks(CallUpdate(), "session_update");
-  ExpectLacks(session_->ZeroGrad(false), "session_zero_grad");
-  ExpectLacks(session_->ZeroGrad(true), "session_zero_grad");
-  EXPECT_EQ(script.later_calls, 0);
-  // Flags that such a plugin does not know are not sent.
-  ExpectLacks(CallStep(true), "MB_STEP_ACCUMULATE");
-  ExpectLacks(CallForward(true), "MB_FORWARD_TRAINING");
-  EXPECT_EQ(script.flags, 0u);
-  // The rest works.
-  EXPECT_TRUE(CallStep(false).ok());
-  EXPECT_TRUE(CallForward(false).ok());
+// Both sides compute with the same tensors, or the session is refused.
+TEST_F(AdapterTest, AnotherLayoutThanTheHostsBreaksTheAbi) {
+  Use(Table());
+  ModelInstance model{7, 0, ModelSpec({3})};
+  model.spec.Linear(2);
+  script.weight = "0.kernel";
+  const auto session = backend_->Compile({{model}, {"mse", {}}, 1, {}});
+  EXPECT_EQ(session.status().code(), absl::StatusCode::kInternal);
+  EXPECT_THAT(std::string(session.status().message()),
+              AllOf(HasSubstr("session_describe"), HasSubstr("(id 7)"),
+                    HasSubstr("parameter 0.weight is missing")));
+}
+
+TEST_F(AdapterTest, ASessionNeedNotDescribeItself) {
+  script.describe_code = MB_UNIMPLEMENTED;
+  Use(Table());
+  EXPECT_EQ(session_->Describe(0).status().code(),
+            absl::StatusCode::kUnimplemented);
+  script.describe_code = MB_RESOURCE_EXHAUSTED;
+  ModelInstance model{7, 0, ModelSpec({3})};
+  model.spec.Linear(2);
+  EXPECT_EQ(backend_->Compile({{model}, {"mse", {}}, 1, {}}).status().code(),
+            absl::StatusCode::kResourceExhausted);
+}
+
+TEST_F(AdapterTest, AReportThatIsNoneBreaksTheAbi) {
+  Use(Table());
+  script.throws = true;
+  const absl::Status status = session_->Tune({}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInternal);
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(HasSubstr("session_tune"), HasSubstr("notes is NULL")));
 }
 
 TEST_F(AdapterTest, CallsThatAreNullAreLacking) {
   MB_PluginApi api = Table();
-  api.session_forward = nullptr;
+  api.session_describe = nullptr;
+  api.session_stats = nullptr;
+  api.session_tune = nullptr;
   api.session_backward = nullptr;
   api.session_update = nullptr;
   api.session_zero_grad = nullptr;
   Use(api);
-  ExpectLacks(CallForward(true), "session_forward");
+  ExpectLacks(session_->Describe(0).status(), "session_describe");
+  ExpectLacks(session_->Stats().status(), "session_stats");
+  ExpectLacks(session_->Tune({}).status(), "session_tune");
   ExpectLacks(CallBackward(), "session_backward");
   ExpectLacks(CallUpdate(), "session_update");
   ExpectLacks(session_->ZeroGrad(false), "session_zero_grad");

@@ -11,18 +11,20 @@
  *  - Every top-level struct begins with MB_Header. `struct_size` is the offset
  *    of its last field plus that field's size, without tail padding, so that a
  *    new trailing field is always visible. Structs grow at the end only; the
- *    callee requires no more than the first version's size (MB_SIZE of the
- *    fields marked "first version") and reads a later field only when
- *    `struct_size` covers it (MB_HAS).
+ *    callee requires no more than the size of 1.0 (MB_SIZE of the field with
+ *    the mark "end of 1.0") and reads a later field only when `struct_size`
+ *    covers it (MB_HAS).
  *  - Structs that appear inside arrays or other structs (MB_Operator,
- *    MB_NamedValue, MB_Column, MB_Rows, the MB_DL structs) have no header and
- *    are frozen per major version; what is new comes as a named value.
+ *    MB_NamedValue, MB_Column, MB_Rows, MB_StateInfo, MB_TuneChoice, the MB_DL
+ *    structs) have no header and are frozen per major version; what is new
+ *    comes as a named value.
  *  - Both sides must have the same major version. Minor versions may differ,
  *    and both sides use the smaller one: the host calls no function that lies
  *    beyond the plugin's `struct_size` and expects nothing from a later field
  *    when the plugin's minor is smaller; a plugin reads no later field of an
- *    older host's struct. This holds from 0.1 on, also while the major version
- *    is 0.
+ *    older host's struct, and returns no value that came after the minor in the
+ *    header of the call's arguments.
+ *  - Extensions of a kind that a side does not know are skipped.
  *  - A function takes one argument struct: inputs first, then the fields below
  *    the mark "out", which the callee fills on success. It returns NULL when
  *    all went well, else an error that the caller gives back with
@@ -49,8 +51,8 @@
 extern "C" {
 #endif
 
-#define MB_ABI_MAJOR 0
-#define MB_ABI_MINOR 2
+#define MB_ABI_MAJOR 1
+#define MB_ABI_MINOR 0
 
 /* Size of `type` up to and including `field`. */
 #define MB_SIZE(type, field) \
@@ -143,7 +145,8 @@ enum {
   MB_VALUE_BOOL = 2, /* in `i`: 0 or 1 */
   MB_VALUE_STRING = 3,
   MB_VALUE_INT64_LIST = 4,
-  MB_VALUE_FLOAT64_LIST = 5 /* since 0.2 */
+  MB_VALUE_FLOAT64_LIST = 5,
+  MB_VALUE_BYTES = 6 /* any bytes: a program, a table */
 };
 
 typedef struct MB_NamedValue {
@@ -153,7 +156,7 @@ typedef struct MB_NamedValue {
   int64_t i;
   double f;
   const char* s;
-  const void* list; /* int64_t or double [list_size] */
+  const void* list; /* int64_t, double or uint8_t [list_size] */
   size_t list_size;
 } MB_NamedValue;
 
@@ -161,7 +164,12 @@ typedef struct MB_NamedValue {
 
 /* `inputs` index values: -1 is the model's input, j >= 0 the output of
  * operator j, which comes earlier. The last operator's output is the model's.
- * Kinds, attributes and parameters: docs/operators.md. */
+ * Kinds, attributes and parameters: docs/operators.md.
+ *
+ * A model in a format of somebody else's is one operator of kind "program" with
+ * the attributes "format" (string: "torchscript") and "program" (bytes); the
+ * host learns its parameters and its output from `session_describe`. Feature
+ * "programs". */
 typedef struct MB_Operator {
   const char* name;
   const char* kind;
@@ -178,7 +186,7 @@ typedef struct MB_Model {
   const int64_t* input_shape; /* without the rows dimension */
   size_t input_rank;
   const MB_Operator* operators;
-  size_t num_operators; /* first version ends here */
+  size_t num_operators; /* end of 1.0 */
 } MB_Model;
 
 /* ---- Host --------------------------------------------------------------- */
@@ -192,7 +200,7 @@ typedef struct MB_HostApi {
   void* log_context;
   /* May be called from any thread; copies the message. */
   void (*log)(void* log_context, int32_t severity,
-              const char* message); /* first version ends here */
+              const char* message); /* end of 1.0 */
 } MB_HostApi;
 
 /* ---- Calls -------------------------------------------------------------- */
@@ -206,7 +214,7 @@ typedef struct MB_ProbeArgs {
   /* out */
   int32_t score;      /* 0: cannot run here; among others, the highest wins */
   const char* device; /* "2 threads, AVX2 and FMA", or the device's name */
-  const char* reason; /* why the score is what it is; never NULL */
+  const char* reason; /* why the score is what it is; never NULL; end of 1.0 */
 } MB_ProbeArgs;
 
 typedef struct MB_BackendCreateArgs {
@@ -214,7 +222,7 @@ typedef struct MB_BackendCreateArgs {
   const MB_NamedValue* options; /* "threads": int64, 0 chooses; "device": ... */
   size_t num_options;
   /* out */
-  MB_Backend* backend;
+  MB_Backend* backend; /* end of 1.0 */
 } MB_BackendCreateArgs;
 
 /* What the backend has for sure: whatever is listed works, in every
@@ -233,7 +241,9 @@ typedef struct MB_CapabilitiesArgs {
                                     session_zero_grad, MB_STEP_ACCUMULATE and
                                     MB_FORWARD_TRAINING),
                                     "gradient_clipping" (the columns
-                                    gradient_scale, clip_value, clip_norm) */
+                                    gradient_scale, clip_value, clip_norm),
+                                    "tuning" (session_tune), "programs"
+                                    (MB_Operator); end of 1.0 */
 } MB_CapabilitiesArgs;
 
 /* At least one model. Targets of a dataset and the rows of a step are checked
@@ -252,7 +262,7 @@ typedef struct MB_SessionCompileArgs {
   const MB_NamedValue* options; /* "precision": string */
   size_t num_options;
   /* out */
-  MB_Session* session;
+  MB_Session* session; /* end of 1.0 */
 } MB_SessionCompileArgs;
 
 /* Allocates the optimizer's state, zeroed, and sets every step counter to 0.
@@ -260,22 +270,48 @@ typedef struct MB_SessionCompileArgs {
 typedef struct MB_OptimizerArgs {
   MB_Header header;
   MB_Session* session;
-  const char* optimizer;
+  const char* optimizer; /* end of 1.0 */
 } MB_OptimizerArgs;
 
 /* Reads or writes one tensor of one model. `slot`: "param", "grad" (read only;
  * while gradients are kept), a state of the optimizer
  * ("momentum_buffer", "exp_avg", "exp_avg_sq"), or "step" (the model's count
- * of updates: int64, shape [], `parameter` NULL). `tensor` is the caller's own
- * row-major memory on the CPU with the parameter's dtype and shape. */
+ * of updates: int64, shape [], `parameter` NULL). A state that is one number a
+ * model (nadam's "mu_product") has shape [], `parameter` NULL. `tensor` is the
+ * caller's own row-major memory on the CPU with the state's dtype and shape:
+ * `session_describe` lists them. */
 typedef struct MB_StateArgs {
   MB_Header header;
   MB_Session* session;
   size_t model;
   const char* slot;
   const char* parameter; /* "0.weight" */
-  MB_DLTensor* tensor;
+  MB_DLTensor* tensor;   /* end of 1.0 */
 } MB_StateArgs;
+
+/* One tensor of a model's state. */
+typedef struct MB_StateInfo {
+  const char* slot;
+  const char* parameter; /* NULL: belongs to none */
+  MB_DLDataType dtype;
+  uint32_t reserved; /* 0 */
+  const int64_t* shape;
+  size_t rank;
+} MB_StateInfo;
+
+/* What one model of a session holds and gives. A plugin with the feature
+ * "programs" has this call; in others it is not required, and for models of
+ * operators the host finds out whether both sides mean the same layout. */
+typedef struct MB_DescribeArgs {
+  MB_Header header;
+  MB_Session* session;
+  size_t model;
+  /* out, until the session's next session_describe */
+  const MB_StateInfo* states; /* what a checkpoint needs: all but "grad" */
+  size_t num_states;
+  const int64_t* output_shape; /* without the rows dimension; float32 */
+  size_t output_rank;          /* end of 1.0 */
+} MB_DescribeArgs;
 
 /* The backend takes both tensors, also when the call fails, and calls their
  * deleters when it no longer reads them: at once if it copies, with the
@@ -289,7 +325,7 @@ typedef struct MB_DatasetCreateArgs {
   MB_DLManagedTensor* features;
   MB_DLManagedTensor* targets;
   /* out */
-  MB_Dataset* dataset;
+  MB_Dataset* dataset; /* end of 1.0 */
 } MB_DatasetCreateArgs;
 
 /* Which rows of a dataset each model sees. With `offsets` NULL all models see
@@ -304,8 +340,10 @@ typedef struct MB_Rows {
 
 /* One hyper-parameter for all models: values[num_models]. The names are those
  * of torch.optim: lr, momentum, dampening, nesterov (0 or 1), weight_decay,
- * beta1, beta2, eps. A column an optimizer needs and does not find is an
- * error, and so is one that it does not know.
+ * beta1, beta2, eps, ... A column an optimizer needs and does not find is an
+ * error, and so is one that it does not know. The flags amsgrad (adam, adamw)
+ * and maximize are not needed: 0 where they are absent; the host sends them
+ * where some model has 1.
  *
  * Every optimizer of a backend with the feature "gradient_clipping" also takes
  * these, which change a model's gradient before its update, in this order:
@@ -323,8 +361,7 @@ typedef struct MB_Column {
 enum {
   MB_STEP_KEEP_GRADIENTS = 1, /* in place of those kept before */
   MB_STEP_NO_UPDATE = 2,      /* loss and gradients only; nothing changes */
-  MB_STEP_ACCUMULATE = 4      /* only with both others: adds to those kept;
-                                 since 0.2 */
+  MB_STEP_ACCUMULATE = 4      /* only with both others: adds to those kept */
 };
 
 /* What became of a model in a step. */
@@ -350,8 +387,8 @@ typedef struct MB_TrainStepArgs {
   uint32_t flags;
   uint32_t reserved; /* 0 */
   /* out: arrays of the caller, [num_models] */
-  float* losses; /* before the update; 0 where there was none */
-  uint8_t* outcomes;
+  float* losses;     /* before the update; 0 where there was none */
+  uint8_t* outcomes; /* end of 1.0 */
 } MB_TrainStepArgs;
 
 /* Loss (mean over rows, each by its weight) and, for class targets, the number
@@ -366,7 +403,7 @@ typedef struct MB_EvaluateArgs {
   const uint8_t* active; /* [num_models], NULL: all */
   /* out: arrays of the caller, [num_models] */
   double* losses;   /* 0 where no row counts */
-  int64_t* correct; /* -1 where targets are no classes */
+  int64_t* correct; /* -1 where targets are no classes; end of 1.0 */
 } MB_EvaluateArgs;
 
 enum {
@@ -383,18 +420,16 @@ typedef struct MB_ForwardArgs {
   MB_Dataset* dataset;
   MB_Rows rows;
   const int64_t* output_offsets; /* [num_models], in floats */
+  size_t num_outputs;            /* floats in `outputs` */
+  uint32_t flags;
+  uint32_t reserved; /* 0 */
   /* out: an array of the caller */
-  float* outputs;
-  size_t num_outputs; /* floats in `outputs`, set by the caller; first version
-                         ends here */
-  uint32_t flags;     /* in; since 0.2 */
-  uint32_t reserved;  /* 0 */
+  float* outputs; /* end of 1.0 */
 } MB_ForwardArgs;
 
-/* Since 0.2. The forward pass in training mode, then the backward pass from the
- * caller's gradient of each model's loss by its outputs; adds to the gradients
- * kept. A model without rows, or with a gradient that is not finite, adds
- * nothing. */
+/* The forward pass in training mode, then the backward pass from the caller's
+ * gradient of each model's loss by its outputs; adds to the gradients kept. A
+ * model without rows, or with a gradient that is not finite, adds nothing. */
 typedef struct MB_BackwardArgs {
   MB_Header header;
   MB_Session* session;
@@ -406,12 +441,12 @@ typedef struct MB_BackwardArgs {
   const float* const* output_gradients;
   const size_t* output_gradient_sizes;
   /* out: an array of the caller, [num_models] */
-  uint8_t* outcomes;
+  uint8_t* outcomes; /* end of 1.0 */
 } MB_BackwardArgs;
 
-/* Since 0.2. One update from the gradients kept, which stay (clipped, if
- * so asked). A model to whose gradients nothing was added since they were last
- * zeroed is MB_MODEL_EMPTY; one for which any step or backward since then
+/* One update from the gradients kept, which stay (clipped, if so asked). A
+ * model to whose gradients nothing was added since they were last zeroed is
+ * MB_MODEL_EMPTY; one for which any step or backward since then
  * reported MB_MODEL_NON_FINITE_*, or whose sum is not finite, is reported so.
  * Neither is updated. FAILED_PRECONDITION when no gradients are kept. */
 typedef struct MB_UpdateArgs {
@@ -421,15 +456,15 @@ typedef struct MB_UpdateArgs {
   size_t num_columns;
   const uint8_t* active; /* [num_models], NULL: all */
   /* out: an array of the caller, [num_models] */
-  uint8_t* outcomes;
+  uint8_t* outcomes; /* end of 1.0 */
 } MB_UpdateArgs;
 
-/* Since 0.2. Zeroes the gradients kept, or, with `release`, gives their memory
- * back. */
+/* Zeroes the gradients kept, or, with `release`, gives their memory back. */
 typedef struct MB_ZeroGradArgs {
   MB_Header header;
   MB_Session* session;
-  uint32_t release; /* 0 or 1 */
+  uint32_t release;  /* 0 or 1 */
+  uint32_t reserved; /* 0; end of 1.0 */
 } MB_ZeroGradArgs;
 
 typedef struct MB_SessionStatsArgs {
@@ -438,8 +473,41 @@ typedef struct MB_SessionStatsArgs {
   /* out */
   int64_t state_bytes;     /* parameters, moments, gradients kept */
   int64_t workspace_bytes; /* everything else the session holds */
-  const char* plan; /* how it will run, one operation a line, for people */
+  const char* plan; /* how it will run, one operation a line, for people; end
+                       of 1.0 */
 } MB_SessionStatsArgs;
+
+/* What a session runs one kind of operation with. */
+typedef struct MB_TuneChoice {
+  const char* operation;  /* for people: "forward 64 x 10 x 128" */
+  const char* choice;     /* for people: "tiles 6 x 16, packed" */
+  const char* origin;     /* "measured" in this call; "cached": earlier, in this
+                             process or in the file; "default": not measured */
+  int64_t uses;           /* operations of the session that run it */
+  int64_t candidates;     /* how many choices were measured */
+  double default_seconds; /* of one run with the default; 0: not measured */
+  double seconds;         /* of one run with the choice; 0: not measured */
+} MB_TuneChoice;
+
+/* Measures on this machine which of several ways to run the session is fastest,
+ * and takes it from here on. Results do not depend on the choice where the
+ * feature "bitwise_independence" is there. May be called between any two
+ * steps, also again. An error changes nothing. */
+typedef struct MB_TuneArgs {
+  MB_Header header;
+  MB_Session* session;
+  const MB_NamedValue* options; /* "time_ms": int64, about how long it may
+                                   measure, 0: only what is cached; "cache":
+                                   string, a file to read, if it is there, and
+                                   to write with what was measured; "": none */
+  size_t num_options;
+  /* out, until the session's next session_tune */
+  const MB_TuneChoice* choices;
+  size_t num_choices;
+  const char* notes; /* for people, a line each: what became of the file; never
+                        NULL */
+  double seconds;    /* what the call took; end of 1.0 */
+} MB_TuneArgs;
 
 /* ---- The table ---------------------------------------------------------- */
 
@@ -467,14 +535,14 @@ typedef struct MB_PluginApi {
   void (*dataset_destroy)(MB_Dataset* dataset);
   MB_Error* (*session_train_step)(MB_TrainStepArgs* args);
   MB_Error* (*session_evaluate)(MB_EvaluateArgs* args);
-  /* not required */
   MB_Error* (*session_forward)(MB_ForwardArgs* args);
-  MB_Error* (*session_stats)(
-      MB_SessionStatsArgs* args); /* first version ends here */
-  /* since 0.2 */
+  /* not required */
+  MB_Error* (*session_describe)(MB_DescribeArgs* args);
+  MB_Error* (*session_stats)(MB_SessionStatsArgs* args);
   MB_Error* (*session_backward)(MB_BackwardArgs* args);
   MB_Error* (*session_update)(MB_UpdateArgs* args);
   MB_Error* (*session_zero_grad)(MB_ZeroGradArgs* args);
+  MB_Error* (*session_tune)(MB_TuneArgs* args); /* end of 1.0 */
 } MB_PluginApi;
 
 typedef const MB_PluginApi* (*MB_GetPluginApiFunction)(const MB_HostApi* host);

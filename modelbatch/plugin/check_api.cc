@@ -10,23 +10,24 @@ namespace modelbatch {
 namespace {
 
 absl::Status CheckVersion(const MB_Header& header) {
-  // The header is frozen: without it not even the version can be read.
-  if (header.struct_size < sizeof(MB_Header)) {
+  const auto too_short = [&header] {
     return absl::InternalError(absl::StrCat(
         "struct_size of its MB_PluginApi is ", header.struct_size,
-        ", expected at least ", MB_SIZE(MB_PluginApi, session_stats)));
-  }
+        ", expected at least ", MB_SIZE(MB_PluginApi, session_tune)));
+  };
+  // The header is frozen: without it not even the version can be read.
+  if (header.struct_size < sizeof(MB_Header)) return too_short();
   // Any minor: what a plugin lacks or has beyond this, its struct_size says.
   if (header.abi_major != MB_ABI_MAJOR) {
     return absl::FailedPreconditionError(absl::StrCat(
-        "it has plugin ABI ", header.abi_major, ".", header.abi_minor,
-        ", expected major version ", MB_ABI_MAJOR,
-        ": build it with this version of ModelBatch"));
+        "it was built for plugin ABI ", header.abi_major, ".", header.abi_minor,
+        ", and this program takes plugins of ABI ", MB_ABI_MAJOR, ".x: ",
+        header.abi_major < MB_ABI_MAJOR
+            ? "build the plugin with this version of ModelBatch"
+            : "use a newer ModelBatch, or build the plugin with this one"));
   }
-  if (header.struct_size < MB_SIZE(MB_PluginApi, session_stats)) {
-    return absl::InternalError(absl::StrCat(
-        "struct_size of its MB_PluginApi is ", header.struct_size,
-        ", expected at least ", MB_SIZE(MB_PluginApi, session_stats)));
+  if (header.struct_size < MB_SIZE(MB_PluginApi, session_tune)) {
+    return too_short();
   }
   return absl::OkStatus();
 }
@@ -90,6 +91,7 @@ absl::Status CheckPluginApi(const MB_PluginApi* api) {
       {"dataset_destroy", api->dataset_destroy != nullptr},
       {"session_train_step", api->session_train_step != nullptr},
       {"session_evaluate", api->session_evaluate != nullptr},
+      {"session_forward", api->session_forward != nullptr},
   };
   for (const Required& function : required) {
     if (!function.there) {

@@ -25,15 +25,17 @@ inline absl::Status CheckHeader(const MB_Header* header,
   if (header == nullptr) {
     return absl::InvalidArgumentError(absl::StrCat(name, " is NULL"));
   }
+  // Sizes of another major version say nothing.
+  if (header->struct_size >= sizeof(MB_Header) &&
+      header->abi_major != MB_ABI_MAJOR) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        name, ".header has ABI version ", header->abi_major, ".",
+        header->abi_minor, ", expected major version ", MB_ABI_MAJOR));
+  }
   if (header->struct_size < first_version_size) {
     return absl::InvalidArgumentError(
         absl::StrCat(name, ".header.struct_size is ", header->struct_size,
                      ", expected at least ", first_version_size));
-  }
-  if (header->abi_major != MB_ABI_MAJOR) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        name, ".header has ABI version ", header->abi_major, ".",
-        header->abi_minor, ", expected major version ", MB_ABI_MAJOR));
   }
   return absl::OkStatus();
 }

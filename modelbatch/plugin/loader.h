@@ -31,7 +31,7 @@ class Plugin {
   const std::string& version() const { return version_; }  // of the plugin
   // Changes with every build that may change a bit.
   const std::string& build_id() const { return build_id_; }
-  // Of the plugin ABI that it was built with: "0.1".
+  // Of the plugin ABI that it was built with: "1.0".
   const std::string& abi() const { return abi_; }
   // "", "address", "thread", ...
   const std::string& sanitizer() const { return sanitizer_; }

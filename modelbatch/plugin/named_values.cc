@@ -37,8 +37,12 @@ MB_NamedValue ToNamedValue(const std::string& name,
           result.s = v.c_str();
         } else {
           constexpr bool kIntegers = std::is_same_v<T, std::vector<int64_t>>;
-          static_assert(kIntegers || std::is_same_v<T, std::vector<double>>);
-          result.type = kIntegers ? MB_VALUE_INT64_LIST : MB_VALUE_FLOAT64_LIST;
+          constexpr bool kBytes = std::is_same_v<T, std::vector<uint8_t>>;
+          static_assert(kIntegers || kBytes ||
+                        std::is_same_v<T, std::vector<double>>);
+          result.type = kIntegers ? MB_VALUE_INT64_LIST
+                        : kBytes  ? MB_VALUE_BYTES
+                                  : MB_VALUE_FLOAT64_LIST;
           result.list = v.data();
           result.list_size = v.size();
         }
@@ -78,10 +82,12 @@ absl::StatusOr<AttributeValue> ToAttributeValue(const MB_NamedValue& value) {
       return ToList<int64_t>(value);
     case MB_VALUE_FLOAT64_LIST:
       return ToList<double>(value);
+    case MB_VALUE_BYTES:
+      return ToList<uint8_t>(value);
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat("has type ", value.type, ", expected ", MB_VALUE_INT64,
-                   " to ", MB_VALUE_FLOAT64_LIST));
+  return absl::InvalidArgumentError(absl::StrCat("has type ", value.type,
+                                                 ", expected ", MB_VALUE_INT64,
+                                                 " to ", MB_VALUE_BYTES));
 }
 
 }  // namespace

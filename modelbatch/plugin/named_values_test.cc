@@ -27,6 +27,8 @@ TEST(NamedValues, EveryTypeGoesBothWays) {
       {"empty list", std::vector<int64_t>{}},
       {"floats", std::vector<double>{0.1, -0.0, 1e300}},
       {"no floats", std::vector<double>{}},
+      {"bytes", std::vector<uint8_t>{0, 255, 0, 'a'}},
+      {"no bytes", std::vector<uint8_t>{}},
   };
   const NamedValues values(attributes);
   ASSERT_EQ(values.size(), attributes.size());
@@ -61,14 +63,15 @@ TEST(NamedValues, RefusalsNameTheEntry) {
             "options is NULL, expected 2 values");
   EXPECT_EQ(Refusal({Value("a", MB_VALUE_INT64), Value(nullptr, 0)}),
             "options[1].name is NULL");
-  EXPECT_THAT(Refusal({Value("a", 6)}), HasSubstr("options[0] (\"a\")"));
-  EXPECT_THAT(Refusal({Value("a", 6)}), HasSubstr("type 6, expected 0 to 5"));
+  EXPECT_THAT(Refusal({Value("a", 7)}), HasSubstr("options[0] (\"a\")"));
+  EXPECT_THAT(Refusal({Value("a", 7)}), HasSubstr("type 7, expected 0 to 6"));
   EXPECT_THAT(Refusal({Value("a", -1)}), HasSubstr("type -1"));
   EXPECT_THAT(Refusal({Value("a", MB_VALUE_STRING)}), HasSubstr("NULL"));
   MB_NamedValue value = Value("a", MB_VALUE_BOOL);
   value.i = 2;
   EXPECT_THAT(Refusal({value}), HasSubstr("expected 0 or 1"));
-  for (const int32_t type : {MB_VALUE_INT64_LIST, MB_VALUE_FLOAT64_LIST}) {
+  for (const int32_t type :
+       {MB_VALUE_INT64_LIST, MB_VALUE_FLOAT64_LIST, MB_VALUE_BYTES}) {
     value = Value("a", type);
     value.list_size = 1;
     EXPECT_THAT(Refusal({value}), HasSubstr("NULL with size 1"));

@@ -25,7 +25,7 @@ struct PluginReport {
   std::string name;  // the plugin's own; as its file is called if unknown
   std::string path;
   std::string version;
-  std::string abi;  // "0.1"
+  std::string abi;  // "1.0"
   std::string build_id;
   std::string sanitizer;
   ProbeResult probe;

@@ -9,7 +9,9 @@
 #include "absl/strings/str_cat.h"
 #include "modelbatch/model/layout.h"
 #include "modelbatch/plugin/abi_call.h"
+#include "modelbatch/plugin/abi_reports.h"
 #include "modelbatch/plugin/header.h"
+#include "modelbatch/plugin/named_values.h"
 #include "modelbatch/tensor/dlpack.h"
 #include "modelbatch/util/status_macros.h"
 
@@ -20,8 +22,6 @@ constexpr char kStepSlot[] = "step";
 // An outcome that no plugin may return: shows what it left out.
 constexpr uint8_t kNoOutcome = 0xff;
 constexpr int kLastOutcome = static_cast<int>(Outcome::kNonFiniteGradient);
-// The first minor version with the calls of the feature "gradients".
-constexpr uint32_t kGradientsMinor = 2;
 // Outputs begin on cache lines.
 constexpr int64_t kAlignFloats = 16;
 
@@ -50,6 +50,7 @@ class PluginSession : public Session {
     args.header = MakeHeader(MB_SIZE(MB_OptimizerArgs, optimizer));
     args.session = session_;
     args.optimizer = optimizer.c_str();
+    described_model_ = -1;
     return CallPlugin(api_, api_.session_set_optimizer, "session_set_optimizer",
                       &args);
   }
@@ -69,9 +70,6 @@ class PluginSession : public Session {
     if (request.keep_gradients) args.flags |= MB_STEP_KEEP_GRADIENTS;
     if (!request.update) args.flags |= MB_STEP_NO_UPDATE;
     if (request.accumulate) {
-      if (api_.header.abi_minor < kGradientsMinor) {
-        return Lacks("MB_STEP_ACCUMULATE");
-      }
       args.flags |= MB_STEP_ACCUMULATE;
     }
     result->losses.assign(num_models(), 0.0f);
@@ -100,19 +98,10 @@ class PluginSession : public Session {
 
   absl::Status Forward(const ForwardRequest& request,
                        std::vector<Tensor>* outputs) override {
-    if (!MB_HAS(&api_, MB_PluginApi, session_forward) ||
-        api_.session_forward == nullptr) {
-      return Lacks("session_forward");
-    }
     MB_ForwardArgs args = {};
-    args.header = MakeHeader(MB_SIZE(MB_ForwardArgs, reserved));
+    args.header = MakeHeader(MB_SIZE(MB_ForwardArgs, outputs));
     args.session = session_;
-    if (request.training) {
-      if (api_.header.abi_minor < kGradientsMinor) {
-        return Lacks("MB_FORWARD_TRAINING");
-      }
-      args.flags |= MB_FORWARD_TRAINING;
-    }
+    if (request.training) args.flags |= MB_FORWARD_TRAINING;
     const RowSet& rows = request.rows;
     MB_ASSIGN_OR_RETURN(args.dataset, GetDataset(request.dataset));
     MB_RETURN_IF_ERROR(CheckSizes(rows, {}));
@@ -123,8 +112,7 @@ class PluginSession : public Session {
     std::vector<int64_t> offsets;
     int64_t total = 0;
     for (size_t i = 0; i < num_models(); ++i) {
-      MB_ASSIGN_OR_RETURN(const Layout* layout, GetLayout(i));
-      Shape shape = layout->output();
+      MB_ASSIGN_OR_RETURN(Shape shape, OutputShape(i));
       shape.insert(shape.begin(), static_cast<int64_t>(RowsOf(rows, i).size()));
       offsets.push_back(total);
       total +=
@@ -147,10 +135,7 @@ class PluginSession : public Session {
 
   absl::Status Backward(const BackwardRequest& request,
                         std::vector<Outcome>* outcomes) override {
-    if (!MB_HAS(&api_, MB_PluginApi, session_backward) ||
-        api_.session_backward == nullptr) {
-      return Lacks("session_backward");
-    }
+    if (api_.session_backward == nullptr) return Lacks("session_backward");
     MB_BackwardArgs args = {};
     args.header = MakeHeader(MB_SIZE(MB_BackwardArgs, outcomes));
     args.session = session_;
@@ -186,10 +171,7 @@ class PluginSession : public Session {
 
   absl::Status Update(const UpdateRequest& request,
                       std::vector<Outcome>* outcomes) override {
-    if (!MB_HAS(&api_, MB_PluginApi, session_update) ||
-        api_.session_update == nullptr) {
-      return Lacks("session_update");
-    }
+    if (api_.session_update == nullptr) return Lacks("session_update");
     MB_UpdateArgs args = {};
     args.header = MakeHeader(MB_SIZE(MB_UpdateArgs, outcomes));
     args.session = session_;
@@ -205,12 +187,9 @@ class PluginSession : public Session {
   }
 
   absl::Status ZeroGrad(bool release) override {
-    if (!MB_HAS(&api_, MB_PluginApi, session_zero_grad) ||
-        api_.session_zero_grad == nullptr) {
-      return Lacks("session_zero_grad");
-    }
+    if (api_.session_zero_grad == nullptr) return Lacks("session_zero_grad");
     MB_ZeroGradArgs args = {};
-    args.header = MakeHeader(MB_SIZE(MB_ZeroGradArgs, release));
+    args.header = MakeHeader(MB_SIZE(MB_ZeroGradArgs, reserved));
     args.session = session_;
     args.release = release ? 1 : 0;
     return CallPlugin(api_, api_.session_zero_grad, "session_zero_grad", &args);
@@ -219,13 +198,7 @@ class PluginSession : public Session {
   absl::StatusOr<Tensor> ReadState(int model, const std::string& slot,
                                    const std::string& parameter) override {
     MB_RETURN_IF_ERROR(CheckModel(model));
-    Tensor value;
-    if (slot == kStepSlot) {
-      value = Tensor::Zeros(DType::kInt64, {});
-    } else {
-      MB_ASSIGN_OR_RETURN(const Shape* shape, FindShape(model, parameter));
-      value = Tensor::Zeros(DType::kFloat32, *shape);
-    }
+    MB_ASSIGN_OR_RETURN(Tensor value, MakeState(model, slot, parameter));
     MB_RETURN_IF_ERROR(MoveState(api_.session_read_state, "session_read_state",
                                  model, slot, parameter, value));
     return value;
@@ -239,11 +212,65 @@ class PluginSession : public Session {
                      slot, parameter, value);
   }
 
-  absl::StatusOr<SessionStats> Stats() override {
-    if (!MB_HAS(&api_, MB_PluginApi, session_stats) ||
-        api_.session_stats == nullptr) {
-      return Lacks("session_stats");
+  absl::StatusOr<ModelDescription> Describe(int model) override {
+    if (api_.session_describe == nullptr) return Lacks("session_describe");
+    MB_RETURN_IF_ERROR(CheckModel(model));
+    MB_DescribeArgs args = {};
+    args.header = MakeHeader(MB_SIZE(MB_DescribeArgs, output_rank));
+    args.session = session_;
+    args.model = static_cast<size_t>(model);
+    MB_RETURN_IF_ERROR(
+        CallPlugin(api_, api_.session_describe, "session_describe", &args));
+    absl::StatusOr<ModelDescription> description = ReadDescription(args);
+    if (description.ok()) return description;
+    return BrokenAbi(
+        api_, "session_describe",
+        absl::StrCat(ModelName(model), ": ", description.status().message())
+            .c_str());
+  }
+
+  absl::StatusOr<TuneReport> Tune(const Attributes& options) override {
+    if (api_.session_tune == nullptr) return Lacks("session_tune");
+    MB_RETURN_IF_ERROR(CheckCStrings(options, "options"));
+    const NamedValues values(options);
+    MB_TuneArgs args = {};
+    args.header = MakeHeader(MB_SIZE(MB_TuneArgs, seconds));
+    args.session = session_;
+    args.options = values.data();
+    args.num_options = values.size();
+    const absl::Status status =
+        CallPlugin(api_, api_.session_tune, "session_tune", &args);
+    if (absl::IsUnimplemented(status)) {  // a session need not have it
+      return absl::UnimplementedError(
+          absl::StrCat("plugin \"", api_.name, "\": ", status.message()));
     }
+    MB_RETURN_IF_ERROR(status);
+    absl::StatusOr<TuneReport> report = ReadTuneReport(args);
+    if (report.ok()) return report;
+    return BrokenAbi(api_, "session_tune",
+                     std::string(report.status().message()).c_str());
+  }
+
+  // Internal unless the plugin, if it tells, means the same parameters and
+  // outputs as the models' layouts.
+  absl::Status CheckLayouts() {
+    if (api_.session_describe == nullptr) return absl::OkStatus();
+    for (size_t i = 0; i < num_models(); ++i) {
+      if (!layouts_[i].ok()) continue;  // no operators that the host knows
+      const auto description = Describe(static_cast<int>(i));
+      if (absl::IsUnimplemented(description.status())) return absl::OkStatus();
+      MB_RETURN_IF_ERROR(description.status());
+      const absl::Status same = CheckDescription(*description, *layouts_[i]);
+      if (same.ok()) continue;
+      return BrokenAbi(
+          api_, "session_describe",
+          absl::StrCat(ModelName(i), ": ", same.message()).c_str());
+    }
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<SessionStats> Stats() override {
+    if (api_.session_stats == nullptr) return Lacks("session_stats");
     MB_SessionStatsArgs args = {};
     args.header = MakeHeader(MB_SIZE(MB_SessionStatsArgs, plan));
     args.session = session_;
@@ -354,12 +381,52 @@ class PluginSession : public Session {
     return absl::OkStatus();
   }
 
+  absl::StatusOr<Shape> OutputShape(size_t model) {
+    if (layouts_[model].ok()) return layouts_[model]->output();
+    absl::StatusOr<ModelDescription> description =
+        Describe(static_cast<int>(model));
+    if (description.ok()) return std::move(description->output);
+    if (!absl::IsUnimplemented(description.status())) {
+      return description.status();
+    }
+    return GetLayout(model).status();  // why it has none
+  }
+
   absl::StatusOr<const Layout*> GetLayout(size_t model) const {
     if (layouts_[model].ok()) return &*layouts_[model];
     return absl::Status(
         layouts_[model].status().code(),
         absl::StrCat(ModelName(model), ": its shapes are not known: ",
                      layouts_[model].status().message()));
+  }
+
+  // Room for a tensor of the state: a parameter's has its shape, another's is
+  // what the plugin says, or also the parameter's if it says nothing.
+  absl::StatusOr<Tensor> MakeState(int model, const std::string& slot,
+                                   const std::string& parameter) {
+    if (slot == kStepSlot) return Tensor::Zeros(DType::kInt64, {});
+    const bool known =
+        layouts_[model].ok() && (slot == "param" || slot == "grad");
+    if (!known && api_.session_describe != nullptr) {
+      if (described_model_ != model) {
+        const auto description = Describe(model);
+        if (!description.ok() && !absl::IsUnimplemented(description.status())) {
+          return description.status();
+        }
+        described_ =
+            description.ok() ? description->states : std::vector<StateTensor>();
+        described_model_ = model;
+      }
+      for (const StateTensor& state : described_) {
+        if (state.slot == slot && state.parameter == parameter) {
+          return Tensor::Zeros(state.dtype, state.shape);
+        }
+      }
+    }
+    // One number of the optimizer's state.
+    if (parameter.empty()) return Tensor::Zeros(DType::kFloat32, {});
+    MB_ASSIGN_OR_RETURN(const Shape* shape, FindShape(model, parameter));
+    return Tensor::Zeros(DType::kFloat32, *shape);
   }
 
   absl::StatusOr<const Shape*> FindShape(size_t model,
@@ -395,14 +462,20 @@ class PluginSession : public Session {
   std::vector<int64_t> ids_;
   std::vector<absl::StatusOr<Layout>> layouts_;
   std::vector<MB_Column> columns_;
+  // Of the model whose state was read last; -1: none.
+  int described_model_ = -1;
+  std::vector<StateTensor> described_;
 };
 
 }  // namespace
 
-std::unique_ptr<Session> MakePluginSession(
+absl::StatusOr<std::unique_ptr<Session>> MakePluginSession(
     std::shared_ptr<PluginHandle> handle, MB_Session* session,
     const std::vector<ModelInstance>& models) {
-  return std::make_unique<PluginSession>(std::move(handle), session, models);
+  auto result =
+      std::make_unique<PluginSession>(std::move(handle), session, models);
+  MB_RETURN_IF_ERROR(result->CheckLayouts());
+  return std::unique_ptr<Session>(std::move(result));
 }
 
 }  // namespace modelbatch

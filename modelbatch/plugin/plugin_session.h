@@ -5,14 +5,16 @@
 #include <memory>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "modelbatch/backend/backend.h"
 #include "modelbatch/plugin/c_api.h"
 #include "modelbatch/plugin/plugin_handle.h"
 
 namespace modelbatch {
 
-// Takes `session`, which `handle`'s backend compiled from `models`.
-std::unique_ptr<Session> MakePluginSession(
+// Takes `session`, which `handle`'s backend compiled from `models`. Internal
+// when the plugin tells that it has other parameters or outputs than they have.
+absl::StatusOr<std::unique_ptr<Session>> MakePluginSession(
     std::shared_ptr<PluginHandle> handle, MB_Session* session,
     const std::vector<ModelInstance>& models);
 

@@ -49,14 +49,16 @@ constexpr char kDatasetCreate[] = "dataset_create";
 constexpr char kTrainStep[] = "session_train_step";
 constexpr char kEvaluate[] = "session_evaluate";
 constexpr char kForward[] = "session_forward";
+constexpr char kDescribe[] = "session_describe";
 constexpr char kStats[] = "session_stats";
 constexpr char kBackward[] = "session_backward";
 constexpr char kUpdate[] = "session_update";
 constexpr char kZeroGrad[] = "session_zero_grad";
+constexpr char kTune[] = "session_tune";
 
 MB_PluginApi MakeApi(const PluginDefinition& definition, const char* build_id) {
   MB_PluginApi api = {};
-  api.header = MakeHeader(MB_SIZE(MB_PluginApi, session_zero_grad));
+  api.header = MakeHeader(MB_SIZE(MB_PluginApi, session_tune));
   api.name = definition.name;
   api.version = definition.version;
   api.build_id = build_id;
@@ -86,12 +88,15 @@ MB_PluginApi MakeApi(const PluginDefinition& definition, const char* build_id) {
   api.session_evaluate =
       Entry<MB_EvaluateArgs, sdk::SessionEvaluate, kEvaluate>;
   api.session_forward = Entry<MB_ForwardArgs, sdk::SessionForward, kForward>;
+  api.session_describe =
+      Entry<MB_DescribeArgs, sdk::SessionDescribe, kDescribe>;
   api.session_stats = Entry<MB_SessionStatsArgs, sdk::SessionStats, kStats>;
   api.session_backward =
       Entry<MB_BackwardArgs, sdk::SessionBackward, kBackward>;
   api.session_update = Entry<MB_UpdateArgs, sdk::SessionUpdate, kUpdate>;
   api.session_zero_grad =
       Entry<MB_ZeroGradArgs, sdk::SessionZeroGrad, kZeroGrad>;
+  api.session_tune = Entry<MB_TuneArgs, sdk::SessionTune, kTune>;
   return api;
 }
 

@@ -26,17 +26,19 @@ absl::Status SessionWriteState(MB_StateArgs* args);
 absl::Status SessionTrainStep(MB_TrainStepArgs* args);
 absl::Status SessionEvaluate(MB_EvaluateArgs* args);
 absl::Status SessionForward(MB_ForwardArgs* args);
+absl::Status SessionDescribe(MB_DescribeArgs* args);
 absl::Status SessionStats(MB_SessionStatsArgs* args);
 absl::Status SessionBackward(MB_BackwardArgs* args);
 absl::Status SessionUpdate(MB_UpdateArgs* args);
 absl::Status SessionZeroGrad(MB_ZeroGradArgs* args);
+absl::Status SessionTune(MB_TuneArgs* args);
 
 // InvalidArgument unless `pointer` is there; `name` is the field's.
 absl::Status CheckPointer(const void* pointer, const char* name);
 
 }  // namespace modelbatch::sdk
 
-// Checks the header of `args`, whose first version ends with `last_field`.
+// Checks the header of `args`, which in 1.0 ends with `last_field`.
 #define MB_SDK_CHECK_ARGS(type, args, last_field)                              \
   MB_RETURN_IF_ERROR(                                                          \
       ::modelbatch::CheckHeader((args) == nullptr ? nullptr : &(args)->header, \

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "modelbatch/backend/backend.h"
+#include "modelbatch/plugin/abi_reports.h"
 #include "modelbatch/plugin/c_api.h"
 
 namespace modelbatch {
@@ -70,6 +71,10 @@ struct MB_Session {
 
   // Every plan told to the host, which may keep the pointer.
   std::set<std::string> plans;
+
+  // What the last session_describe and session_tune told.
+  std::unique_ptr<modelbatch::AbiDescription> description;
+  std::unique_ptr<modelbatch::AbiTuneReport> tune_report;
 };
 
 #endif  // MODELBATCH_PLUGIN_SDK_OBJECTS_H_

@@ -277,22 +277,20 @@ absl::Status SessionEvaluate(MB_EvaluateArgs* args) {
 }
 
 absl::Status SessionForward(MB_ForwardArgs* args) {
-  MB_SDK_CHECK_ARGS(MB_ForwardArgs, args, num_outputs);
+  MB_SDK_CHECK_ARGS(MB_ForwardArgs, args, outputs);
   MB_RETURN_IF_ERROR(CheckDataset(args->session, args->dataset));
   MB_RETURN_IF_ERROR(CheckPointer(args->output_offsets, "output_offsets"));
   if (args->num_outputs > 0) {
     MB_RETURN_IF_ERROR(CheckPointer(args->outputs, "outputs"));
   }
-  ForwardRequest request;
-  if (MB_HAS(args, MB_ForwardArgs, reserved)) {
-    if ((args->flags & ~uint32_t{MB_FORWARD_TRAINING}) != 0 ||
-        args->reserved != 0) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "flags is ", args->flags, " and reserved ", args->reserved,
-          ", expected no flags but ", MB_FORWARD_TRAINING, " and 0"));
-    }
-    request.training = (args->flags & MB_FORWARD_TRAINING) != 0;
+  if ((args->flags & ~uint32_t{MB_FORWARD_TRAINING}) != 0 ||
+      args->reserved != 0) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "flags is ", args->flags, " and reserved ", args->reserved,
+        ", expected no flags but ", MB_FORWARD_TRAINING, " and 0"));
   }
+  ForwardRequest request;
+  request.training = (args->flags & MB_FORWARD_TRAINING) != 0;
   MB_Session& session = *args->session;
   const size_t num_models = session.num_models;
   MB_ASSIGN_OR_RETURN(const RowSet rows, ToRowSet(args->rows, num_models));
@@ -320,6 +318,22 @@ absl::Status SessionForward(MB_ForwardArgs* args) {
       std::memcpy(args->outputs + offset, output.raw(), output.byte_size());
     }
   }
+  return absl::OkStatus();
+}
+
+absl::Status SessionDescribe(MB_DescribeArgs* args) {
+  MB_SDK_CHECK_ARGS(MB_DescribeArgs, args, output_rank);
+  MB_RETURN_IF_ERROR(CheckPointer(args->session, "session"));
+  MB_Session& session = *args->session;
+  if (args->model >= session.num_models) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "model is ", args->model, ", expected less than ", session.num_models));
+  }
+  MB_ASSIGN_OR_RETURN(ModelDescription description,
+                      session.session->Describe(static_cast<int>(args->model)));
+  session.description =
+      std::make_unique<AbiDescription>(std::move(description));
+  session.description->Fill(args);
   return absl::OkStatus();
 }
 
@@ -386,13 +400,27 @@ absl::Status SessionUpdate(MB_UpdateArgs* args) {
 }
 
 absl::Status SessionZeroGrad(MB_ZeroGradArgs* args) {
-  MB_SDK_CHECK_ARGS(MB_ZeroGradArgs, args, release);
+  MB_SDK_CHECK_ARGS(MB_ZeroGradArgs, args, reserved);
   MB_RETURN_IF_ERROR(CheckPointer(args->session, "session"));
-  if (args->release > 1) {
+  if (args->release > 1 || args->reserved != 0) {
     return absl::InvalidArgumentError(
-        absl::StrCat("release is ", args->release, ", expected 0 or 1"));
+        absl::StrCat("release is ", args->release, " and reserved ",
+                     args->reserved, ", expected 0 or 1, and 0"));
   }
   return args->session->session->ZeroGrad(args->release == 1);
+}
+
+absl::Status SessionTune(MB_TuneArgs* args) {
+  MB_SDK_CHECK_ARGS(MB_TuneArgs, args, seconds);
+  MB_RETURN_IF_ERROR(CheckPointer(args->session, "session"));
+  MB_ASSIGN_OR_RETURN(
+      const Attributes options,
+      ToAttributes(args->options, args->num_options, "options"));
+  MB_Session& session = *args->session;
+  MB_ASSIGN_OR_RETURN(TuneReport report, session.session->Tune(options));
+  session.tune_report = std::make_unique<AbiTuneReport>(std::move(report));
+  session.tune_report->Fill(args);
+  return absl::OkStatus();
 }
 
 }  // namespace modelbatch::sdk

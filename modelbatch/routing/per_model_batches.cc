@@ -80,6 +80,15 @@ absl::StatusOr<PerModelBatches> PerModelBatches::Create(
   return batches;
 }
 
+absl::StatusOr<PerModelBatches> PerModelBatches::Shared(
+    int num_models, std::vector<int32_t> rows, int64_t batch_size,
+    uint64_t seed) {
+  const ModelRows all = {
+      std::make_shared<const std::vector<int32_t>>(std::move(rows)), batch_size,
+      seed};
+  return Create(std::vector<ModelRows>(std::max(num_models, 0), all));
+}
+
 void PerModelBatches::StartEpoch(int64_t epoch) {
   for (Order& order : orders_) {
     order.shuffled = RandomPermutation(static_cast<int64_t>(order.rows->size()),

@@ -45,6 +45,11 @@ class PerModelBatches {
  public:
   // At least one model, each with at least one row. Begins with epoch 0.
   static absl::StatusOr<PerModelBatches> Create(std::vector<ModelRows> models);
+  // All of `num_models` models have the same rows in the same order.
+  static absl::StatusOr<PerModelBatches> Shared(int num_models,
+                                                std::vector<int32_t> rows,
+                                                int64_t batch_size,
+                                                uint64_t seed);
 
   void StartEpoch(int64_t epoch);
 

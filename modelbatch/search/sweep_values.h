@@ -17,8 +17,8 @@ namespace modelbatch {
 // with both ends exact; integers are rounded to the nearest.
 std::vector<double> GridValues(const Sweep& sweep);
 
-// The value of model `index` in a random search. A range is drawn evenly on its
-// scale, from the values each with equal probability.
+// The value drawn for model `index`. A range is drawn evenly on its scale, from
+// the values each with equal probability.
 double RandomValue(const Sweep& sweep, uint64_t seed, const std::string& path,
                    uint64_t index);
 

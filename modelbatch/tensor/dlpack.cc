@@ -24,6 +24,8 @@ absl::Status Refuse(std::string_view name, const Args&... args) {
       absl::StrCat(absl::string_view(name.data(), name.size()), ": ", args...));
 }
 
+}  // namespace
+
 MB_DLDataType ToDLDataType(DType dtype) {
   const uint8_t bits = static_cast<uint8_t>(8 * DTypeSize(dtype));
   switch (dtype) {
@@ -53,6 +55,8 @@ absl::StatusOr<DType> ToDType(const MB_DLDataType& type,
                 " and ", static_cast<int>(type.bits),
                 " bits, expected float32, float64, int32, int64 or uint8");
 }
+
+namespace {
 
 // What a DLTensor says, checked.
 struct Description {

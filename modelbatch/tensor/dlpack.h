@@ -14,6 +14,10 @@
 
 namespace modelbatch {
 
+// DLPack's code for a dtype, and back. InvalidArgument begins with `name`.
+MB_DLDataType ToDLDataType(DType dtype);
+absl::StatusOr<DType> ToDType(const MB_DLDataType& type, std::string_view name);
+
 // Takes `managed`, whatever is returned: its deleter is called exactly once,
 // when the last Tensor that shares the memory is gone, or before this returns
 // if it fails or had to copy. Memory that is not compact, row-major and aligned

@@ -1,5 +1,6 @@
 #include "modelbatch/tensor/tensor.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -81,6 +82,12 @@ Tensor Tensor::Wrap(std::shared_ptr<void> owner, void* data, DType dtype,
   tensor.owner_ = std::move(owner);
   tensor.data_ = data;
   return tensor;
+}
+
+bool Tensor::IsZero() const {
+  const auto* const begin = static_cast<const char*>(data_);
+  return std::all_of(begin, begin + byte_size(),
+                     [](char byte) { return byte == 0; });
 }
 
 Tensor Tensor::Clone() const {

@@ -95,6 +95,9 @@ class Tensor {
     return static_cast<const T*>(data_);
   }
 
+  // Whether every bit is 0.
+  bool IsZero() const;
+
   Tensor Clone() const;
   // A second tensor on the same memory.
   Tensor Borrow() const;

@@ -132,7 +132,7 @@ absl::Status EarlyStopping::OnTrainStart(Trainer* trainer) {
         absl::StrCat("early stopping: min_delta is ", config_.min_delta,
                      ", expected a number of at least 0"));
   }
-  if (experiment.split.validation.empty()) {
+  if (!experiment.has_validation()) {
     return absl::FailedPreconditionError(
         "early stopping needs validation rows, the split has none");
   }
@@ -150,7 +150,7 @@ double EarlyStopping::Metric(const Trainer& trainer, int64_t epoch,
   const Score& score = trainer.state().curves[epoch].validation[model];
   if (config_.metric == StoppingMetric::kValidationLoss) return score.loss;
   return static_cast<double>(score.correct) /
-         static_cast<double>(trainer.experiment().counted_validation);
+         static_cast<double>(trainer.experiment().counted_validation(model));
 }
 
 // NaN compares false.

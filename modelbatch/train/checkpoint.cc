@@ -2,23 +2,28 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "modelbatch/io/safetensors.h"
+#include "modelbatch/optim/lr_schedule.h"
 #include "modelbatch/search/population.h"
+#include "modelbatch/train/complete_schedules.h"
 #include "modelbatch/train/event.h"
 #include "modelbatch/train/population_events.h"
 #include "modelbatch/util/status_macros.h"
+#include "nlohmann/json.hpp"
 
 namespace modelbatch {
 namespace {
 
-constexpr char kFormat[] = "modelbatch.checkpoint.2";
+constexpr char kFormat[] = "modelbatch.checkpoint.4";
 constexpr char kIds[] = "run.ids";
 constexpr char kInputShape[] = "run.input_shape";
+constexpr char kValidationRows[] = "run.validation_rows";
 
 // ---- Writing --------------------------------------------------------------
 
@@ -73,13 +78,15 @@ void AddRecords(const TrainState& state, Writer* writer) {
   writer->AddVector("run.best_test_correct", test_hits);
   writer->AddVector("run.epoch_loss", state.epoch_loss);
   writer->AddVector("run.epoch_rows", state.epoch_rows);
+  writer->AddVector("run.epoch_lr", state.epoch_lr);
 }
 
 void AddCurves(const TrainState& state, Writer* writer) {
-  std::vector<double> train, validation;
+  std::vector<double> train, validation, lr;
   std::vector<int64_t> correct;
   for (const EpochCurve& curve : state.curves) {
     train.insert(train.end(), curve.train_loss.begin(), curve.train_loss.end());
+    lr.insert(lr.end(), curve.lr.begin(), curve.lr.end());
     for (const Score& score : curve.validation) {
       validation.push_back(score.loss);
       correct.push_back(score.correct);
@@ -88,6 +95,7 @@ void AddCurves(const TrainState& state, Writer* writer) {
   const Shape shape = {static_cast<int64_t>(state.curves.size()),
                        static_cast<int64_t>(state.models.size())};
   writer->Add("run.curves.train_loss", Tensor::FromVector(train, shape));
+  writer->Add("run.curves.lr", Tensor::FromVector(lr, shape));
   writer->Add("run.curves.validation_loss",
               Tensor::FromVector(validation, shape));
   writer->Add("run.curves.validation_correct",
@@ -97,7 +105,9 @@ void AddCurves(const TrainState& state, Writer* writer) {
 void AddModel(const std::string& prefix, ModelState model, Writer* writer) {
   for (auto& [slot, tensors] : model.slots) {
     for (auto& [parameter, tensor] : tensors) {
-      writer->Add(absl::StrCat(prefix, slot, ".", parameter),
+      writer->Add(parameter.empty()
+                      ? prefix + slot
+                      : absl::StrCat(prefix, slot, ".", parameter),
                   std::move(tensor));
     }
   }
@@ -118,6 +128,8 @@ class Reader {
     MB_ASSIGN_OR_RETURN(checkpoint.ids, Vector<int64_t>(kIds, -1));
     MB_ASSIGN_OR_RETURN(checkpoint.input_shape,
                         Vector<int64_t>(kInputShape, -1));
+    MB_ASSIGN_OR_RETURN(checkpoint.validation_rows,
+                        Vector<int64_t>(kValidationRows, -1));
     models_ = static_cast<int64_t>(checkpoint.ids.size());
     for (int64_t i = 0; i < models_; ++i) {
       if (!slots_.emplace(checkpoint.ids[i], i).second) {
@@ -168,6 +180,20 @@ class Reader {
         Number("config_fingerprint", &checkpoint->config_fingerprint));
     MB_RETURN_IF_ERROR(
         Number("data_fingerprint", &checkpoint->data_fingerprint));
+    MB_RETURN_IF_ERROR(
+        Number("initial_fingerprint", &checkpoint->initial_fingerprint));
+    MB_ASSIGN_OR_RETURN(const std::string names, Text("feature_names"));
+    const nlohmann::json json =
+        nlohmann::json::parse(names, nullptr, /*allow_exceptions=*/false);
+    if (!json.is_array()) {
+      return Error("metadata \"feature_names\" is no JSON array");
+    }
+    for (const nlohmann::json& name : json) {
+      if (!name.is_string()) {
+        return Error("metadata \"feature_names\" is no array of strings");
+      }
+      checkpoint->feature_names.push_back(name.get<std::string>());
+    }
     RunInfo& info = checkpoint->info;
     MB_ASSIGN_OR_RETURN(info.backend, Text("backend"));
     MB_ASSIGN_OR_RETURN(info.backend_version, Text("backend_version"));
@@ -251,6 +277,7 @@ class Reader {
     MB_ASSIGN_OR_RETURN(const auto test_hits, ints("run.best_test_correct"));
     MB_ASSIGN_OR_RETURN(state->epoch_loss, doubles("run.epoch_loss"));
     MB_ASSIGN_OR_RETURN(state->epoch_rows, ints("run.epoch_rows"));
+    MB_ASSIGN_OR_RETURN(state->epoch_lr, doubles("run.epoch_lr"));
     for (int64_t i = 0; i < models_; ++i) {
       ModelRecord& record = state->models[i];
       record.skipped_updates = skipped[i];
@@ -267,6 +294,7 @@ class Reader {
     const Shape shape = {state->epoch, models_};
     MB_ASSIGN_OR_RETURN(const Tensor* train,
                         Find<double>("run.curves.train_loss", shape));
+    MB_ASSIGN_OR_RETURN(const Tensor* lr, Find<double>("run.curves.lr", shape));
     MB_ASSIGN_OR_RETURN(const Tensor* loss,
                         Find<double>("run.curves.validation_loss", shape));
     MB_ASSIGN_OR_RETURN(const Tensor* correct,
@@ -276,6 +304,7 @@ class Reader {
       for (int64_t i = 0; i < models_; ++i) {
         const int64_t at = epoch * models_ + i;
         curve.train_loss.push_back(train->data<double>()[at]);
+        curve.lr.push_back(lr->data<double>()[at]);
         Score score;
         score.loss = loss->data<double>()[at];
         score.correct = correct->data<int64_t>()[at];
@@ -286,7 +315,8 @@ class Reader {
     return absl::OkStatus();
   }
 
-  // "model.<id>.<slot>.<parameter>", "model.<id>.step", "best.<id>.<parameter>"
+  // "model.<id>.<slot>.<parameter>", "model.<id>.<slot>", "model.<id>.step",
+  // "model.<id>.schedule", "best.<id>.<parameter>"
   absl::Status ReadTensor(const std::string& name, Tensor* tensor,
                           Checkpoint* checkpoint) const {
     if (absl::StartsWith(name, "run.")) return absl::OkStatus();
@@ -315,10 +345,23 @@ class Reader {
       model.step = step->data<int64_t>()[0];
       return absl::OkStatus();
     }
+    if (rest == "schedule") {
+      MB_ASSIGN_OR_RETURN(const std::vector<double> numbers,
+                          Vector<double>(name, -1));
+      absl::StatusOr<LrScheduleState> schedule =
+          LrScheduleState::FromNumbers(numbers);
+      if (!schedule.ok()) {
+        return Error(absl::StrCat("tensor \"", name,
+                                  "\": ", schedule.status().message()));
+      }
+      checkpoint->state.models[slot].schedule = *std::move(schedule);
+      return absl::OkStatus();
+    }
     const size_t dot = rest.find('.');
-    if (dot == std::string::npos) return unknown;
-    model.slots[rest.substr(0, dot)].emplace(rest.substr(dot + 1),
-                                             std::move(*tensor));
+    // One number a model has no parameter's name.
+    model.slots[rest.substr(0, dot)].emplace(
+        dot == std::string::npos ? "" : rest.substr(dot + 1),
+        std::move(*tensor));
     return absl::OkStatus();
   }
 
@@ -346,7 +389,13 @@ absl::Status WriteCheckpoint(const std::string& path, Trainer* trainer,
   writer.SetText("events", EventsToJson(state.events));
   writer.SetText("config_fingerprint",
                  absl::StrCat(ConfigFingerprint(experiment.config)));
+  writer.SetText(
+      "feature_names",
+      nlohmann::json(experiment.data->feature_names)
+          .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   writer.SetText("data_fingerprint", absl::StrCat(experiment.data_fingerprint));
+  writer.SetText("initial_fingerprint",
+                 absl::StrCat(experiment.initial_fingerprint));
   writer.SetText("backend", info.backend);
   writer.SetText("backend_version", info.backend_version);
   writer.SetText("backend_build_id", info.backend_build_id);
@@ -359,12 +408,22 @@ absl::Status WriteCheckpoint(const std::string& path, Trainer* trainer,
   writer.AddVector(kIds, ids);
   writer.AddVector(kInputShape,
                    experiment.population.models[0].spec.input_shape());
+  std::vector<int64_t> validation_rows;
+  for (const FoldRows& fold : experiment.folds) {
+    validation_rows.push_back(static_cast<int64_t>(fold.counted_validation));
+  }
+  writer.AddVector(kValidationRows, validation_rows);
   AddRecords(state, &writer);
   AddCurves(state, &writer);
   for (int i = 0; i < trainer->num_models(); ++i) {
     if (!state.models[i].removed()) {
       MB_ASSIGN_OR_RETURN(ModelState model, trainer->batch().GetModelState(i));
-      AddModel(absl::StrCat("model.", ids[i], "."), std::move(model), &writer);
+      const std::string prefix = absl::StrCat("model.", ids[i], ".");
+      AddModel(prefix, std::move(model), &writer);
+      if (!experiment.population.schedules.empty()) {
+        writer.AddVector(prefix + "schedule",
+                         state.models[i].schedule.ToNumbers());
+      }
     }
     for (const auto& [parameter, tensor] : state.models[i].best) {
       writer.Add(absl::StrCat("best.", ids[i], ".", parameter),
@@ -386,8 +445,16 @@ absl::Status CheckBelongs(const Checkpoint& checkpoint,
         absl::StrCat("the data has changed since the checkpoint: ",
                      DataPaths(experiment.config.data)[0].second));
   }
+  if (checkpoint.initial_fingerprint != experiment.initial_fingerprint) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the initial weights are not those of the checkpoint: ",
+                     experiment.config.train.init_from));
+  }
+  const std::optional<FoldsConfig>& folds = experiment.config.data.folds;
   bool same =
       checkpoint.ids.size() == experiment.population.models.size() &&
+      static_cast<int64_t>(checkpoint.validation_rows.size()) ==
+          (folds ? folds->count : 1) &&
       checkpoint.config_fingerprint == ConfigFingerprint(experiment.config);
   if (same) {
     MB_ASSIGN_OR_RETURN(
@@ -398,9 +465,13 @@ absl::Status CheckBelongs(const Checkpoint& checkpoint,
     }
   }
   if (!same) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("the config is not that of the checkpoint: ",
-                     experiment.config.source.file()));
+    const std::string follows = ScheduleFollowingEpochs(experiment.config);
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the config is not that of the checkpoint: ",
+        experiment.config.source.file(),
+        follows.empty() ? ""
+                        : absl::StrCat("; train.epochs must not change, as ",
+                                       follows, " follows it")));
   }
   return absl::OkStatus();
 }

@@ -3,14 +3,18 @@
 //
 //   model.<id>.<slot>.<parameter>  "param" and the optimizer's state
 //   model.<id>.step                updates made, int64
+//   model.<id>.schedule            LrScheduleState::ToNumbers(), float64; where
+//                                  there is a schedule
 //   best.<id>.<parameter>          weights of the best epoch
 //   run.*                          an entry a model: see TrainState
 //   run.curves.*                   [epochs, models]
 //   run.input_shape                of one row, as the models see it
+//   run.validation_rows            of each fold, those that count
 //
-// Metadata: position, events (a JSON array), who made it, fingerprints of
-// config and data. The same state gives the same bytes. Of a model that was
-// removed only the record and the best epoch's weights are left.
+// Metadata: position, events and names of features (JSON arrays), who made it,
+// fingerprints of config, data and initial weights. The same state gives the
+// same bytes. Of a model that was removed only the record and the best epoch's
+// weights are left.
 #ifndef MODELBATCH_TRAIN_CHECKPOINT_H_
 #define MODELBATCH_TRAIN_CHECKPOINT_H_
 
@@ -33,9 +37,13 @@ struct Checkpoint {
   std::vector<ModelState> models;
   std::vector<int64_t> ids;  // of the models
   Shape input_shape;         // of one row, as the models see it
-  RunInfo info;              // backend, build, version, machine
+  // Of each fold, the validation rows that count; without folds one number.
+  std::vector<int64_t> validation_rows;
+  std::vector<std::string> feature_names;  // of the data's header, if any
+  RunInfo info;                            // backend, build, version, machine
   uint64_t config_fingerprint = 0;
   uint64_t data_fingerprint = 0;
+  uint64_t initial_fingerprint = 0;
 };
 
 // Atomic. FailedPrecondition in a callback's OnStep at the end of an epoch,

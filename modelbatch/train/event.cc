@@ -83,8 +83,8 @@ std::string Dump(const Json& json) {
 // Reads the fields of one event; the first error is kept.
 class FieldReader {
  public:
-  FieldReader(const Json& json, size_t number) : json_(json) {
-    prefix_ = absl::StrCat("event ", number, ": ");
+  FieldReader(const Json& json, std::string prefix)
+      : json_(json), prefix_(std::move(prefix)) {
     if (!json.is_object()) Fail("expected an object");
   }
 
@@ -185,8 +185,9 @@ EventKind ReadKind(FieldReader* reader) {
   return EventKind::kWarning;
 }
 
-absl::StatusOr<Event> FromJson(const Json& json, size_t number) {
-  FieldReader reader(json, number);
+// `prefix` is for messages: "event 3: ".
+absl::StatusOr<Event> FromJson(const Json& json, const std::string& prefix) {
+  FieldReader reader(json, prefix);
   Event event;
   event.kind = ReadKind(&reader);
   event.step = reader.Int("step", 0);
@@ -266,6 +267,10 @@ std::string EventDifference(const Event& run, const Event& alone) {
 
 std::string EventToJson(const Event& event) { return Dump(ToJson(event)); }
 
+absl::StatusOr<Event> EventFromJson(const std::string& text) {
+  return FromJson(Json::parse(text, nullptr, /*allow_exceptions=*/false), "");
+}
+
 std::string EventsToJson(const std::vector<Event>& events) {
   Json json = Json::array();
   for (const Event& event : events) json.push_back(ToJson(event));
@@ -279,7 +284,9 @@ absl::StatusOr<std::vector<Event>> EventsFromJson(const std::string& text) {
   }
   std::vector<Event> events;
   for (const Json& element : json) {
-    MB_ASSIGN_OR_RETURN(Event event, FromJson(element, events.size() + 1));
+    MB_ASSIGN_OR_RETURN(
+        Event event,
+        FromJson(element, absl::StrCat("event ", events.size() + 1, ": ")));
     events.push_back(std::move(event));
   }
   return events;

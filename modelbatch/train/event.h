@@ -46,7 +46,8 @@ struct Event {
   int64_t copy = 0;
   OptimizerConfig changes;
   // A fingerprint of the model: weights, optimizer state, step count, seed,
-  // hyper-parameters. Of a copy as it begins, of a reset one before and after.
+  // hyper-parameters, schedule. Of a copy as it begins, of a reset one before
+  // and after.
   uint64_t fingerprint = 0;
 
   // Epochs finished when it happened.
@@ -63,8 +64,9 @@ std::string CountEvents(const std::vector<Event>& events);
 // 4 alone"; empty when they are equal.
 std::string EventDifference(const Event& run, const Event& alone);
 
-// One JSON object in one line.
+// One JSON object in one line, and back. InvalidArgument names the field.
 std::string EventToJson(const Event& event);
+absl::StatusOr<Event> EventFromJson(const std::string& json);
 
 // A JSON array, and back. InvalidArgument names the event, by its place from 1,
 // and the field.

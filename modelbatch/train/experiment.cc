@@ -7,13 +7,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "modelbatch/data/cifar_reader.h"
-#include "modelbatch/data/csv_reader.h"
-#include "modelbatch/data/idx_reader.h"
-#include "modelbatch/data/npy_reader.h"
-#include "modelbatch/data/numeric_array.h"
 #include "modelbatch/loss/loss.h"
+#include "modelbatch/routing/k_folds.h"
 #include "modelbatch/tensor/view.h"
+#include "modelbatch/train/complete_schedules.h"
+#include "modelbatch/train/initial_weights.h"
+#include "modelbatch/train/read_data.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch {
@@ -26,89 +25,11 @@ absl::Status At(const ExperimentConfig& config, const std::string& path,
                              status.code());
 }
 
-absl::StatusOr<DataTable> ReadCsvData(const DataConfig& data,
-                                      int64_t ignored_class) {
-  CsvOptions options;
-  options.header = data.header;
-  options.label = data.label;
-  options.classes = data.classification;
-  options.ignored_class = ignored_class;
-  options.scale = data.scale;
-  return ReadCsv(data.path, options);
-}
-
-absl::StatusOr<DataTable> ReadCifarData(const DataConfig& data) {
-  CifarOptions options;
-  if (data.format == "cifar100") {
-    options.labels = data.label[0].name == "coarse"
-                         ? CifarLabels::kCifar100Coarse
-                         : CifarLabels::kCifar100Fine;
-  }
-  options.scale = data.scale;
-  return ReadCifar(data.files, options);
-}
-
-// Where the config names the data as a whole: messages name the file
-// themselves.
-const char* DataPlace(const DataConfig& data) {
-  if (!data.path.empty()) return "data.path";
-  return data.files.empty() ? "data" : "data.files";
-}
-
-// Features and targets, of the formats that have them as arrays.
-absl::StatusOr<std::vector<NumericArray>> ReadArrays(
-    const ExperimentConfig& config) {
-  const DataConfig& data = config.data;
-  if (data.format == "npz") {
-    auto arrays = ReadNpz(data.path, {data.features, data.targets});
-    if (!arrays.ok()) return At(config, "data.path", arrays.status());
-    return arrays;
-  }
-  std::vector<NumericArray> arrays;
-  for (const auto& [key, path] : DataPaths(data)) {
-    auto array = data.format == "npy" ? ReadNpy(path) : ReadIdx(path);
-    if (!array.ok()) return At(config, key, array.status());
-    arrays.push_back(*std::move(array));
-  }
-  return arrays;
-}
-
-absl::StatusOr<DataTable> ReadData(const ExperimentConfig& config,
-                                   const LossSettings& loss) {
-  const DataConfig& data = config.data;
-  absl::StatusOr<DataTable> table;
-  if (data.format == "csv") {
-    table = ReadCsvData(data, loss.ignore_index);
-  } else if (!data.files.empty()) {
-    table = ReadCifarData(data);
-  } else {
-    MB_ASSIGN_OR_RETURN(const std::vector<NumericArray> arrays,
-                        ReadArrays(config));
-    table =
-        TableFromArrays(arrays[0], arrays[1],
-                        {data.classification, data.scale, loss.ignore_index});
-  }
-  if (!table.ok()) return At(config, DataPlace(data), table.status());
-  return table;
-}
-
-// bce_with_logits: every target is in [0, 1].
-absl::Status CheckProbabilities(const DataTable& table) {
-  const int64_t columns = table.targets.shape()[1];
-  for (int64_t e = 0; e < table.targets.size(); ++e) {
-    const float target = table.targets.data<float>()[e];
-    if (IsProbability(target)) continue;
-    return absl::InvalidArgumentError(
-        absl::StrCat(table.where(e / columns), ": target ", e % columns, " is ",
-                     target, ", bce_with_logits expects 0 to 1"));
-  }
-  return absl::OkStatus();
-}
-
 // How many of the rows the loss does not ignore; at least one, if there are
 // any.
 absl::StatusOr<size_t> CountRows(const ExperimentConfig& config,
-                                 const DataTable& table, const char* part,
+                                 const DataTable& table,
+                                 const std::string& part,
                                  const std::vector<int32_t>& rows) {
   if (!table.has_classes() || rows.empty()) return rows.size();
   const size_t counted =
@@ -120,6 +41,81 @@ absl::StatusOr<size_t> CountRows(const ExperimentConfig& config,
       "loss",
       absl::StrCat("every label of the ", part, " part is ignore_index, ",
                    *table.ignored_class, ", expected at least one other"));
+}
+
+// What the models of one fold see.
+absl::StatusOr<FoldRows> MakeFold(const ExperimentConfig& config,
+                                  const DataTable& table,
+                                  const std::string& name,
+                                  std::vector<int32_t> train,
+                                  std::vector<int32_t> validation) {
+  FoldRows fold;
+  MB_RETURN_IF_ERROR(CountRows(config, table, name + "train", train).status());
+  MB_ASSIGN_OR_RETURN(
+      fold.counted_validation,
+      CountRows(config, table, name + "validation", validation));
+  fold.train = std::make_shared<const std::vector<int32_t>>(std::move(train));
+  fold.validation =
+      std::make_shared<const std::vector<int32_t>>(std::move(validation));
+  return fold;
+}
+
+// The labels of these rows; all of those that do not count are of one class.
+Tensor LabelsOf(const DataTable& table, const std::vector<int32_t>& rows) {
+  std::vector<int64_t> labels;
+  for (const int32_t row : rows) {
+    const int64_t label = table.targets.data<int64_t>()[row];
+    labels.push_back(label == table.ignored_class ? table.num_classes : label);
+  }
+  return Tensor::FromVector(labels, {static_cast<int64_t>(labels.size())});
+}
+
+absl::StatusOr<std::vector<FoldRows>> MakeFolds(const ExperimentConfig& config,
+                                                const DataTable& table,
+                                                const Split& split) {
+  std::vector<FoldRows> made;
+  if (!config.data.folds.has_value()) {
+    MB_ASSIGN_OR_RETURN(FoldRows all, MakeFold(config, table, "", split.train,
+                                               split.validation));
+    made.push_back(std::move(all));
+    return made;
+  }
+  const FoldsConfig& settings = *config.data.folds;
+  const std::vector<int32_t>& rows = split.train;
+  const absl::StatusOr<std::vector<Fold>> folds =
+      settings.stratified ? StratifiedKFolds(LabelsOf(table, rows),
+                                             settings.count, settings.seed)
+                          : KFolds(static_cast<int64_t>(rows.size()),
+                                   settings.count, settings.seed);
+  if (!folds.ok()) {
+    return config.source.Error("data.folds.count",
+                               std::string(folds.status().message()));
+  }
+  for (const Fold& fold : *folds) {
+    const auto numbers = [&rows](const std::vector<int32_t>& places) {
+      std::vector<int32_t> out;
+      for (const int32_t place : places) out.push_back(rows[place]);
+      return out;
+    };
+    MB_ASSIGN_OR_RETURN(
+        FoldRows one,
+        MakeFold(config, table, absl::StrCat("fold ", made.size(), ": "),
+                 numbers(fold.train), numbers(fold.validation)));
+    made.push_back(std::move(one));
+  }
+  return made;
+}
+
+// Steps of the model that takes longest.
+int64_t LongestEpoch(const Experiment& experiment) {
+  int64_t longest = 0;
+  for (int i = 0; i < experiment.population.size(); ++i) {
+    const int64_t rows =
+        static_cast<int64_t>(experiment.rows_of(i).train->size());
+    longest = std::max(longest,
+                       (rows - 1) / experiment.population.batch_sizes[i] + 1);
+  }
+  return longest;
 }
 
 // What a model gives for a row must fit the row's target and the loss.
@@ -169,36 +165,49 @@ int FirstMixedLayer(const Population& population) {
   return -1;
 }
 
+// Whether models differ in it.
+template <typename T>
+bool Vary(const std::vector<T>& values) {
+  return std::any_of(values.begin(), values.end(),
+                     [&](T value) { return value != values[0]; });
+}
+
 }  // namespace
 
 absl::StatusOr<Experiment> PrepareExperiment(ExperimentConfig config) {
   MB_ASSIGN_OR_RETURN(const LossSettings loss, ReadLoss(config.loss));
-  MB_ASSIGN_OR_RETURN(DataTable table, ReadData(config, loss));
-  if (loss.kind == LossKind::kBceWithLogits) {
-    MB_RETURN_IF_ERROR(
-        At(config, DataPlace(config.data), CheckProbabilities(table)));
-  }
+  MB_ASSIGN_OR_RETURN(ExperimentRows rows, ReadRows(config));
+  DataTable& table = rows.table;
   Experiment experiment;
   MB_ASSIGN_OR_RETURN(experiment.population,
                       ExpandPopulation(config, table.row_shape()));
   MB_RETURN_IF_ERROR(CheckOutputs(config, loss, experiment.population, table));
-  const SplitConfig& split = config.data.split;
-  absl::StatusOr<Split> rows =
-      SplitRows(table, {split.train, split.validation, split.test},
-                split.stratified, split.seed);
-  if (!rows.ok()) return At(config, "data.split", rows.status());
-  experiment.split = *std::move(rows);
-  const int64_t train_rows =
-      static_cast<int64_t>(experiment.split.train.size());
-  const std::vector<int64_t>& sizes = experiment.population.batch_sizes;
-  experiment.steps_per_epoch =
-      (train_rows - 1) / *std::min_element(sizes.begin(), sizes.end()) + 1;
-  const Split& parts = experiment.split;
-  MB_RETURN_IF_ERROR(CountRows(config, table, "train", parts.train).status());
-  MB_ASSIGN_OR_RETURN(experiment.counted_validation,
-                      CountRows(config, table, "validation", parts.validation));
+  if (!config.train.init_from.empty()) {
+    absl::StatusOr<std::vector<InitialWeights>> initial =
+        ReadInitialWeights(config.train.init_from, experiment.population);
+    if (!initial.ok()) {
+      return At(config, "train.init_from", initial.status());
+    }
+    experiment.population.initial = *std::move(initial);
+    experiment.initial_fingerprint = InitialFingerprint(experiment.population);
+  }
+  experiment.split = std::move(rows.split);
+  if (config.train.log.confusion && experiment.split.test.empty()) {
+    return config.source.Error("train.log.confusion",
+                               "needs test rows, there are none");
+  }
+  MB_ASSIGN_OR_RETURN(experiment.folds,
+                      MakeFolds(config, table, experiment.split));
+  std::vector<int64_t> train_rows;
+  for (int i = 0; i < experiment.population.size(); ++i) {
+    train_rows.push_back(
+        static_cast<int64_t>(experiment.rows_of(i).train->size()));
+  }
+  MB_RETURN_IF_ERROR(
+      CompleteSchedules(config, train_rows, &experiment.population));
   MB_ASSIGN_OR_RETURN(experiment.counted_test,
-                      CountRows(config, table, "test", parts.test));
+                      CountRows(config, table, "test", experiment.split.test));
+  experiment.steps_per_epoch = LongestEpoch(experiment);
   experiment.data_fingerprint = Fingerprint(table);
   Shape shape = experiment.population.models[0].spec.input_shape();
   shape.insert(shape.begin(), table.rows());
@@ -215,7 +224,13 @@ Experiment SingleModel(const Experiment& experiment, int index) {
   single.population.models = {all.models[index]};
   single.population.layouts = {all.layouts[index]};
   single.population.optimizers = {all.optimizers[index]};
+  if (!all.schedules.empty()) {
+    single.population.schedules = {all.schedules[index]};
+  }
   single.population.batch_sizes = {all.batch_sizes[index]};
+  single.population.folds = {all.folds[index]};
+  single.population.settings = {all.settings[index]};
+  if (!all.initial.empty()) single.population.initial = {all.initial[index]};
   for (const SweptField& field : all.fields) {
     single.population.fields.push_back(
         {field.path, field.label, field.integer, {field.values[index]}});
@@ -238,18 +253,20 @@ absl::Status CheckCapabilities(const Experiment& experiment,
                                const Capabilities& capabilities,
                                const std::string& backend) {
   const ExperimentConfig& config = experiment.config;
-  const auto check = [&](const std::string& path, const char* what,
-                         const std::string& name,
-                         const std::vector<std::string>& there) {
-    if (std::find(there.begin(), there.end(), name) != there.end()) {
-      return absl::OkStatus();
-    }
-    return config.source.Error(
-        path,
-        absl::StrCat("backend \"", backend, "\" lacks the ", what, " \"", name,
-                     "\"; it has: ",
-                     there.empty() ? "none" : absl::StrJoin(there, ", ")));
-  };
+  const auto check =
+      [&](const std::string& path, const char* what, const std::string& name,
+          const std::vector<std::string>& there,
+          absl::StatusCode code = absl::StatusCode::kInvalidArgument) {
+        if (std::find(there.begin(), there.end(), name) != there.end()) {
+          return absl::OkStatus();
+        }
+        return config.source.Error(
+            path,
+            absl::StrCat("backend \"", backend, "\" lacks the ", what, " \"",
+                         name, "\"; it has: ",
+                         there.empty() ? "none" : absl::StrJoin(there, ", ")),
+            code);
+      };
   for (size_t i = 0; i < config.model.layers.size(); ++i) {
     MB_RETURN_IF_ERROR(check(absl::StrCat("model.layers[", i, "].kind"),
                              "operator", config.model.layers[i].kind,
@@ -259,6 +276,19 @@ absl::Status CheckCapabilities(const Experiment& experiment,
   if (mixed >= 0) {
     MB_RETURN_IF_ERROR(check(absl::StrCat("model.layers[", mixed, "]"),
                              "feature", "mixed_widths", capabilities.features));
+  }
+  if (config.backend.compile.has_value()) {
+    MB_RETURN_IF_ERROR(
+        check("backend.compile", "feature", "tuning", capabilities.features));
+  }
+  const Population& population = experiment.population;
+  for (const auto& [path, varies] :
+       {std::pair("data.folds", Vary(population.folds)),
+        std::pair("train.batch_size", Vary(population.batch_sizes))}) {
+    if (!varies) continue;
+    MB_RETURN_IF_ERROR(check(path, "feature", "ragged_rows",
+                             capabilities.features,
+                             absl::StatusCode::kUnimplemented));
   }
   MB_RETURN_IF_ERROR(
       check(config.loss.attributes.empty() ? "loss" : "loss.kind", "loss",
@@ -272,8 +302,11 @@ uint64_t ConfigFingerprint(const ExperimentConfig& config) {
   core.name = "";
   core.backend = BackendConfig();
   for (const auto& [key, path] : DataPaths(&core.data)) *path = "/";
-  core.train.epochs = 0;
+  if (ScheduleFollowingEpochs(config).empty()) core.train.epochs = 0;
   core.train.checkpoint_every = 0;
+  // The weights have a fingerprint of their own, as the data has.
+  if (!core.train.init_from.empty()) core.train.init_from = "/";
+  core.train.log = LogConfig();
   uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
   for (unsigned char c : ExperimentToToml(core)) {
     hash = (hash ^ c) * 0x100000001b3u;

@@ -18,6 +18,14 @@ void CopyModel(const Event& event, int model, int from,
                                population->models[from].spec};
   population->layouts[model] = population->layouts[from];
   population->batch_sizes[model] = population->batch_sizes[from];
+  population->folds[model] = population->folds[from];
+  population->settings[model] = -1;
+  if (!population->initial.empty()) {
+    population->initial[model] = population->initial[from];
+  }
+  if (!population->schedules.empty()) {
+    population->schedules[model] = population->schedules[from];
+  }
   OptimizerConfig config = population->optimizers[from];
   for (const auto& [name, value] : event.changes) config[name] = value;
   population->optimizers[model] = std::move(config);

@@ -5,7 +5,9 @@
 #include <cmath>
 #include <filesystem>
 #include <limits>
+#include <map>
 #include <numeric>
+#include <optional>
 #include <system_error>
 #include <utility>
 
@@ -19,17 +21,6 @@ namespace modelbatch {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-// Most fields have no comma or quote, but a layer's name or a reason may.
-std::string CsvField(const std::string& text) {
-  if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
-  std::string out = "\"";
-  for (char c : text) {
-    if (c == '"') out.push_back('"');
-    out.push_back(c);
-  }
-  return out + "\"";
-}
 
 std::string EpochText(int64_t epoch) {
   return epoch == 0 ? "" : absl::StrCat(epoch);
@@ -58,8 +49,8 @@ Json ModelJson(const Experiment& experiment, const TrainState& state,
   json["values"] = SweptValues(experiment, model);
   json["best_epoch"] = record.best_epoch;
   json["validation_loss"] = Finite(record.best_validation.loss);
-  json["validation_accuracy"] =
-      Finite(Accuracy(record.best_validation, experiment.counted_validation));
+  json["validation_accuracy"] = Finite(
+      Accuracy(record.best_validation, experiment.counted_validation(model)));
   json["test_loss"] = Finite(record.best_test.loss);
   json["test_accuracy"] =
       Finite(Accuracy(record.best_test, experiment.counted_test));
@@ -87,25 +78,55 @@ std::vector<std::vector<int64_t>> IdsOfEpochs(const Experiment& experiment,
   return result;
 }
 
+// Which fold each model that ever was has seen, by its id.
+std::map<int64_t, int> FoldsOfIds(const Experiment& experiment,
+                                  const TrainState& state) {
+  std::map<int64_t, int> folds;
+  for (int i = 0; i < experiment.population.size(); ++i) {
+    folds[experiment.population.models[i].id] = experiment.population.folds[i];
+  }
+  // A copy sees what its source has seen; the model it came in the place of has
+  // the fold that its number says.
+  const std::optional<FoldsConfig>& config = experiment.config.data.folds;
+  for (const Event& event : state.events) {
+    if (event.kind != EventKind::kReplace) continue;
+    for (const int64_t id : {event.model, event.source}) {
+      folds.emplace(id, config ? static_cast<int>(id % config->count) : 0);
+    }
+    folds.emplace(event.copy, folds[event.source]);
+  }
+  return folds;
+}
+
 std::string ModelPath(const std::string& folder, int64_t id) {
   return absl::StrCat(folder, "/models/model_", id, ".safetensors");
 }
 
 }  // namespace
 
+bool RanksByAccuracy(const Experiment& experiment) {
+  return experiment.config.train.select != Selection::kValidationLoss &&
+         experiment.has_classes();
+}
+
 std::vector<int> Ranking(const Experiment& experiment,
                          const TrainState& state) {
   std::vector<int> order(state.models.size());
   std::iota(order.begin(), order.end(), 0);
-  const bool by_accuracy =
-      experiment.config.train.select != Selection::kValidationLoss &&
-      experiment.has_classes();
+  const bool by_accuracy = RanksByAccuracy(experiment);
   std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
     const ModelRecord& x = state.models[a];
     const ModelRecord& y = state.models[b];
     if ((x.best_epoch == 0) != (y.best_epoch == 0)) return x.best_epoch != 0;
-    if (by_accuracy && x.best_validation.correct != y.best_validation.correct) {
-      return x.best_validation.correct > y.best_validation.correct;
+    if (by_accuracy) {
+      // Folds may differ in rows; integers do not round.
+      const auto hits_a =
+          x.best_validation.correct *
+          static_cast<int64_t>(experiment.counted_validation(b));
+      const auto hits_b =
+          y.best_validation.correct *
+          static_cast<int64_t>(experiment.counted_validation(a));
+      if (hits_a != hits_b) return hits_a > hits_b;
     }
     // NaN after every number: a strict weak order needs it somewhere.
     const double loss_x = x.best_validation.loss;
@@ -144,6 +165,17 @@ std::string NumberText(double value) {
   return std::string(buffer, end);
 }
 
+// Most have no comma or quote, but a layer's name or a reason may.
+std::string CsvField(const std::string& text) {
+  if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
+  std::string out = "\"";
+  for (char c : text) {
+    if (c == '"') out.push_back('"');
+    out.push_back(c);
+  }
+  return out + "\"";
+}
+
 std::string ResultsCsv(const Experiment& experiment, const TrainState& state) {
   const Population& population = experiment.population;
   std::vector<int> rank(population.size());
@@ -170,7 +202,7 @@ std::string ResultsCsv(const Experiment& experiment, const TrainState& state) {
     fields.push_back(EpochText(record.best_epoch));
     fields.push_back(NumberText(record.best_validation.loss));
     fields.push_back(NumberText(
-        Accuracy(record.best_validation, experiment.counted_validation)));
+        Accuracy(record.best_validation, experiment.counted_validation(i))));
     fields.push_back(NumberText(record.best_test.loss));
     fields.push_back(
         NumberText(Accuracy(record.best_test, experiment.counted_test)));
@@ -181,16 +213,20 @@ std::string ResultsCsv(const Experiment& experiment, const TrainState& state) {
 
 std::string CurvesCsv(const Experiment& experiment, const TrainState& state) {
   std::string out =
-      "epoch,model,train_loss,validation_loss,validation_accuracy\n";
-  const size_t rows = experiment.counted_validation;
+      "epoch,model,train_loss,validation_loss,validation_accuracy,lr\n";
   const std::vector<std::vector<int64_t>> ids = IdsOfEpochs(experiment, state);
+  const std::map<int64_t, int> folds = FoldsOfIds(experiment, state);
   for (size_t epoch = 0; epoch < state.curves.size(); ++epoch) {
     const EpochCurve& curve = state.curves[epoch];
     for (int i = 0; i < experiment.population.size(); ++i) {
-      absl::StrAppend(&out, epoch + 1, ",", ids[epoch][i], ",",
-                      NumberText(curve.train_loss[i]), ",");
-      absl::StrAppend(&out, NumberText(curve.validation[i].loss), ",",
-                      NumberText(Accuracy(curve.validation[i], rows)), "\n");
+      const int64_t id = ids[epoch][i];
+      const Score& score = curve.validation[i];
+      absl::StrAppend(
+          &out, epoch + 1, ",", id, ",", NumberText(curve.train_loss[i]), ",",
+          NumberText(score.loss), ",",
+          NumberText(Accuracy(
+              score, experiment.folds[folds.at(id)].counted_validation)),
+          ",", NumberText(curve.lr[i]), "\n");
     }
   }
   return out;
@@ -211,6 +247,9 @@ std::string SummaryJson(const Experiment& experiment, const TrainState& state,
   json["rows"] = {{"train", experiment.split.train.size()},
                   {"validation", experiment.split.validation.size()},
                   {"test", experiment.split.test.size()}};
+  if (config.data.folds.has_value()) {
+    json["folds"] = config.data.folds->count;
+  }
   json["selected_by"] = SelectionName(config.train.select);
   const std::vector<int> order = Ranking(experiment, state);
   json["best"] = state.models[order[0]].best_epoch > 0
@@ -252,6 +291,17 @@ std::string SummaryJson(const Experiment& experiment, const TrainState& state,
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
+std::map<std::string, std::string> WeightsMetadata(const Experiment& experiment,
+                                                   const TrainState& state,
+                                                   int model) {
+  const ModelRecord& record = state.models[model];
+  return {{"format", "pt"},
+          {"model", absl::StrCat(experiment.population.models[model].id)},
+          {"epoch", absl::StrCat(record.best_epoch)},
+          {"selected_by", SelectionName(experiment.config.train.select)},
+          {"status", StatusOf(record)}};
+}
+
 absl::Status WriteModels(const Experiment& experiment, const TrainState& state,
                          const std::string& folder) {
   for (const Event& event : state.events) {
@@ -267,13 +317,8 @@ absl::Status WriteModels(const Experiment& experiment, const TrainState& state,
     for (const auto& [name, tensor] : record.best) {
       tensors.push_back({name, &tensor});
     }
-    MB_RETURN_IF_ERROR(WriteSafetensors(
-        ModelPath(folder, id), tensors,
-        {{"format", "pt"},
-         {"model", absl::StrCat(id)},
-         {"epoch", absl::StrCat(record.best_epoch)},
-         {"selected_by", SelectionName(experiment.config.train.select)},
-         {"status", StatusOf(record)}}));
+    MB_RETURN_IF_ERROR(WriteSafetensors(ModelPath(folder, id), tensors,
+                                        WeightsMetadata(experiment, state, i)));
   }
   return absl::OkStatus();
 }

@@ -2,6 +2,7 @@
 #ifndef MODELBATCH_TRAIN_RESULTS_H_
 #define MODELBATCH_TRAIN_RESULTS_H_
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,9 @@ namespace modelbatch {
 // without a best epoch come last.
 std::vector<int> Ranking(const Experiment& experiment, const TrainState& state);
 
+// Whether Ranking goes by accuracy, and by loss only among equals.
+bool RanksByAccuracy(const Experiment& experiment);
+
 // "ok", "frozen at step 17: non-finite loss", "stopped at step 300: ..."
 // (early) or "removed at step 40: ...".
 std::string StatusOf(const ModelRecord& record);
@@ -26,6 +30,9 @@ double Accuracy(const Score& score, size_t rows);
 
 // The shortest text that reads back as the same number; empty for NaN.
 std::string NumberText(double value);
+
+// Quoted where it has to be.
+std::string CsvField(const std::string& text);
 
 // One line a model: model,seed,<swept fields>,rank,status,best_epoch,
 // validation_loss,validation_accuracy,test_loss,test_accuracy.
@@ -48,9 +55,14 @@ std::string SummaryJson(const Experiment& experiment, const TrainState& state,
                         const RunInfo& info, const SessionStats& stats,
                         const RunTimes& times);
 
+// What a file of one model's weights says of them: what selected them, how the
+// model ended, and that the names are those of PyTorch's state_dict.
+std::map<std::string, std::string> WeightsMetadata(const Experiment& experiment,
+                                                   const TrainState& state,
+                                                   int model);
+
 // models/model_<id>.safetensors in `folder`: the weights of each model's best
-// epoch, named as in PyTorch's state_dict; the metadata says what selected them
-// and how the model ended. Those of models that were replaced
+// epoch, with that metadata. Those of models that were replaced
 // since are removed.
 absl::Status WriteModels(const Experiment& experiment, const TrainState& state,
                          const std::string& folder);

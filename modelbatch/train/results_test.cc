@@ -45,6 +45,8 @@ TrainState MakeState() {
   curve.validation.assign(8, MakeScore(0.25, 12));
   curve.train_loss[6] = std::nan("");
   curve.validation[6] = Score();
+  curve.lr.assign(8, 0.01);
+  curve.lr[6] = std::nan("");
   state.curves = {curve};
   return state;
 }
@@ -105,8 +107,9 @@ TEST(ResultsCsvTest, QuotesAReason) {
 TEST(CurvesCsvTest, EmptyWhereThereIsNothing) {
   const std::string csv = CurvesCsv(TestExperiment(), MakeState());
   EXPECT_THAT(csv, HasSubstr("epoch,model,train_loss,validation_loss,"
-                             "validation_accuracy\n1,0,0.5,0.25,0.5\n"));
-  EXPECT_THAT(csv, HasSubstr("\n1,6,,,\n"));
+                             "validation_accuracy,lr\n"
+                             "1,0,0.5,0.25,0.5,0.01\n"));
+  EXPECT_THAT(csv, HasSubstr("\n1,6,,,,\n"));
 }
 
 TEST(SummaryJsonTest, IsJsonAndNamesTheBestAndTheFrozen) {

@@ -1,14 +1,15 @@
 #include "modelbatch/train/run_folder.h"
 
 #include <filesystem>
-#include <fstream>
 #include <sstream>
 #include <system_error>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "modelbatch/io/append_file.h"
 #include "modelbatch/io/atomic_file.h"
+#include "modelbatch/train/initial_weights.h"
 #include "modelbatch/util/status_macros.h"
 #include "nlohmann/json.hpp"
 
@@ -37,27 +38,77 @@ absl::StatusOr<std::string> FirstFree(const std::string& name) {
   }
 }
 
+// A line of events.jsonl. Errors name the field.
+absl::StatusOr<RunEvent> ParseRunEvent(const std::string& line) {
+  const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) {
+    return absl::InvalidArgumentError("is not a JSON object");
+  }
+  RunEvent event;
+  if (json.contains("model")) {
+    MB_ASSIGN_OR_RETURN(event.event, EventFromJson(line));
+    event.step = event.event->step;
+    event.epoch = event.event->epoch;
+    return event;
+  }
+  for (const auto& [name, out] :
+       {std::pair("step", &event.step), std::pair("epoch", &event.epoch)}) {
+    if (!json.contains(name) || !json[name].is_number_integer()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("\"", name, "\" is missing or no integer"));
+    }
+    *out = json[name].get<int64_t>();
+  }
+  if (!json.contains("event") || !json["event"].is_string()) {
+    return absl::InvalidArgumentError("\"event\" is missing or no string");
+  }
+  event.what = json["event"].get<std::string>();
+  return event;
+}
+
 }  // namespace
 
-absl::StatusOr<RunFolder> RunFolder::Create(const ExperimentConfig& config) {
+absl::StatusOr<RunFolder> RunFolder::Create(const ExperimentConfig& config,
+                                            const Population* population) {
   std::string path = config.train.output;
   std::error_code error;
+  bool made = path.empty();
   if (path.empty()) {
     MB_ASSIGN_OR_RETURN(path, FirstFree(config.name));
   } else {
-    fs::create_directories(path, error);
+    made = fs::create_directories(path, error);
     if (error) return CannotCreate(path, error);
   }
   RunFolder folder(path);
+  folder.made_ = made;
+  // A run that is there is told by its config, without a touch.
+  if (!fs::exists(folder.config(), error)) {
+    MB_ASSIGN_OR_RETURN(folder.lock_, folder.Lock());
+  }
   if (fs::exists(folder.config(), error)) {
     return absl::AlreadyExistsError(
         absl::StrCat(path, " holds a run already; continue it with --resume ",
                      path, " or choose another folder with --output"));
   }
-  fs::create_directories(path + "/models", error);
-  if (error) return CannotCreate(path + "/models", error);
-  MB_RETURN_IF_ERROR(folder.WriteConfig(config));
-  return folder;
+  const absl::Status status = folder.Fill(config, population);
+  if (status.ok()) return folder;
+  folder.Discard();
+  return status;
+}
+
+absl::Status RunFolder::Fill(const ExperimentConfig& config,
+                             const Population* population) const {
+  std::error_code error;
+  fs::create_directories(path_ + "/models", error);
+  if (error) return CannotCreate(path_ + "/models", error);
+  ExperimentConfig own = config;
+  if (population != nullptr) {
+    MB_ASSIGN_OR_RETURN(const std::string initial,
+                        CopyInitialWeights(*population, path_));
+    if (!initial.empty()) own.train.init_from = path_ + "/" + initial;
+  }
+  // Last: a folder with a config is a run.
+  return WriteConfig(own);
 }
 
 absl::StatusOr<RunFolder> RunFolder::Open(const std::string& path) {
@@ -80,8 +131,31 @@ bool RunFolder::HasCheckpoint() const {
   return fs::exists(checkpoint(), error);
 }
 
+absl::StatusOr<std::shared_ptr<FileLock>> RunFolder::Lock() const {
+  if (lock_ != nullptr) return lock_;
+  absl::StatusOr<std::unique_ptr<FileLock>> lock =
+      FileLock::Acquire(path_ + "/lock");
+  if (lock.ok()) return std::shared_ptr<FileLock>(*std::move(lock));
+  if (lock.status().code() != absl::StatusCode::kFailedPrecondition) {
+    return lock.status();
+  }
+  return absl::FailedPreconditionError(
+      absl::StrCat(path_, ": another process trains in this folder: ",
+                   std::string(lock.status().message())));
+}
+
+void RunFolder::Discard() const {
+  std::error_code ignored;
+  for (const std::string& path :
+       {config(), events(), path_ + "/models", path_ + "/lock"}) {
+    fs::remove(path, ignored);
+  }
+  RemoveInitialWeights(path_);
+  if (made_) fs::remove(path_, ignored);
+}
+
 absl::Status RunFolder::WriteConfig(const ExperimentConfig& config) const {
-  return WriteFileAtomically(this->config(), ExperimentToToml(config));
+  return WriteFileAtomically(this->config(), ExperimentToToml(config, path_));
 }
 
 absl::Status RunFolder::AddEvent(int64_t step, int64_t epoch,
@@ -98,11 +172,26 @@ absl::Status RunFolder::AddEvent(const Event& event) const {
 }
 
 absl::Status RunFolder::AddLine(const std::string& json) const {
-  std::ofstream out(events(), std::ios::app);
-  out << json << "\n";
-  out.close();
-  if (out) return absl::OkStatus();
-  return absl::UnavailableError(absl::StrCat("cannot write ", events()));
+  return AppendToFile(events(), json + "\n");
+}
+
+absl::StatusOr<std::vector<RunEvent>> RunFolder::ReadEvents() const {
+  std::vector<RunEvent> out;
+  std::error_code error;
+  if (!fs::exists(events(), error)) return out;
+  MB_ASSIGN_OR_RETURN(const std::string text, ReadFile(events()));
+  std::istringstream lines(text);
+  std::string line;
+  for (int64_t number = 1; std::getline(lines, line); ++number) {
+    absl::StatusOr<RunEvent> event = ParseRunEvent(line);
+    if (event.ok()) {
+      out.push_back(*std::move(event));
+    } else if (!lines.eof()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          events(), ":", number, ": ", std::string(event.status().message())));
+    }
+  }
+  return out;
 }
 
 void RunFolder::RemoveTemporaries() const {

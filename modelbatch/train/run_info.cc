@@ -3,29 +3,11 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include <fstream>
-
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "modelbatch/util/processor.h"
 #include "modelbatch/util/version.h"
 
 namespace modelbatch {
-namespace {
-
-std::string ProcessorName() {
-  std::ifstream in("/proc/cpuinfo");
-  std::string line;
-  while (std::getline(in, line)) {
-    const size_t colon = line.find(": ");
-    if (absl::StartsWith(line, "model name") && colon != std::string::npos) {
-      return line.substr(colon + 2);
-    }
-  }
-  return "unknown processor";
-}
-
-}  // namespace
-
 RunInfo RunInfo::OfThisMachine() {
   RunInfo info;
   info.modelbatch_version = kVersion;

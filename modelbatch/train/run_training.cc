@@ -1,6 +1,7 @@
 #include "modelbatch/train/run_training.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,7 +11,11 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "modelbatch/io/atomic_file.h"
+#include "modelbatch/io/file_lock.h"
 #include "modelbatch/train/checkpoint.h"
+#include "modelbatch/train/confusion.h"
+#include "modelbatch/train/fold_summary.h"
+#include "modelbatch/train/log_metrics.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch {
@@ -32,9 +37,19 @@ class Run {
 
   absl::StatusOr<RunResult> Go(Backend* backend) {
     result_.times.started = Now();
-    MB_ASSIGN_OR_RETURN(trainer_, Trainer::Create(&experiment_, backend));
-    if (options_.callback != nullptr) trainer_->AddCallback(options_.callback);
+    MB_ASSIGN_OR_RETURN(const std::shared_ptr<FileLock> lock, folder_.Lock());
+    absl::StatusOr<std::unique_ptr<Trainer>> trainer =
+        Trainer::Create(&experiment_, backend);
+    if (!trainer.ok()) {
+      // The folder is free for another attempt.
+      if (!options_.resume) folder_.Discard();
+      return trainer.status();
+    }
+    trainer_ = *std::move(trainer);
+    backend_ = backend;
     if (options_.resume) MB_RETURN_IF_ERROR(Resume());
+    MB_RETURN_IF_ERROR(OpenLog());
+    if (options_.callback != nullptr) trainer_->AddCallback(options_.callback);
     if (observer_ != nullptr) observer_->OnStart(*trainer_);
     const absl::Time start = absl::Now();
     MB_RETURN_IF_ERROR(Loop());
@@ -81,6 +96,16 @@ class Run {
     return folder_.AddEvent(step, epoch + 1, event);
   }
 
+  // Before the program's callback, which may replace models.
+  absl::Status OpenLog() {
+    std::optional<int64_t> resume_step;
+    if (options_.resume) resume_step = trainer_->state().step;
+    MB_ASSIGN_OR_RETURN(log_,
+                        LogMetrics::Open(experiment_, folder_, resume_step));
+    trainer_->AddCallback(log_.get());
+    return absl::OkStatus();
+  }
+
   bool Stopping() const {
     return options_.stop != nullptr &&
            options_.stop->load(std::memory_order_relaxed);
@@ -120,6 +145,8 @@ class Run {
   }
 
   absl::Status Save() {
+    // A resumed run takes the log up where the checkpoint is.
+    MB_RETURN_IF_ERROR(log_->Flush());
     MB_RETURN_IF_ERROR(
         WriteCheckpoint(folder_.checkpoint(), trainer_.get(), options_.info));
     if (observer_ != nullptr) {
@@ -138,7 +165,17 @@ class Run {
         WriteFileAtomically(folder_.results(), ResultsCsv(experiment, state)));
     MB_RETURN_IF_ERROR(
         WriteFileAtomically(folder_.curves(), CurvesCsv(experiment, state)));
+    if (experiment.config.data.folds.has_value()) {
+      MB_RETURN_IF_ERROR(
+          WriteFileAtomically(folder_.folds(), FoldsCsv(experiment, state)));
+    }
     MB_RETURN_IF_ERROR(WriteModels(experiment, state, folder_.path()));
+    if (experiment.config.train.log.confusion) {
+      MB_ASSIGN_OR_RETURN(
+          const std::string confusion,
+          ConfusionCsv(experiment, state, trainer_->dataset(), backend_));
+      MB_RETURN_IF_ERROR(WriteFileAtomically(folder_.confusion(), confusion));
+    }
     return WriteFileAtomically(folder_.summary(),
                                SummaryJson(experiment, state, options_.info,
                                            result_.stats, result_.times));
@@ -160,6 +197,7 @@ class Run {
       copy.frozen_reason = record.frozen_reason;
       copy.resets = record.resets;
       copy.since_epoch = record.since_epoch;
+      copy.schedule = record.schedule;
       copy.skipped_updates = record.skipped_updates;
       copy.best_epoch = record.best_epoch;
       copy.best_validation = record.best_validation;
@@ -173,6 +211,8 @@ class Run {
   const RunFolder& folder_;
   const RunOptions& options_;
   TrainObserver* observer_;
+  Backend* backend_ = nullptr;
+  std::unique_ptr<LogMetrics> log_;
   std::unique_ptr<Trainer> trainer_;
   size_t events_written_ = 0;  // to events.jsonl
   RunResult result_;

@@ -57,7 +57,9 @@ struct RunResult {
 };
 
 // FailedPrecondition when the checkpoint to resume from belongs to another
-// config, data, backend, build or machine: says what differs.
+// config, data, backend, build or machine: says what differs; or when another
+// process trains in the folder. A new run that the backend refuses leaves no
+// folder.
 absl::StatusOr<RunResult> RunTraining(const Experiment& experiment,
                                       Backend* backend, const RunFolder& folder,
                                       const RunOptions& options,

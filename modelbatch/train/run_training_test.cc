@@ -4,6 +4,7 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <memory>
 #include <sstream>
 #include <string>
@@ -13,7 +14,10 @@
 #include "gtest/gtest.h"
 #include "modelbatch/io/atomic_file.h"
 #include "modelbatch/io/safetensors.h"
+#include "modelbatch/optim/lr_lambda.h"
+#include "modelbatch/optim/optimizer_info.h"
 #include "modelbatch/train/checkpoint.h"
+#include "modelbatch/train/failing_backend.h"
 #include "modelbatch/train/scripted_callback.h"
 #include "modelbatch/train/test_experiment.h"
 #include "modelbatch/util/test_folder.h"
@@ -22,7 +26,9 @@ namespace modelbatch {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 RunInfo Info() {
   RunInfo info = RunInfo::OfThisMachine();
@@ -81,7 +87,35 @@ class RunTrainingTest : public ::testing::Test {
   std::unique_ptr<Backend> backend_;
 };
 
+// With every log there is.
+const char kLog[] =
+    "train.log={writers=[\"csv\", \"jsonl\", \"tensorboard\"], every=2, "
+    "confusion=true}";
+
+// Of a file of TensorBoard the size: only its times differ. What is in it is
+// read in tests/cli.
+std::map<std::string, uintmax_t> EventFiles(const RunFolder& folder) {
+  std::map<std::string, uintmax_t> sizes;
+  for (const auto& entry :
+       fs::recursive_directory_iterator(folder.tensorboard())) {
+    if (entry.is_directory()) continue;
+    sizes[fs::relative(entry.path(), folder.path()).string()] =
+        entry.file_size();
+  }
+  return sizes;
+}
+
+void ExpectSameLogs(const RunFolder& a, const RunFolder& b) {
+  ASSERT_EQ(fs::exists(a.metrics_csv()), fs::exists(b.metrics_csv()));
+  if (!fs::exists(a.metrics_csv())) return;
+  EXPECT_EQ(*ReadFile(a.metrics_csv()), *ReadFile(b.metrics_csv()));
+  EXPECT_EQ(*ReadFile(a.metrics_jsonl()), *ReadFile(b.metrics_jsonl()));
+  EXPECT_EQ(*ReadFile(a.confusion()), *ReadFile(b.confusion()));
+  EXPECT_EQ(EventFiles(a), EventFiles(b));
+}
+
 void ExpectSameFiles(const RunFolder& a, const RunFolder& b) {
+  ExpectSameLogs(a, b);
   EXPECT_EQ(*ReadFile(a.checkpoint()), *ReadFile(b.checkpoint()));
   EXPECT_EQ(*ReadFile(a.results()), *ReadFile(b.results()));
   EXPECT_EQ(*ReadFile(a.curves()), *ReadFile(b.curves()));
@@ -100,8 +134,9 @@ void ExpectSameFiles(const RunFolder& a, const RunFolder& b) {
 // weights, moments, masks, order, curves, best epochs, frozen models.
 TEST_F(RunTrainingTest, ResumesToTheSameBits) {
   for (const bool explode : {false, true}) {
-    const Experiment experiment = TestExperiment(
-        explode ? ExplodingOverrides() : std::vector<std::string>{});
+    std::vector<std::string> overrides = {kLog};
+    if (explode) overrides.push_back(ExplodingOverrides()[0]);
+    const Experiment experiment = TestExperiment(overrides);
     const std::string kind = explode ? "explode" : "calm";
     const RunFolder whole = NewFolder(kind, experiment);
     const auto result = Run(experiment, whole);
@@ -122,6 +157,144 @@ TEST_F(RunTrainingTest, ResumesToTheSameBits) {
   }
 }
 
+// Tuned or not, before a stop or after, all files are the same but those that
+// say so. What was chosen is in the summary.
+TEST_F(RunTrainingTest, TuningChangesNoFile) {
+  const Experiment plain = TestExperiment();
+  const std::string cache = (root_ / "tuning.txt").string();
+  fs::create_directories(root_);
+  const Experiment tuned = TestExperiment(
+      {"backend={compile={time_ms=200, cache=\"" + cache + "\"}}"});
+  const RunFolder whole = NewFolder("plain", plain);
+  ASSERT_TRUE(Run(plain, whole).ok());
+  EXPECT_THAT(*ReadFile(whole.summary()), Not(HasSubstr("tuned, forward")));
+  const RunFolder compiled = NewFolder("tuned", tuned);
+  const auto result = Run(tuned, compiled);
+  ASSERT_TRUE(result.ok()) << result.status();
+  ExpectSameFiles(whole, compiled);
+  EXPECT_THAT(*ReadFile(compiled.summary()), HasSubstr("tuned, forward"));
+  EXPECT_THAT(*ReadFile(cache), HasSubstr("modelbatch cpu tuning 1"));
+  // Resumed with the other of the two.
+  const RunFolder first = NewFolder("first", tuned);
+  ASSERT_TRUE(Run(tuned, first, false, 4).ok());
+  ASSERT_TRUE(Run(plain, first, true).ok());
+  ExpectSameFiles(whole, first);
+  const RunFolder second = NewFolder("second", plain);
+  ASSERT_TRUE(Run(plain, second, false, 7).ok());
+  ASSERT_TRUE(Run(tuned, second, true).ok());
+  ExpectSameFiles(whole, second);
+}
+
+TEST_F(RunTrainingTest, ABrokenTuningFileIsNamed) {
+  fs::create_directories(root_);
+  const std::string cache = (root_ / "tuning.txt").string();
+  ASSERT_TRUE(WriteFileAtomically(cache, "epoch,model\n").ok());
+  const Experiment tuned =
+      TestExperiment({"backend={compile={cache=\"" + cache + "\"}}"});
+  const RunFolder folder = NewFolder("run", tuned);
+  const absl::Status status = Run(tuned, folder).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(HasSubstr("backend.compile"), HasSubstr(cache),
+                    HasSubstr("line 1")));
+}
+
+// Two trainings in one folder would write over each other.
+TEST_F(RunTrainingTest, OneTrainingAtATime) {
+  const Experiment experiment = TestExperiment();
+  const RunFolder folder = NewFolder("locked", experiment);
+  const auto other = RunFolder::Open(folder.path());
+  ASSERT_TRUE(other.ok()) << other.status();
+  const auto refused = Run(experiment, *other, /*resume=*/true);
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(refused.status().message()),
+              HasSubstr("locked: another process trains in this folder: "));
+  // The holder trains, also again, and is not disturbed.
+  ASSERT_TRUE(Run(experiment, folder, false, 3).ok());
+  EXPECT_FALSE(Run(experiment, *other, true).ok());
+  ASSERT_TRUE(Run(experiment, folder, true).ok());
+  const RunFolder whole = NewFolder("free", experiment);
+  ASSERT_TRUE(Run(experiment, whole).ok());
+  ExpectSameFiles(whole, folder);
+}
+
+TEST_F(RunTrainingTest, TheLockEndsWithTheRun) {
+  const Experiment experiment = TestExperiment();
+  std::string path;
+  {
+    const RunFolder folder = NewFolder("ended", experiment);
+    path = folder.path();
+    ASSERT_TRUE(Run(experiment, folder, false, 3).ok());
+  }
+  const auto again = RunFolder::Open(path);
+  ASSERT_TRUE(again.ok()) << again.status();
+  const auto result = Run(experiment, *again, true);
+  EXPECT_TRUE(result.ok()) << result.status();
+}
+
+// A backend that refuses the models, or has no memory for them.
+TEST_F(RunTrainingTest, ARefusedRunLeavesNoFolder) {
+  const Experiment experiment = TestExperiment();
+  auto failing = std::make_unique<FailingBackend>(CpuBackendForTest());
+  FailingBackend* const fail = failing.get();
+  backend_ = std::move(failing);
+  // One that Create makes, and one that was there, with a file in it.
+  fs::create_directories(root_ / "mine");
+  std::ofstream(root_ / "mine" / "notes.txt") << "mine";
+  for (const char* name : {"new", "mine"}) {
+    const RunFolder folder = NewFolder(name, experiment);
+    ASSERT_TRUE(folder.AddEvent(0, 1, "backend chosen").ok());
+    fail->FailNext("Compile", 0);
+    EXPECT_FALSE(Run(experiment, folder).ok());
+    EXPECT_EQ(fs::exists(root_ / name), std::string(name) == "mine");
+  }
+  EXPECT_EQ(std::distance(fs::directory_iterator(root_ / "mine"),
+                          fs::directory_iterator()),
+            1);
+  // The same output again.
+  const RunFolder folder = NewFolder("new", experiment);
+  ASSERT_TRUE(Run(experiment, folder, false, 3).ok());
+  // What has a checkpoint stays, whatever happens to it.
+  fail->FailNext("Compile", 0);
+  EXPECT_FALSE(Run(experiment, folder, true).ok());
+  EXPECT_TRUE(folder.HasCheckpoint());
+  EXPECT_TRUE(Run(experiment, folder, true).ok());
+}
+
+// With every optimizer, where some of the models need a state that others do
+// not.
+TEST_F(RunTrainingTest, ResumesToTheSameBitsWithEveryOptimizer) {
+  const std::map<std::string, std::string> hyper_parameters = {
+      {"sgd", "lr=0.1, momentum={values=[0, 0.9]}"},
+      {"adam", "lr=0.01, amsgrad={values=[false, true]}"},
+      {"adamw", "lr=0.01, amsgrad={values=[false, true]}"},
+      {"nadam",
+       "momentum_decay={values=[0, 0.1]}, decoupled_weight_decay=true"},
+      {"radam", "lr=0.01, maximize={values=[false, true]}"},
+      {"rmsprop", "momentum=0.5, centered={values=[false, true]}"},
+      {"adagrad", "initial_accumulator_value={values=[0, 0.1]}, lr_decay=0.1"},
+      {"adadelta", "rho={values=[0.5, 0.9]}"},
+      {"lion", "lr=1e-3, weight_decay={values=[0, 0.1]}"},
+  };
+  for (const std::string& kind : OptimizerKinds()) {
+    SCOPED_TRACE(kind);
+    ASSERT_EQ(hyper_parameters.count(kind), 1u) << "without a case";
+    const Experiment experiment =
+        TestExperiment({"optimizer={kind=\"" + kind + "\", " +
+                        hyper_parameters.at(kind) + "}"});
+    const RunFolder whole = NewFolder(kind, experiment);
+    ASSERT_TRUE(Run(experiment, whole).ok());
+    for (const int stop : {1, 7}) {
+      const RunFolder folder =
+          NewFolder(kind + std::to_string(stop), experiment);
+      ASSERT_TRUE(Run(experiment, folder, false, stop).ok());
+      const auto second = Run(experiment, folder, true);
+      ASSERT_TRUE(second.ok()) << second.status();
+      ExpectSameFiles(whole, folder);
+    }
+  }
+}
+
 // The lines of events.jsonl that are about models.
 std::string ModelEvents(const RunFolder& folder) {
   std::istringstream lines(*ReadFile(folder.events()));
@@ -136,7 +309,7 @@ std::string ModelEvents(const RunFolder& folder) {
 // Around a removal, a reset, a copy, a freeze ... and a compaction as well,
 // interrupted or killed.
 TEST_F(RunTrainingTest, ResumesToTheSameBitsAroundEvents) {
-  const Experiment experiment = TestExperiment();
+  const Experiment experiment = TestExperiment({kLog});
   const RunFolder whole = NewFolder("whole", experiment);
   ScriptedCallback script = EventfulScript();
   const auto run = [&](const RunFolder& folder, bool resume, int stop) {
@@ -191,6 +364,91 @@ TEST_F(RunTrainingTest, ResumesToTheSameBitsAroundResetsAndEarlyStops) {
   }
 }
 
+// Every kind of schedule continues where it was, by epochs and by steps, also
+// around a removal, a reset, a copy with another rate ...
+TEST_F(RunTrainingTest, ResumesSchedulesToTheSameBits) {
+  ASSERT_TRUE(RegisterLrLambda("decay", [](int64_t epoch) {
+                return 1.0 / (1.0 + epoch);
+              }).ok());
+  const std::vector<std::string> schedules = {
+      "{kind=\"cosine_annealing_lr\", every=\"step\"}",
+      "{kind=\"reduce_lr_on_plateau\", patience=0, threshold=0.1}",
+      "{kind=\"lambda_lr\", lr_lambda=\"decay\"}",
+      "{kind=\"sequential_lr\", every=\"step\", milestones=[3, 9], schedulers=["
+      "{kind=\"linear_lr\", total_iters=3}, "
+      "{kind=\"cosine_annealing_warm_restarts\", T_0=2, T_mult=2}, "
+      "{kind=\"one_cycle_lr\", max_lr=0.1}]}",
+  };
+  for (size_t k = 0; k < schedules.size(); ++k) {
+    const Experiment experiment =
+        TestExperiment({"optimizer.schedule=" + schedules[k]});
+    const std::string name = std::to_string(k);
+    ScriptedCallback script = EventfulScript();
+    // The script changes rates, which the last schedule does not allow.
+    Callback* const callback = k < 3 ? &script : nullptr;
+    const RunFolder whole = NewFolder(name, experiment);
+    const auto all = Run(experiment, whole, false, 0, Info(), false, callback);
+    ASSERT_TRUE(all.ok()) << all.status();
+    for (int stop : {1, 5, 8, 11}) {
+      const RunFolder folder =
+          NewFolder(name + "-" + std::to_string(stop), experiment);
+      ASSERT_TRUE(
+          Run(experiment, folder, false, stop, Info(), false, callback).ok());
+      const auto resumed =
+          Run(experiment, folder, true, 0, Info(), false, callback);
+      ASSERT_TRUE(resumed.ok()) << resumed.status();
+      ExpectSameFiles(whole, folder);
+    }
+    // From the resolved config too.
+    auto config = LoadExperiment(whole.config());
+    ASSERT_TRUE(config.ok()) << config.status();
+    auto again = PrepareExperiment(*std::move(config));
+    ASSERT_TRUE(again.ok()) << again.status();
+    const RunFolder repeated = NewFolder(name + "-again", *again);
+    ASSERT_TRUE(Run(*again, repeated, false, 0, Info(), false, callback).ok());
+    ExpectSameFiles(whole, repeated);
+  }
+}
+
+// A length that is given stays, one that follows train.epochs can not change.
+TEST_F(RunTrainingTest, MoreEpochsWithASchedule) {
+  const auto run = [&](const std::string& name, const std::string& length) {
+    const std::string schedule =
+        "optimizer.schedule={kind=\"cosine_annealing_lr\"" + length + "}";
+    const Experiment three = TestExperiment({schedule});
+    const Experiment five = TestExperiment({schedule, "train.epochs=5"});
+    const RunFolder whole = NewFolder(name + "whole", five);
+    EXPECT_TRUE(Run(five, whole).ok());
+    const RunFolder grown = NewFolder(name, three);
+    EXPECT_TRUE(Run(three, grown).ok());
+    const absl::Status status = Run(five, grown, true).status();
+    if (status.ok()) ExpectSameFiles(whole, grown);
+    return status;
+  };
+  EXPECT_TRUE(run("given", ", T_max=3").ok());
+  const absl::Status status = run("derived", "");
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("train.epochs must not change, as "
+                        "optimizer.schedule.T_max follows it"));
+}
+
+TEST_F(RunTrainingTest, FilesHaveTheSchedule) {
+  const Experiment experiment =
+      TestExperiment({"optimizer.schedule={kind=\"step_lr\", step_size=1, "
+                      "gamma=[1, 0.5, 1, 1, 1, 1, 1, 1]}"});
+  const RunFolder folder = NewFolder("run", experiment);
+  ASSERT_TRUE(Run(experiment, folder).ok());
+  EXPECT_THAT(*ReadFile(folder.results()),
+              HasSubstr("model,seed,optimizer.lr,optimizer.schedule.gamma,"));
+  const std::string curves = *ReadFile(folder.curves());
+  EXPECT_THAT(curves, HasSubstr(",validation_accuracy,lr\n"));
+  // The third epoch of model 1.
+  const size_t line = curves.find("\n3,1,");
+  const size_t end = curves.find('\n', line + 1);
+  EXPECT_EQ(curves.substr(curves.rfind(',', end), 7), ",0.0025");
+}
+
 TEST_F(RunTrainingTest, FilesNameTheModelsThatAreThere) {
   const Experiment experiment = TestExperiment();
   const RunFolder folder = NewFolder("run", experiment);
@@ -219,7 +477,7 @@ TEST_F(RunTrainingTest, FilesNameTheModelsThatAreThere) {
 
 // Stopped after every single step.
 TEST_F(RunTrainingTest, ResumesAgainAndAgain) {
-  const Experiment experiment = TestExperiment();
+  const Experiment experiment = TestExperiment({kLog});
   const RunFolder whole = NewFolder("whole", experiment);
   ASSERT_TRUE(Run(experiment, whole).ok());
   const RunFolder folder = NewFolder("pieces", experiment);
@@ -235,7 +493,7 @@ TEST_F(RunTrainingTest, ResumesAgainAndAgain) {
 
 // A process that was killed left an older checkpoint, or none.
 TEST_F(RunTrainingTest, ResumesFromAnOlderCheckpointOrNone) {
-  const Experiment experiment = TestExperiment(ExplodingOverrides());
+  const Experiment experiment = TestExperiment({kLog, ExplodingOverrides()[0]});
   const RunFolder whole = NewFolder("whole", experiment);
   ASSERT_TRUE(Run(experiment, whole).ok());
   const RunFolder none = NewFolder("none", experiment);
@@ -264,8 +522,8 @@ TEST_F(RunTrainingTest, ResumesFromAnOlderCheckpointOrNone) {
 }
 
 TEST_F(RunTrainingTest, MoreEpochsContinueARun) {
-  const Experiment three = TestExperiment();
-  const Experiment five = TestExperiment({"train.epochs=5"});
+  const Experiment three = TestExperiment({kLog});
+  const Experiment five = TestExperiment({kLog, "train.epochs=5"});
   const RunFolder whole = NewFolder("whole", five);
   ASSERT_TRUE(Run(five, whole).ok());
   const RunFolder grown = NewFolder("grown", three);
@@ -311,7 +569,8 @@ TEST_F(RunTrainingTest, RefusesADamagedCheckpoint) {
   ASSERT_TRUE(WriteFileAtomically(folder.checkpoint(), bytes).ok());
   auto file = ReadSafetensors(folder.checkpoint());
   ASSERT_TRUE(file.ok());
-  for (const char* name : {"run.best_epoch", "model.2.exp_avg.0.weight"}) {
+  for (const char* name : {"run.best_epoch", "run.epoch_lr", "run.curves.lr",
+                           "model.2.exp_avg.0.weight"}) {
     std::vector<NamedTensor> tensors;
     for (const auto& [key, tensor] : file->tensors) {
       if (key != name) tensors.push_back({key, &tensor});
@@ -324,6 +583,39 @@ TEST_F(RunTrainingTest, RefusesADamagedCheckpoint) {
         std::string(name).substr(std::string(name).rfind('.') + 1);
     EXPECT_THAT(std::string(result.status().message()), HasSubstr(last));
   }
+}
+
+// So is one whose schedule's state is not there, or is of another kind.
+TEST_F(RunTrainingTest, RefusesADamagedScheduleState) {
+  const Experiment experiment =
+      TestExperiment({"optimizer.schedule={kind=\"step_lr\", step_size=2}"});
+  const RunFolder folder = NewFolder("run", experiment);
+  ASSERT_TRUE(Run(experiment, folder, false, 3).ok());
+  const auto file = ReadSafetensors(folder.checkpoint());
+  ASSERT_TRUE(file.ok()) << file.status();
+  const auto message = [&](const Tensor* instead) {
+    std::vector<NamedTensor> tensors;
+    for (const auto& [key, tensor] : file->tensors) {
+      if (key != "model.2.schedule") {
+        tensors.push_back({key, &tensor});
+      } else if (instead != nullptr) {
+        tensors.push_back({key, instead});
+      }
+    }
+    EXPECT_TRUE(
+        WriteSafetensors(folder.checkpoint(), tensors, file->metadata).ok());
+    const auto result = Run(experiment, folder, true);
+    EXPECT_FALSE(result.ok());
+    return std::string(result.status().message());
+  };
+  EXPECT_THAT(message(nullptr), HasSubstr("model 2: step_lr: a state of 0 "
+                                          "schedules, expected 1"));
+  const Tensor few = Tensor::FromVector<double>({1, 2, 3}, {3});
+  EXPECT_THAT(message(&few), HasSubstr("tensor \"model.2.schedule\": a "
+                                       "schedule's state of 3 numbers"));
+  const Tensor floats = Tensor::FromVector<float>({1, 2, 3}, {3});
+  EXPECT_THAT(message(&floats),
+              HasSubstr("tensor \"model.2.schedule\" is float32"));
 }
 
 // So is one whose events cannot have happened.
@@ -372,6 +664,45 @@ TEST_F(RunTrainingTest, FolderOfARunIsNotOverwritten) {
             absl::StatusCode::kAlreadyExists);
   EXPECT_EQ(RunFolder::Open(root_ / "none").status().code(),
             absl::StatusCode::kNotFound);
+}
+
+// Nothing is written that the config does not ask for.
+TEST_F(RunTrainingTest, LogsAreAskedFor) {
+  const Experiment experiment = TestExperiment();
+  const RunFolder folder = NewFolder("run", experiment);
+  ASSERT_TRUE(Run(experiment, folder).ok());
+  for (const std::string& path : {folder.metrics_csv(), folder.metrics_jsonl(),
+                                  folder.tensorboard(), folder.confusion()}) {
+    EXPECT_FALSE(fs::exists(path)) << path;
+  }
+  // Logs decide no bit: a run may be resumed with other ones.
+  EXPECT_TRUE(Run(TestExperiment({kLog, "train.epochs=4"}), folder, true).ok());
+  EXPECT_THAT(*ReadFile(folder.metrics_csv()), HasSubstr("\n20,4,7,,"));
+}
+
+// A process that is killed right after a checkpoint has lost no step before it.
+TEST_F(RunTrainingTest, LogsAreWrittenBeforeTheCheckpoint) {
+  class ReadLog : public StopAfter {
+   public:
+    explicit ReadLog(const RunFolder& folder) : StopAfter(7), folder_(folder) {}
+    void OnCheckpoint(const Trainer&, const std::string&) override {
+      log = *ReadFile(folder_.metrics_csv());
+    }
+    std::string log;
+
+   private:
+    const RunFolder& folder_;
+  };
+  const Experiment experiment = TestExperiment(
+      {"train.log={writers=[\"csv\"], every=1}", "train.checkpoint_every=0"});
+  const RunFolder folder = NewFolder("run", experiment);
+  ReadLog observer(folder);
+  RunOptions options;
+  options.info = Info();
+  options.stop = observer.flag();
+  ASSERT_TRUE(
+      RunTraining(experiment, backend_.get(), folder, options, &observer).ok());
+  EXPECT_THAT(observer.log, HasSubstr("\n7,2,7,"));
 }
 
 TEST_F(RunTrainingTest, LeavesEveryFile) {

@@ -77,7 +77,14 @@ Experiment SomeModels(const Experiment& experiment,
     population.models.push_back(one.models[0]);
     population.layouts.push_back(one.layouts[0]);
     population.optimizers.push_back(one.optimizers[0]);
+    population.schedules.insert(population.schedules.end(),
+                                one.schedules.begin(), one.schedules.end());
     population.batch_sizes.push_back(one.batch_sizes[0]);
+    population.folds.push_back(one.folds[0]);
+    population.settings.push_back(one.settings[0]);
+    for (const InitialWeights& weights : one.initial) {
+      population.initial.push_back(weights);
+    }
     for (size_t f = 0; f < one.fields.size(); ++f) {
       population.fields[f].values.push_back(one.fields[f].values[0]);
     }

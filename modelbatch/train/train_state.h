@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "modelbatch/optim/lr_schedule.h"
 #include "modelbatch/tensor/tensor.h"
 #include "modelbatch/train/event.h"
 
@@ -35,6 +36,8 @@ struct ModelRecord {
 
   // ---- What training has made of it
 
+  // Of its learning rate; without a schedule: as it began.
+  LrScheduleState schedule;
   // Steps without an update, as loss or gradient was not finite.
   int64_t skipped_updates = 0;
   // The epoch, counted from 1, whose weights `best` has; 0: none yet. The test
@@ -58,6 +61,7 @@ struct EpochCurve {
   // In training: the batches' losses, weighted by their rows.
   std::vector<double> train_loss;
   std::vector<Score> validation;  // after the epoch
+  std::vector<double> lr;         // of the epoch's last update
 };
 
 struct TrainState {
@@ -67,6 +71,7 @@ struct TrainState {
   // Of the epoch that is not finished: sum of loss x rows, and of rows.
   std::vector<double> epoch_loss;
   std::vector<int64_t> epoch_rows;
+  std::vector<double> epoch_lr;  // of the last update; NaN: none yet
   std::vector<ModelRecord> models;
   std::vector<EpochCurve> curves;
   std::vector<Event> events;  // in the order in which they happened

@@ -6,11 +6,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "modelbatch/data/csv_reader.h"
-#include "modelbatch/loss/loss.h"
 #include "modelbatch/search/population.h"
 #include "modelbatch/tensor/view.h"
+#include "modelbatch/train/best_models.h"
 #include "modelbatch/train/checkpoint.h"
+#include "modelbatch/train/population_events.h"
 #include "modelbatch/train/results.h"
 #include "modelbatch/util/status_macros.h"
 
@@ -51,8 +51,16 @@ absl::StatusOr<TrainedRun> LoadTrainedRun(const RunFolder& folder,
                       ExpandPopulation(config, checkpoint.input_shape));
   experiment.config = std::move(config);
   experiment.data_fingerprint = checkpoint.data_fingerprint;
+  experiment.initial_fingerprint = checkpoint.initial_fingerprint;
   MB_RETURN_IF_ERROR(CheckBelongs(checkpoint, experiment));
+  for (const int64_t rows : checkpoint.validation_rows) {
+    experiment.folds.push_back({nullptr, nullptr, static_cast<size_t>(rows)});
+  }
   run.state = std::move(checkpoint.state);
+  run.feature_names = std::move(checkpoint.feature_names);
+  MB_ASSIGN_OR_RETURN(
+      experiment.population,
+      PopulationAfter(run.state.events, std::move(experiment.population)));
   for (int model : Ranking(experiment, run.state)) {
     if (run.state.models[model].best_epoch > 0) run.usable.push_back(model);
   }
@@ -60,59 +68,22 @@ absl::StatusOr<TrainedRun> LoadTrainedRun(const RunFolder& folder,
   return run;
 }
 
-absl::StatusOr<DataTable> ReadNewRows(const TrainedRun& run,
-                                      const std::string& path) {
-  const DataConfig& data = run.experiment.config.data;
-  if (data.format != "csv") {
-    return absl::UnimplementedError(absl::StrCat(
-        "the run was trained on data of the format \"", data.format,
-        "\", expected \"csv\": new rows of others are not implemented yet"));
-  }
-  MB_ASSIGN_OR_RETURN(const LossSettings loss,
-                      ReadLoss(run.experiment.config.loss));
-  CsvOptions options;
-  options.header = data.header;
-  options.label = data.label;
-  options.classes = data.classification;
-  options.ignored_class = loss.ignore_index;
-  options.scale = data.scale;
-  options.features = NumElements(run.input_shape());
-  return ReadCsv(path, options);
-}
-
 absl::StatusOr<std::unique_ptr<Predictor>> Predictor::Create(
     const TrainedRun& run, const std::vector<int>& models,
     const DataTable& data, Backend* backend) {
   const Experiment& experiment = run.experiment;
   Capabilities capabilities = backend->capabilities();
-  // Nothing is trained.
+  // Nothing is trained, and all models see the same rows.
   capabilities.optimizers = {experiment.config.optimizer.kind};
+  capabilities.features.push_back("tuning");
+  capabilities.features.push_back("ragged_rows");
   MB_RETURN_IF_ERROR(CheckCapabilities(experiment, capabilities,
                                        experiment.config.backend.name));
-  std::vector<ModelInstance> instances;
-  for (int model : models) {
-    const ModelInstance& instance = experiment.population.models[model];
-    const ModelRecord& record = run.state.models[model];
-    if (record.best_epoch == 0) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "model ", instance.id, " has no weights to predict with: ",
-          record.frozen() ? StatusOf(record) : "it has finished no epoch"));
-    }
-    instances.push_back(instance);
-  }
   auto predictor = std::unique_ptr<Predictor>(new Predictor());
   MB_ASSIGN_OR_RETURN(
       predictor->batch_,
-      ModelBatch::Create(backend, std::move(instances), experiment.config.loss,
-                         std::clamp<int64_t>(data.rows(), 1, kMaxRowsAtOnce)));
-  for (size_t i = 0; i < models.size(); ++i) {
-    ModelState state;
-    for (const auto& [name, value] : run.state.models[models[i]].best) {
-      state.slots["param"].emplace(name, value.Borrow());
-    }
-    MB_RETURN_IF_ERROR(
-        predictor->batch_->LoadModelState(static_cast<int>(i), state));
-  }
+      BatchOfBestModels(experiment, run.state, models, backend,
+                        std::clamp<int64_t>(data.rows(), 1, kMaxRowsAtOnce)));
   Shape shape = run.input_shape();
   shape.insert(shape.begin(), data.rows());
   if (data.features.size() != NumElements(shape)) {

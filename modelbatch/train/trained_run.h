@@ -5,7 +5,7 @@
 //   MB_ASSIGN_OR_RETURN(ExperimentConfig config,
 //                       LoadExperiment(folder.config()));
 //   MB_ASSIGN_OR_RETURN(TrainedRun run, LoadTrainedRun(folder, config));
-//   MB_ASSIGN_OR_RETURN(DataTable data, ReadNewRows(run, "new.csv"));
+//   MB_ASSIGN_OR_RETURN(DataTable data, ReadNewRows(run, {{"new.csv"}}));
 //   MB_ASSIGN_OR_RETURN(auto predictor, Predictor::Create(run, run.usable[0],
 //                                                         data, backend));
 //   MB_RETURN_IF_ERROR(predictor->Predict(0, data.rows(), &outputs));
@@ -31,8 +31,10 @@
 namespace modelbatch {
 
 struct TrainedRun {
-  Experiment experiment;  // without data and split
+  Experiment experiment;  // without data and rows
   TrainState state;
+  // Of the data's header, where it has one.
+  std::vector<std::string> feature_names;
   // Indices of the models that have a best epoch, the best first (Ranking). At
   // least one; frozen ones are among them.
   std::vector<int> usable;
@@ -47,13 +49,6 @@ struct TrainedRun {
 // epoch.
 absl::StatusOr<TrainedRun> LoadTrainedRun(const RunFolder& folder,
                                           ExperimentConfig config);
-
-// The rows of a file like the one that the run was trained on: the same
-// features in the same order, with or without the columns of the label, scaled
-// as in training. Errors name file, line and column, as ReadCsv's do.
-// Unimplemented for a run that was not trained on CSV.
-absl::StatusOr<DataTable> ReadNewRows(const TrainedRun& run,
-                                      const std::string& path);
 
 // Some models of a run on a backend, with some rows.
 class Predictor {

@@ -16,6 +16,7 @@
 #include "modelbatch/config/experiment_config.h"
 #include "modelbatch/io/safetensors.h"
 #include "modelbatch/train/checkpoint.h"
+#include "modelbatch/train/new_rows.h"
 #include "modelbatch/train/results.h"
 #include "modelbatch/train/run_info.h"
 #include "modelbatch/train/run_training.h"
@@ -77,7 +78,8 @@ TEST_F(TrainedRunTest, EveryModelScoresWhatTheTrainerFound) {
   const auto run = Load(folder);
   ASSERT_TRUE(run.ok()) << run.status();
   EXPECT_EQ(run->usable, Ranking(experiment_, state_));
-  const auto data = ReadNewRows(*run, experiment_.config.data.path);
+  const auto data =
+      ReadNewRows(*run, {{experiment_.config.data.main.path}, "", ""});
   ASSERT_TRUE(data.ok()) << data.status();
   const auto predictor =
       Predictor::Create(*run, run->usable, *data, backend_.get());
@@ -112,16 +114,19 @@ TEST_F(TrainedRunTest, EveryModelScoresWhatTheTrainerFound) {
 
 TEST_F(TrainedRunTest, NeitherDataNorLabelsAreNeeded) {
   const RunFolder folder = Train({"data.scale=0.5"});
-  fs::remove(experiment_.config.data.path);
+  fs::remove(experiment_.config.data.main.path);
   const auto run = Load(folder);
   ASSERT_TRUE(run.ok()) << run.status();
   EXPECT_EQ(run->input_shape(), (Shape{4}));
-  const auto data = ReadNewRows(*run, Write("new.csv", "1,2,3,4\n5,6,7,8\n"));
+  const auto data =
+      ReadNewRows(*run, {{Write("new.csv", "1,2,3,4\n5,6,7,8\n")}, "", ""});
   ASSERT_TRUE(data.ok()) << data.status();
   EXPECT_FALSE(data->has_targets());
   EXPECT_EQ(data->features.data<float>()[7], 4);
   EXPECT_THAT(
-      ReadNewRows(*run, Write("bad.csv", "1,2,3\n")).status().message(),
+      ReadNewRows(*run, {{Write("bad.csv", "1,2,3\n")}, "", ""})
+          .status()
+          .message(),
       HasSubstr("bad.csv:1: the row has 3 columns, expected 4, or 5 with the "
                 "label"));
 }
@@ -134,12 +139,48 @@ TEST_F(TrainedRunTest, InputShapeIsTheRuns) {
   const auto run = Load(folder);
   ASSERT_TRUE(run.ok()) << run.status();
   EXPECT_EQ(run->input_shape(), (Shape{2, 2}));
-  const auto data = ReadNewRows(*run, Write("new.csv", "1,2,3,4,0\n"));
+  const auto data =
+      ReadNewRows(*run, {{Write("new.csv", "1,2,3,4,0\n")}, "", ""});
   ASSERT_TRUE(data.ok()) << data.status();
   const auto predictor = Predictor::Create(*run, {0}, *data, backend_.get());
   ASSERT_TRUE(predictor.ok()) << predictor.status();
   std::vector<Tensor> outputs;
   EXPECT_TRUE((*predictor)->Predict(0, 1, &outputs).ok());
+}
+
+// Columns in another order would be predicted from silently.
+TEST_F(TrainedRunTest, SwappedColumnsAreNamed) {
+  std::string text = "a,b,c,d,kind\n";
+  for (int i = 0; i < 60; ++i) {
+    text += std::to_string(i) + ",1,2,3," + std::to_string(i % 3) + "\n";
+  }
+  const std::string path = TestFolder() + "/named.csv";
+  std::ofstream(path) << text;
+  const RunFolder folder =
+      Train({"data.path=" + path, "data.header=true", "data.label=kind"});
+  const auto run = Load(folder);
+  ASSERT_TRUE(run.ok()) << run.status();
+  EXPECT_THAT(run->feature_names, ::testing::ElementsAre("a", "b", "c", "d"));
+  const auto error = [&](const std::string& header) {
+    const auto data =
+        ReadNewRows(*run, {{Write("new.csv", header + "\n1,2,3,4\n")}, "", ""});
+    return data.ok() ? "no error" : std::string(data.status().message());
+  };
+  EXPECT_EQ(error("a,b,c,d"), "no error");
+  EXPECT_THAT(error("a,c,b,d"),
+              HasSubstr("new.csv does not fit the data that the run was "
+                        "trained on: feature 2 is \"c\", expected \"b\", which "
+                        "is feature 3: the columns are in another order"));
+  EXPECT_THAT(error("a,b,c,e"),
+              HasSubstr("feature 4 is \"e\", expected \"d\""));
+  // The label may stand anywhere.
+  const auto labelled = ReadNewRows(
+      *run, {{Write("new.csv", "a,kind,b,c,d\n1,2,3,4,5\n")}, "", ""});
+  ASSERT_TRUE(labelled.ok()) << labelled.status();
+  EXPECT_EQ(labelled->targets.data<int64_t>()[0], 2);
+  // A first line of numbers is no header.
+  EXPECT_THAT(error("0.5,1,2,3"),
+              HasSubstr("feature 1 is \"0.5\", expected \"a\""));
 }
 
 // A model that was frozen after an epoch has weights; one before has none.
@@ -148,7 +189,8 @@ TEST_F(TrainedRunTest, FrozenModels) {
   const auto run = Load(folder);
   ASSERT_TRUE(run.ok()) << run.status();
   EXPECT_EQ(run->usable.size(), 4u);
-  const auto data = ReadNewRows(*run, experiment_.config.data.path);
+  const auto data =
+      ReadNewRows(*run, {{experiment_.config.data.main.path}, "", ""});
   ASSERT_TRUE(data.ok()) << data.status();
   for (int model = 0; model < 8; ++model) {
     ASSERT_EQ(run->state.models[model].frozen(), model >= 4);
@@ -177,8 +219,8 @@ TEST_F(TrainedRunTest, OutputsThatAreNotFinite) {
   // Overflows for large features, and for these only.
   Tensor& weight = run->state.models[3].best.at("0.weight");
   std::fill_n(weight.data<float>(), weight.size(), 1e9f);
-  const auto data =
-      ReadNewRows(*run, Write("huge.csv", "0,0,0,0\n3e38,3e38,3e38,3e38\n"));
+  const auto data = ReadNewRows(
+      *run, {{Write("huge.csv", "0,0,0,0\n3e38,3e38,3e38,3e38\n")}, "", ""});
   ASSERT_TRUE(data.ok()) << data.status();
   const auto predictor = Predictor::Create(*run, {3}, *data, backend_.get());
   ASSERT_TRUE(predictor.ok()) << predictor.status();
@@ -216,7 +258,8 @@ TEST_F(TrainedRunTest, RunsThatCannotPredict) {
   rewrite({5});
   const auto run = Load(folder);
   ASSERT_TRUE(run.ok()) << run.status();
-  const auto data = ReadNewRows(*run, Write("new.csv", "1,2,3,4,5\n"));
+  const auto data =
+      ReadNewRows(*run, {{Write("new.csv", "1,2,3,4,5\n")}, "", ""});
   ASSERT_TRUE(data.ok()) << data.status();
   EXPECT_THAT(
       Predictor::Create(*run, {0}, *data, backend_.get()).status().message(),

@@ -7,21 +7,26 @@
 
 #include "absl/strings/str_cat.h"
 #include "modelbatch/train/population_events.h"
+#include "modelbatch/util/logging.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch {
 namespace {
 
-RowSet AllModels(absl::Span<const int32_t> rows) { return RowSet{rows, {}}; }
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 }  // namespace
 
 Trainer::Trainer(const Experiment& experiment, Backend* backend,
                  PerModelBatches batches)
-    : experiment_(experiment), backend_(backend), batches_(std::move(batches)) {
+    : experiment_(experiment),
+      backend_(backend),
+      batches_(std::move(batches)),
+      validation_(MakeValidation(experiment)) {
   const int models = experiment.population.size();
   state_.epoch_loss.assign(models, 0);
   state_.epoch_rows.assign(models, 0);
+  state_.epoch_lr.assign(models, kNaN);
   state_.models.resize(models);
   for (const ModelInstance& model : experiment.population.models) {
     next_id_ = std::max(next_id_, model.id + 1);
@@ -41,18 +46,35 @@ void Trainer::MakeBuiltInCallbacks() {
 
 absl::StatusOr<PerModelBatches> Trainer::MakeBatches(
     const Experiment& experiment) {
-  // One list and one seed: all models visit the rows in the same order.
-  const auto rows =
-      std::make_shared<const std::vector<int32_t>>(experiment.split.train);
+  // One list and one seed: all models of a fold visit its rows in the same
+  // order.
   std::vector<ModelRows> models;
-  for (int64_t batch_size : experiment.population.batch_sizes) {
-    models.push_back({rows, batch_size, experiment.config.seed});
+  for (int i = 0; i < experiment.population.size(); ++i) {
+    models.push_back({experiment.rows_of(i).train,
+                      experiment.population.batch_sizes[i],
+                      experiment.config.seed});
   }
   return PerModelBatches::Create(std::move(models));
 }
 
+RoutedRows Trainer::MakeValidation(const Experiment& experiment) {
+  RoutedRows routed;
+  if (experiment.folds.size() == 1) {
+    routed.rows = *experiment.folds[0].validation;
+    return routed;
+  }
+  routed.offsets.push_back(0);
+  for (int i = 0; i < experiment.population.size(); ++i) {
+    const std::vector<int32_t>& rows = *experiment.rows_of(i).validation;
+    routed.rows.insert(routed.rows.end(), rows.begin(), rows.end());
+    routed.offsets.push_back(static_cast<int64_t>(routed.rows.size()));
+  }
+  return routed;
+}
+
 absl::Status Trainer::RemakeBatches() {
   MB_ASSIGN_OR_RETURN(batches_, MakeBatches(experiment_));
+  validation_ = MakeValidation(experiment_);
   batches_.StartEpoch(state_.epoch);
   return absl::OkStatus();
 }
@@ -82,11 +104,45 @@ absl::Status Trainer::BuildBatch() {
                                batch.status().code());
   }
   batch_ = *std::move(batch);
+  for (int i = 0; i < num_models(); ++i) MB_RETURN_IF_ERROR(LoadInitial(i));
   MB_ASSIGN_OR_RETURN(
       Optimizer optimizer,
       Optimizer::Create(config.optimizer.kind, {}, population.optimizers));
   optimizer_ = std::make_unique<Optimizer>(std::move(optimizer));
-  return batch_->SetOptimizer(config.optimizer.kind);
+  schedules_.clear();
+  for (size_t i = 0; i < population.schedules.size(); ++i) {
+    MB_ASSIGN_OR_RETURN(
+        LrSchedule schedule,
+        LrSchedule::Create(population.schedules[i], optimizer_->info()));
+    const absl::Status status = schedule.Start(
+        optimizer_.get(), static_cast<int>(i), &state_.models[i].schedule);
+    if (!status.ok()) {
+      return config.source.Error("optimizer.schedule",
+                                 std::string(status.message()), status.code());
+    }
+    schedules_.push_back(std::move(schedule));
+  }
+  MB_RETURN_IF_ERROR(batch_->SetOptimizer(config.optimizer.kind));
+  if (!config.backend.compile.has_value()) return absl::OkStatus();
+  absl::StatusOr<TuneReport> report =
+      batch_->EnableCompile(*config.backend.compile);
+  if (!report.ok()) {
+    return config.source.Error("backend.compile",
+                               std::string(report.status().message()),
+                               report.status().code());
+  }
+  Log(LogSeverity::kInfo, report->ToString());
+  return absl::OkStatus();
+}
+
+absl::Status Trainer::LoadInitial(int model) {
+  const std::vector<InitialWeights>& initial = experiment_.population.initial;
+  if (initial.empty()) return absl::OkStatus();
+  MB_ASSIGN_OR_RETURN(ModelState state, batch_->GetModelState(model));
+  for (const auto& [name, value] : *initial[model]) {
+    state.slots["param"][name] = value.Borrow();
+  }
+  return batch_->LoadModelState(model, state);
 }
 
 int Trainer::num_active() const {
@@ -116,8 +172,11 @@ absl::Status Trainer::Step() {
     started_ = true;
     MB_RETURN_IF_ERROR(Call(&Callback::OnTrainStart));
   }
-  MB_RETURN_IF_ERROR(TrainBatch());
-  MB_RETURN_IF_ERROR(Call(&Callback::OnStep));
+  // Unless the last call trained, and failed to finish the epoch.
+  if (state_.step_in_epoch < steps_per_epoch()) {
+    MB_RETURN_IF_ERROR(TrainBatch());
+    MB_RETURN_IF_ERROR(Call(&Callback::OnStep));
+  }
   if (state_.step_in_epoch == steps_per_epoch()) {
     MB_RETURN_IF_ERROR(FinishEpoch());
     MB_RETURN_IF_ERROR(Call(&Callback::OnEpoch));
@@ -136,7 +195,7 @@ absl::Status Trainer::TrainBatch() {
   ++state_.step;
   RecordStep(any);
   ++state_.step_in_epoch;
-  return absl::OkStatus();
+  return TickAfterStep(any);
 }
 
 bool Trainer::AnyRows() const {
@@ -161,6 +220,7 @@ void Trainer::RecordStep(bool any) {
           batches_.BatchOf(i, state_.step_in_epoch).size());
       state_.epoch_loss[i] += static_cast<double>(loss) * rows;
       state_.epoch_rows[i] += rows;
+      state_.epoch_lr[i] = optimizer_->Get(i, "lr").value_or(kNaN);
       report_.model_rows += rows;
       report_.min_loss = std::min(report_.min_loss, loss);
       report_.max_loss = std::max(report_.max_loss, loss);
@@ -176,38 +236,98 @@ void Trainer::RecordStep(bool any) {
   }
 }
 
+absl::Status Trainer::TickAfterStep(bool any) {
+  if (schedules_.empty() || !any ||
+      !experiment_.config.optimizer.schedule->every_step) {
+    return absl::OkStatus();
+  }
+  for (int i = 0; i < num_models(); ++i) {
+    if (batch_->last_step().outcomes[i] != Outcome::kStepped) continue;
+    MB_RETURN_IF_ERROR(
+        schedules_[i].Step(optimizer_.get(), i, &state_.models[i].schedule));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Trainer::TickAfterEpoch(int model, const EpochCurve& curve,
+                                     Optimizer* optimizer,
+                                     LrScheduleState* state) const {
+  if (schedules_.empty() || state_.epoch_rows[model] == 0 ||
+      experiment_.config.optimizer.schedule->every_step) {
+    return absl::OkStatus();
+  }
+  const LrSchedule& schedule = schedules_[model];
+  if (!schedule.needs_metric()) {
+    return schedule.Step(optimizer, model, state);
+  }
+  double metric = curve.train_loss[model];
+  switch (experiment_.config.optimizer.schedule->metric) {
+    case ScheduleMetric::kValidationLoss:
+      metric = curve.validation[model].loss;
+      break;
+    case ScheduleMetric::kValidationAccuracy:
+      metric = static_cast<double>(curve.validation[model].correct) /
+               static_cast<double>(experiment_.counted_validation(model));
+      break;
+    case ScheduleMetric::kTrainLoss:
+      break;
+  }
+  return schedule.Step(metric, optimizer, model, state);
+}
+
 absl::Status Trainer::FinishEpoch() {
   EpochCurve curve;
-  curve.train_loss.assign(num_models(),
-                          std::numeric_limits<double>::quiet_NaN());
+  curve.train_loss.assign(num_models(), kNaN);
+  curve.lr.assign(num_models(), kNaN);
   curve.validation.resize(num_models());
   EvaluateResult validation;
-  const bool validate =
-      !experiment_.split.validation.empty() && num_active() > 0;
+  const bool validate = !validation_.rows.empty() && num_active() > 0;
   if (validate) {
-    MB_RETURN_IF_ERROR(batch_->Evaluate(
-        *dataset_, AllModels(experiment_.split.validation), &validation));
+    MB_RETURN_IF_ERROR(
+        batch_->Evaluate(*dataset_, validation_.view(), &validation));
   }
-  std::vector<uint8_t> improved(num_models(), 0);
+  std::vector<int> improved;
   for (int i = 0; i < num_models(); ++i) {
-    if (!state_.models[i].frozen()) {
-      if (state_.epoch_rows[i] > 0) {
-        curve.train_loss[i] = state_.epoch_loss[i] / state_.epoch_rows[i];
-      }
-      if (validate) {
-        curve.validation[i].loss = validation.losses[i];
-        curve.validation[i].correct = validation.correct[i];
-      }
-      improved[i] = Improves(i, curve.validation[i]);
+    if (state_.models[i].frozen()) continue;
+    if (state_.epoch_rows[i] > 0) {
+      curve.train_loss[i] = state_.epoch_loss[i] / state_.epoch_rows[i];
     }
-    state_.epoch_loss[i] = 0;
-    state_.epoch_rows[i] = 0;
+    if (validate) {
+      curve.validation[i].loss = validation.losses[i];
+      curve.validation[i].correct = validation.correct[i];
+    }
+    if (Improves(i, curve.validation[i])) improved.push_back(i);
+    curve.lr[i] = state_.epoch_lr[i];
   }
+  MB_ASSIGN_OR_RETURN(std::vector<BestOfModel> best,
+                      EvaluateBest(improved, curve));
+  Optimizer optimizer = *optimizer_;
+  std::vector<LrScheduleState> schedules;
+  for (int i = 0; i < num_models(); ++i) {
+    schedules.push_back(state_.models[i].schedule);
+    if (state_.models[i].frozen()) continue;
+    MB_RETURN_IF_ERROR(TickAfterEpoch(i, curve, &optimizer, &schedules[i]));
+  }
+  // Nothing fails from here on: an epoch is finished as a whole or not at all.
+  for (BestOfModel& of_model : best) {
+    ModelRecord& record = state_.models[of_model.model];
+    record.best_epoch = state_.epoch + 1;
+    record.best_validation = of_model.validation;
+    record.best_test = of_model.test;
+    record.best = std::move(of_model.weights);
+  }
+  *optimizer_ = std::move(optimizer);
+  for (int i = 0; i < num_models(); ++i) {
+    state_.models[i].schedule = std::move(schedules[i]);
+  }
+  std::fill(state_.epoch_loss.begin(), state_.epoch_loss.end(), 0);
+  std::fill(state_.epoch_lr.begin(), state_.epoch_lr.end(), kNaN);
+  std::fill(state_.epoch_rows.begin(), state_.epoch_rows.end(), 0);
   ++state_.epoch;
   state_.step_in_epoch = 0;
-  report_.epoch_finished = true;
-  MB_RETURN_IF_ERROR(KeepBest(improved, curve));
   state_.curves.push_back(std::move(curve));
+  report_.epoch_finished = true;
+  report_.improved = std::move(improved);
   return absl::OkStatus();
 }
 
@@ -223,45 +343,46 @@ bool Trainer::Improves(int model, const Score& validation) const {
   return validation.loss < best.loss;  // the earlier epoch wins a tie
 }
 
-absl::Status Trainer::KeepBest(const std::vector<uint8_t>& improved,
-                               const EpochCurve& curve) {
+absl::StatusOr<std::vector<Trainer::BestOfModel>> Trainer::EvaluateBest(
+    const std::vector<int>& improved, const EpochCurve& curve) {
   EvaluateResult test;
-  const bool any = std::count(improved.begin(), improved.end(), 1) > 0;
-  const bool evaluate = any && !experiment_.split.test.empty();
+  const bool evaluate = !improved.empty() && !experiment_.split.test.empty();
   if (evaluate) MB_RETURN_IF_ERROR(EvaluateTest(improved, &test));
-  for (int i = 0; i < num_models(); ++i) {
-    if (!improved[i]) continue;
-    ModelRecord& record = state_.models[i];
-    record.best_epoch = state_.epoch;
-    record.best_validation = curve.validation[i];
+  std::vector<BestOfModel> all;
+  for (const int i : improved) {
+    BestOfModel best;
+    best.model = i;
+    best.validation = curve.validation[i];
     if (evaluate) {
-      record.best_test.loss = test.losses[i];
-      record.best_test.correct = test.correct[i];
+      best.test.loss = test.losses[i];
+      best.test.correct = test.correct[i];
     }
     for (const Parameter& parameter : batch_->layout(i).parameters) {
       MB_ASSIGN_OR_RETURN(Tensor value,
                           batch_->GetParameter(i, parameter.name));
-      record.best[parameter.name] = std::move(value);
+      best.weights[parameter.name] = std::move(value);
     }
-    report_.improved.push_back(i);
+    all.push_back(std::move(best));
   }
-  return absl::OkStatus();
+  return all;
 }
 
-absl::Status Trainer::EvaluateTest(const std::vector<uint8_t>& models,
+absl::Status Trainer::EvaluateTest(const std::vector<int>& models,
                                    EvaluateResult* result) {
+  std::vector<uint8_t> these(num_models(), 0);
+  for (const int model : models) these[model] = 1;
   const std::vector<uint8_t> active(batch_->active().begin(),
                                     batch_->active().end());
-  const auto activate = [this](const std::vector<uint8_t>& these) {
+  const auto activate = [this](const std::vector<uint8_t>& some) {
     for (int i = 0; i < num_models(); ++i) {
       if (batch_->removed(i)) continue;
-      MB_RETURN_IF_ERROR(batch_->SetActive(i, these[i] != 0));
+      MB_RETURN_IF_ERROR(batch_->SetActive(i, some[i] != 0));
     }
     return absl::OkStatus();
   };
-  MB_RETURN_IF_ERROR(activate(models));
+  MB_RETURN_IF_ERROR(activate(these));
   const absl::Status status =
-      batch_->Evaluate(*dataset_, AllModels(experiment_.split.test), result);
+      batch_->Evaluate(*dataset_, RowSet{experiment_.split.test, {}}, result);
   MB_RETURN_IF_ERROR(activate(active));
   return status;
 }
@@ -308,6 +429,7 @@ absl::Status Trainer::Restore(TrainState state,
     next_id_ = std::max(next_id_, event.copy + 1);
   }
   state_ = std::move(state);
+  MB_RETURN_IF_ERROR(RestoreRates());
   batches_.StartEpoch(state_.epoch);
   report_ = StepReport();
   return CompactRemoved();

@@ -4,10 +4,15 @@
 //   MB_ASSIGN_OR_RETURN(auto trainer, Trainer::Create(&experiment, backend));
 //   while (!trainer->finished()) MB_RETURN_IF_ERROR(trainer->Step());
 //
-// Models may have batch sizes of their own: one that is through with its epoch
-// waits for the others. After the last step of an epoch every model is
-// evaluated on the validation rows. A model that does better than before
-// (train.select) keeps a copy of its weights and is evaluated on the test rows.
+// Models may have batch sizes of their own, and with data.folds rows of their
+// own: one that is through with its epoch waits for the others. After the last
+// step of an epoch every model is evaluated on the validation rows, with folds
+// each on its own. A model that does better than before (train.select) keeps a
+// copy of its weights and is evaluated on the test rows.
+//
+// A learning-rate schedule (optimizer.schedule) ticks for each model by itself:
+// after its updates, or after epochs in which it made one, before the
+// callbacks.
 //
 // Single models are frozen, reset, removed or replaced between any two steps,
 // by the config (train.on_nan, train.early_stopping), by callbacks
@@ -17,6 +22,8 @@
 #define MODELBATCH_TRAIN_TRAINER_H_
 
 #include <cstdint>
+#include <limits>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -26,8 +33,11 @@
 #include "absl/types/span.h"
 #include "modelbatch/backend/backend.h"
 #include "modelbatch/batch/model_batch.h"
+#include "modelbatch/optim/lr_schedule.h"
 #include "modelbatch/optim/optimizer.h"
 #include "modelbatch/routing/per_model_batches.h"
+#include "modelbatch/routing/routed_rows.h"
+#include "modelbatch/tensor/tensor.h"
 #include "modelbatch/train/callback.h"
 #include "modelbatch/train/event.h"
 #include "modelbatch/train/experiment.h"
@@ -45,8 +55,8 @@ struct StepReport {
   std::vector<int> improved;  // models that reached their best epoch
   int64_t model_rows = 0;     // rows trained on, over all models
   // Over the models that stepped; NaN when none did.
-  float min_loss = 0;
-  float max_loss = 0;
+  float min_loss = std::numeric_limits<float>::quiet_NaN();
+  float max_loss = std::numeric_limits<float>::quiet_NaN();
 };
 
 struct ResetRequest {
@@ -66,6 +76,7 @@ class Trainer {
   const Experiment& experiment() const { return experiment_; }
   int num_models() const { return batch_->num_models(); }
   ModelBatch& batch() { return *batch_; }
+  const Dataset& dataset() const { return *dataset_; }
   const TrainState& state() const { return state_; }
   const StepReport& last_step() const { return report_; }
   int64_t steps_per_epoch() const { return experiment_.steps_per_epoch; }
@@ -79,7 +90,9 @@ class Trainer {
   void AddCallback(Callback* callback) { callbacks_.Add(callback); }
 
   // One step of all models that are not frozen; when all are, it only counts.
-  // FailedPrecondition when all epochs are done.
+  // FailedPrecondition when all epochs are done. After any other error the
+  // state is that of a whole number of steps and epochs, and the next call goes
+  // on from there: where an epoch's evaluation has failed, with that.
   absl::Status Step();
 
   // Continues from `state` with the models' states, as if the steps before had
@@ -96,8 +109,9 @@ class Trainer {
   // The same, as the event of an early stop.
   absl::Status StopEarly(int model, const std::string& reason);
   absl::Status Unfreeze(int model, const std::string& reason);
-  // It starts again from the initial values of `seed`, without moments, and is
-  // not frozen.
+  // It starts again from the initial values of `seed` (those of
+  // train.init_from, if there are some), without moments, with its schedule
+  // from the beginning, and is not frozen.
   absl::Status Reset(int model, uint64_t seed, const std::string& reason);
   // Several at once, each at most once: the batch is compiled again only once.
   absl::Status Reset(absl::Span<const ResetRequest> requests);
@@ -105,9 +119,10 @@ class Trainer {
   absl::Status Remove(int model, const std::string& reason);
   // A copy of `from`, which may be the same model, takes the place of `model`,
   // which may have been removed: weights, moments, step count and
-  // hyper-parameters (the batch size too) but `changes`. The copy's id, which
-  // is returned, is new; its record begins anew. (Exploit and explore of
-  // population-based training, Jaderberg et al. 2017.)
+  // hyper-parameters (the batch size too) but `changes`. So does its schedule,
+  // as far as it has come; a change of lr is of the rate it began with. The
+  // copy's id, which is returned, is new; its record begins anew. (Exploit and
+  // explore of population-based training, Jaderberg et al. 2017.)
   absl::StatusOr<int64_t> Replace(int model, int from, uint64_t seed,
                                   const OptimizerConfig& changes,
                                   const std::string& reason);
@@ -124,11 +139,16 @@ class Trainer {
           PerModelBatches batches);
   static absl::StatusOr<PerModelBatches> MakeBatches(
       const Experiment& experiment);
-  // After a change of the batch sizes, in the epoch that is going on.
+  // Each model's own, where models have folds.
+  static RoutedRows MakeValidation(const Experiment& experiment);
+  // After a change of batch sizes or folds, in the epoch that is going on.
   absl::Status RemakeBatches();
   void MakeBuiltInCallbacks();
   // Batch and optimizer, of the population as it is now.
   absl::Status BuildBatch();
+  // The weights of train.init_from, where there are some, in place of random
+  // ones.
+  absl::Status LoadInitial(int model);
   absl::Status Call(Hook hook);
   absl::Status TrainBatch();
   // Whether a model that is not frozen has rows in the step to come.
@@ -136,12 +156,25 @@ class Trainer {
   // `any`: whether any model took part.
   void RecordStep(bool any);
   absl::Status FinishEpoch();
+  // ---- The schedules' ticks: after a step, of those it has updated; after an
+  // epoch, of those that made an update in it.
+  absl::Status TickAfterStep(bool any);
+  absl::Status TickAfterEpoch(int model, const EpochCurve& curve,
+                              Optimizer* optimizer,
+                              LrScheduleState* state) const;
   absl::Status CompactRemoved();
   bool Improves(int model, const Score& validation) const;
-  absl::Status KeepBest(const std::vector<uint8_t>& improved,
-                        const EpochCurve& curve);
+  // What becomes the record of a model that reached its best epoch.
+  struct BestOfModel {
+    int model = 0;
+    Score validation;
+    Score test;
+    std::map<std::string, Tensor> weights;
+  };
+  absl::StatusOr<std::vector<BestOfModel>> EvaluateBest(
+      const std::vector<int>& improved, const EpochCurve& curve);
   // On the test rows, of some models only.
-  absl::Status EvaluateTest(const std::vector<uint8_t>& models,
+  absl::Status EvaluateTest(const std::vector<int>& models,
                             EvaluateResult* result);
 
   // ---- trainer_control.cc
@@ -156,6 +189,10 @@ class Trainer {
   absl::Status ChangeBatch(const Event& event, int model, int from);
   // What is left to do once the batch has changed.
   absl::Status Record(Event event, int model, int from);
+  absl::Status ChangeSchedule(const Event& event, int model,
+                              LrScheduleState source);
+  // Gives the optimizer the rates of all schedules.
+  absl::Status RestoreRates();
   absl::Status ResetModel(const Event& event, int model);
   absl::Status CopyModel(const Event& event, int model, int from);
   // Of the model as it is, after what has the fingerprint `before`.
@@ -166,8 +203,10 @@ class Trainer {
   Experiment experiment_;
   Backend* backend_;
   PerModelBatches batches_;
+  RoutedRows validation_;
   std::unique_ptr<ModelBatch> batch_;
   std::unique_ptr<Optimizer> optimizer_;
+  std::vector<LrSchedule> schedules_;  // empty: there are none
   std::unique_ptr<Dataset> dataset_;
   std::vector<std::unique_ptr<Callback>> owned_;
   CallbackPack built_in_;   // of the config

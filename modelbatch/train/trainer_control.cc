@@ -1,6 +1,7 @@
 // Trainer: what is done to single models.
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <map>
 #include <string>
 #include <utility>
@@ -128,6 +129,7 @@ absl::Status Trainer::Reset(absl::Span<const ResetRequest> requests) {
   MB_RETURN_IF_ERROR(batch_->Replace(std::move(instances)));
   for (size_t i = 0; i < events.size(); ++i) {
     const int model = requests[i].model;
+    MB_RETURN_IF_ERROR(LoadInitial(model));
     MB_RETURN_IF_ERROR(Record(std::move(events[i]), model, model));
   }
   return absl::OkStatus();
@@ -203,6 +205,7 @@ absl::Status Trainer::Apply(Event event, int model, int from) {
 }
 
 absl::Status Trainer::Record(Event event, int model, int from) {
+  LrScheduleState source = state_.models[from].schedule;
   ChangePopulation(event, model, from, &experiment_.population);
   RecordEvent(event, &state_.models[model]);
   if (event.kind == EventKind::kReplace) MB_RETURN_IF_ERROR(RemakeBatches());
@@ -214,6 +217,8 @@ absl::Status Trainer::Record(Event event, int model, int from) {
   if (event.kind == EventKind::kReset || event.kind == EventKind::kReplace) {
     state_.epoch_loss[model] = 0;
     state_.epoch_rows[model] = 0;
+    state_.epoch_lr[model] = std::numeric_limits<double>::quiet_NaN();
+    MB_RETURN_IF_ERROR(ChangeSchedule(event, model, std::move(source)));
     MB_ASSIGN_OR_RETURN(event.fingerprint,
                         Fingerprint(model, event.fingerprint));
   }
@@ -241,17 +246,56 @@ absl::Status Trainer::ChangeBatch(const Event& event, int model, int from) {
   return absl::OkStatus();
 }
 
+absl::Status Trainer::ChangeSchedule(const Event& event, int model,
+                                     LrScheduleState source) {
+  if (schedules_.empty()) return absl::OkStatus();
+  const Population& population = experiment_.population;
+  LrScheduleState* const state = &state_.models[model].schedule;
+  if (event.kind == EventKind::kReset) {
+    MB_RETURN_IF_ERROR(
+        optimizer_->Set(model, "lr", population.optimizers[model].at("lr")));
+    return schedules_[model].Start(optimizer_.get(), model, state);
+  }
+  MB_ASSIGN_OR_RETURN(
+      schedules_[model],
+      LrSchedule::Create(population.schedules[model], optimizer_->info()));
+  *state = std::move(source);
+  const auto lr = event.changes.find("lr");
+  if (lr != event.changes.end()) {
+    return schedules_[model].Rebase(lr->second, optimizer_.get(), model, state);
+  }
+  return schedules_[model].Restore(*state, optimizer_.get(), model);
+}
+
+absl::Status Trainer::RestoreRates() {
+  for (size_t i = 0; i < schedules_.size(); ++i) {
+    if (state_.models[i].removed()) continue;
+    MB_RETURN_IF_ERROR(schedules_[i].Restore(
+        state_.models[i].schedule, optimizer_.get(), static_cast<int>(i)));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Trainer::ResetModel(const Event& event, int model) {
   ModelInstance instance = batch_->model(model);
-  if (instance.seed == event.seed) return batch_->Reset(model);
-  instance.seed = event.seed;
-  return batch_->Replace(model, std::move(instance));
+  if (instance.seed == event.seed) {
+    MB_RETURN_IF_ERROR(batch_->Reset(model));
+  } else {
+    instance.seed = event.seed;
+    MB_RETURN_IF_ERROR(batch_->Replace(model, std::move(instance)));
+  }
+  return LoadInitial(model);
 }
 
 absl::Status Trainer::CopyModel(const Event& event, int model, int from) {
   std::vector<OptimizerConfig> configs = experiment_.population.optimizers;
   configs[model] = configs[from];
   for (const auto& [name, value] : event.changes) {
+    if (!schedules_.empty() && schedules_[from].Overrides(name)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("copy of model ", event.source, ": a change of ", name,
+                       " would have no effect, as the schedule sets it"));
+    }
     configs[model][name] = value;
   }
   absl::StatusOr<Optimizer> optimizer =
@@ -264,7 +308,7 @@ absl::Status Trainer::CopyModel(const Event& event, int model, int from) {
   }
   MB_RETURN_IF_ERROR(batch_->Copy(from, model, event.copy, event.seed));
   *optimizer_ = *std::move(optimizer);
-  return absl::OkStatus();
+  return RestoreRates();
 }
 
 absl::StatusOr<uint64_t> Trainer::Fingerprint(int model, uint64_t before) {
@@ -283,6 +327,11 @@ absl::StatusOr<uint64_t> Trainer::Fingerprint(int model, uint64_t before) {
   for (const auto& [name, value] : experiment_.population.optimizers[model]) {
     hash.Add(name);
     hash.Add(value);
+  }
+  if (!schedules_.empty()) {
+    for (double number : state_.models[model].schedule.ToNumbers()) {
+      hash.Add(number);
+    }
   }
   return hash.value();
 }

@@ -3,11 +3,14 @@
 #include <cmath>
 #include <cstring>
 #include <memory>
+#include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "gtest/gtest.h"
 #include "modelbatch/tensor/tensor.h"
 #include "modelbatch/train/experiment.h"
+#include "modelbatch/train/failing_backend.h"
 #include "modelbatch/train/test_experiment.h"
 
 namespace modelbatch {
@@ -39,6 +42,64 @@ TEST(TrainerTest, StepsEpochsAndCurves) {
     EXPECT_LT(state.curves[2].validation[i].loss, std::log(3.0));
     EXPECT_GE(state.models[i].best_epoch, 1);
     EXPECT_EQ(state.models[i].best.size(), 4u);
+  }
+}
+
+// A program that goes on after an error of the backend ends as if there had
+// been none: an epoch is finished as a whole or not at all.
+TEST(TrainerTest, AFailingEvaluationIsMadeAgain) {
+  const Experiment experiment = TestExperiment(
+      {"optimizer.schedule={kind=\"exponential_lr\", gamma=0.5}"});
+  const auto cpu = CpuBackendForTest();
+  auto calm = Trainer::Create(&experiment, cpu.get());
+  ASSERT_TRUE(calm.ok()) << calm.status();
+  while (!(*calm)->finished()) ASSERT_TRUE((*calm)->Step().ok());
+  // The evaluation of the validation rows, that of the test rows, the reading
+  // of the last weights; in the first epoch and in the last.
+  for (const auto& [call, passes] :
+       {std::pair("Evaluate", 0), std::pair("Evaluate", 1),
+        std::pair("ReadState", 31)}) {
+    for (const int step : {5, 15}) {
+      FailingBackend backend(CpuBackendForTest());
+      auto created = Trainer::Create(&experiment, &backend);
+      ASSERT_TRUE(created.ok()) << created.status();
+      Trainer& trainer = **created;
+      for (int i = 1; i < step; ++i) ASSERT_TRUE(trainer.Step().ok());
+      const int64_t epochs = trainer.state().epoch;
+      // Eight models of four tensors; all improve in the first epoch.
+      if (step == 5 || passes < 2) backend.FailNext(call, passes);
+      const absl::Status status = trainer.Step();
+      if (step == 15 && status.ok()) continue;  // none improved
+      EXPECT_EQ(status.code(), absl::StatusCode::kInternal) << status;
+      EXPECT_EQ(trainer.state().step, step);
+      EXPECT_EQ(trainer.state().epoch, epochs);
+      EXPECT_EQ(trainer.state().curves.size(), static_cast<size_t>(epochs));
+      EXPECT_FALSE(trainer.finished());
+      ASSERT_TRUE(trainer.Step().ok());
+      EXPECT_TRUE(trainer.last_step().epoch_finished);
+      EXPECT_EQ(trainer.last_step().model_rows, 0);
+      EXPECT_EQ(trainer.state().step, step);
+      while (!trainer.finished()) ASSERT_TRUE(trainer.Step().ok());
+      ASSERT_EQ(trainer.state().curves.size(), 3u);
+      for (int i = 0; i < 8; ++i) {
+        for (size_t e = 0; e < 3; ++e) {
+          const EpochCurve& a = (*calm)->state().curves[e];
+          const EpochCurve& b = trainer.state().curves[e];
+          EXPECT_EQ(a.train_loss[i], b.train_loss[i]);
+          EXPECT_EQ(a.validation[i].loss, b.validation[i].loss);
+          EXPECT_EQ(a.lr[i], b.lr[i]);
+        }
+        const ModelRecord& a = (*calm)->state().models[i];
+        const ModelRecord& b = trainer.state().models[i];
+        EXPECT_EQ(a.best_epoch, b.best_epoch);
+        EXPECT_EQ(a.best_test.loss, b.best_test.loss);
+        for (const auto& [name, tensor] : a.best) {
+          ASSERT_EQ(std::memcmp(tensor.raw(), b.best.at(name).raw(),
+                                tensor.byte_size()),
+                    0);
+        }
+      }
+    }
   }
 }
 

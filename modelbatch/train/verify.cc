@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "modelbatch/optim/lr_schedule.h"
 #include "modelbatch/train/callback.h"
 #include "modelbatch/train/event.h"
 #include "modelbatch/train/population_events.h"
@@ -240,6 +241,8 @@ bool CompareCurves(const TrainState& run, int index, int64_t begin,
     if (!compare->Doubles(name + "training loss",
                           run.curves[epoch].train_loss[index],
                           single.train_loss[0]) ||
+        !compare->Doubles(name + "learning rate", run.curves[epoch].lr[index],
+                          single.lr[0]) ||
         !compare->Scores(name + "validation",
                          run.curves[epoch].validation[index],
                          single.validation[0])) {
@@ -247,6 +250,21 @@ bool CompareCurves(const TrainState& run, int index, int64_t begin,
     }
   }
   return true;
+}
+
+// Where the schedule is, and the rate it comes to.
+bool CompareSchedules(const LrScheduleState& run, const LrScheduleState& alone,
+                      Comparison* compare) {
+  const std::vector<double> a = run.ToNumbers();
+  const std::vector<double> b = alone.ToNumbers();
+  bool same =
+      compare->Ints("schedule's ticks", run.last_epoch, alone.last_epoch) &&
+      compare->Doubles("schedule's learning rate", run.lr, alone.lr) &&
+      compare->Ints("schedule's state", a.size(), b.size());
+  for (size_t i = 0; same && i < a.size(); ++i) {
+    same = compare->Doubles(absl::StrCat("schedule's state, ", i), a[i], b[i]);
+  }
+  return same;
 }
 
 bool CompareStates(const ModelState& run, const ModelState& alone,
@@ -305,7 +323,9 @@ absl::StatusOr<VerifyReport> VerifyModel(const Experiment& experiment,
                         trainer->batch().GetModelState(0));
     updates = state.step;
     report.passed =
-        CompareStates(checkpoint.models[report.index], state, &compare);
+        CompareStates(checkpoint.models[report.index], state, &compare) &&
+        CompareSchedules(run.models[report.index].schedule,
+                         alone.models[0].schedule, &compare);
   }
   if (!report.passed) {
     report.text = absl::StrCat("differs: ", compare.difference());

@@ -55,6 +55,21 @@ TEST(VerifyModelTest, EveryModelEqualsItselfAlone) {
   }
 }
 
+// A run that was tuned, verified tuned and not, and the reverse.
+TEST(VerifyModelTest, TuningDoesNotMatter) {
+  const auto backend = CpuBackendForTest();
+  const Experiment plain = TestExperiment();
+  const Experiment tuned = TestExperiment({"backend={compile={time_ms=100}}"});
+  for (const auto& [trained, alone] :
+       {std::pair(&tuned, &tuned), {&tuned, &plain}, {&plain, &tuned}}) {
+    const Checkpoint checkpoint =
+        CheckpointAfter(*trained, backend.get(), 1000);
+    const auto report = VerifyModel(*alone, checkpoint, 5, backend.get());
+    ASSERT_TRUE(report.ok()) << report.status();
+    EXPECT_TRUE(report->passed) << report->text;
+  }
+}
+
 // Where models wait for one another: in mid-epoch, just through, waiting, with
 // the one that takes longest frozen (models 1, 3, ... of the exploding ones).
 TEST(VerifyModelTest, EveryModelEqualsItselfAloneWithItsBatchSize) {
@@ -142,6 +157,31 @@ TEST(VerifyModelTest, RepeatsWhatTheProgramDidWithBatchSizes) {
       ASSERT_TRUE(report.ok()) << id << ": " << report.status();
       EXPECT_TRUE(report->passed)
           << steps << " steps, " << id << ": " << report->text;
+    }
+  }
+}
+
+// The same with schedules, of steps where models have batch sizes of their own,
+// and of epochs by a metric.
+TEST(VerifyModelTest, RepeatsWhatTheProgramDidWithSchedules) {
+  const auto backend = CpuBackendForTest();
+  for (const char* schedule :
+       {"{kind=\"cosine_annealing_lr\", every=\"step\", warmup=3}",
+        "{kind=\"reduce_lr_on_plateau\", patience=0, threshold=0.1}"}) {
+    const Experiment experiment =
+        TestExperiment({"train.batch_size={values=[40, 16]}",
+                        std::string("optimizer.schedule=") + schedule});
+    ScriptedCallback script = EventfulScript();
+    for (const int steps : {8, 15}) {
+      const Checkpoint checkpoint =
+          CheckpointAfter(experiment, backend.get(), steps, &script);
+      for (const int64_t id : checkpoint.ids) {
+        const auto report =
+            VerifyModel(experiment, checkpoint, id, backend.get());
+        ASSERT_TRUE(report.ok()) << id << ": " << report.status();
+        EXPECT_TRUE(report->passed)
+            << steps << " steps, " << id << ": " << report->text;
+      }
     }
   }
 }
@@ -291,6 +331,34 @@ TEST(VerifyModelTest, NamesTheFirstDifference) {
                 c->state.models[2].best_test.correct = 0;
               }),
               StartsWith("differs: best test correct rows: 0 in the run, "));
+}
+
+// So is a rate, or a schedule, that is not what the model has alone.
+TEST(VerifyModelTest, NamesADifferenceInTheSchedule) {
+  const auto backend = CpuBackendForTest();
+  const Experiment experiment =
+      TestExperiment({"optimizer.schedule={kind=\"reduce_lr_on_plateau\"}"});
+  const auto text_after = [&](void (*change)(Checkpoint*)) {
+    Checkpoint checkpoint = CheckpointAfter(experiment, backend.get(), 1000);
+    change(&checkpoint);
+    const auto report = VerifyModel(experiment, checkpoint, 2, backend.get());
+    EXPECT_TRUE(report.ok()) << report.status();
+    EXPECT_FALSE(report->passed);
+    return report->text;
+  };
+  EXPECT_THAT(text_after([](Checkpoint* c) { c->state.curves[1].lr[2] = 0.5; }),
+              StartsWith("differs: epoch 2: learning rate: 0x"));
+  EXPECT_EQ(text_after([](Checkpoint* c) {
+              c->state.models[2].schedule.last_epoch = 2;
+            }),
+            "differs: schedule's ticks: 2 in the run, 3 alone");
+  EXPECT_THAT(
+      text_after([](Checkpoint* c) { c->state.models[2].schedule.lr = 0.5; }),
+      StartsWith("differs: schedule's learning rate: 0x"));
+  EXPECT_THAT(text_after([](Checkpoint* c) {
+                c->state.models[2].schedule.parts[0].num_bad_epochs += 1;
+              }),
+              StartsWith("differs: schedule's state, 10: 0x"));
 }
 
 TEST(VerifyModelTest, UnknownModel) {

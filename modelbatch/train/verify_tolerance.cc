@@ -19,6 +19,15 @@ double ToleranceOf(const std::string& slot) {
   return slot == kParam ? kParameterTolerance : kStateTolerance;
 }
 
+// Null: not there.
+const Tensor* Find(const ModelState& state, const std::string& slot,
+                   const std::string& parameter) {
+  const auto tensors = state.slots.find(slot);
+  if (tensors == state.slots.end()) return nullptr;
+  const auto it = tensors->second.find(parameter);
+  return it == tensors->second.end() ? nullptr : &it->second;
+}
+
 // |alone - batch| / |batch|, in double; 0 where both are zero, NaN where either
 // is.
 double RelativeDifference(const Tensor& alone, const Tensor& batch) {
@@ -56,9 +65,19 @@ Worst CompareTensors(const ModelState& alone, const ModelState& batch) {
   Worst worst;
   for (const auto& [slot, tensors] : batch.slots) {
     for (const auto& [parameter, tensor] : tensors) {
-      worst.Include(
-          slot, parameter,
-          RelativeDifference(alone.slots.at(slot).at(parameter), tensor));
+      // A state that is left out is zeros.
+      const Tensor* const own = Find(alone, slot, parameter);
+      const Tensor zeros = Tensor::Zeros(tensor.dtype(), tensor.shape());
+      worst.Include(slot, parameter,
+                    RelativeDifference(own == nullptr ? zeros : *own, tensor));
+    }
+  }
+  for (const auto& [slot, tensors] : alone.slots) {
+    for (const auto& [parameter, tensor] : tensors) {
+      if (Find(batch, slot, parameter) != nullptr) continue;
+      worst.Include(slot, parameter,
+                    RelativeDifference(
+                        tensor, Tensor::Zeros(tensor.dtype(), tensor.shape())));
     }
   }
   return worst;

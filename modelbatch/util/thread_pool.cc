@@ -8,6 +8,8 @@
 #include <string>
 #include <system_error>
 
+#include "modelbatch/util/spin.h"
+
 namespace modelbatch {
 namespace {
 
@@ -15,27 +17,6 @@ namespace {
 // waits this long for the next before it sleeps, so that a busy neighbour on
 // the same core loses little to it.
 constexpr std::chrono::microseconds kSpin{50};
-
-void Relax() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#else
-  std::this_thread::yield();
-#endif
-}
-
-// Spins until done() or until kSpin is over; returns done().
-template <typename Done>
-bool SpinUntil(Done done) {
-  const auto deadline = std::chrono::steady_clock::now() + kSpin;
-  do {
-    for (int i = 0; i < 64; ++i) {
-      if (done()) return true;
-      Relax();
-    }
-  } while (std::chrono::steady_clock::now() < deadline);
-  return done();
-}
 
 // CPUs' worth of the cgroup's quota (version 2, then 1), 0: none is set.
 double CgroupQuota() {
@@ -84,6 +65,7 @@ ThreadPool::~ThreadPool() {
 }
 
 void ThreadPool::RunItems(int worker) {
+  if (together_) return (*body_)(worker, worker);
   for (int64_t item = next_++; item < count_; item = next_++) {
     (*body_)(worker, item);
   }
@@ -93,7 +75,7 @@ void ThreadPool::Work(int worker) {
   uint64_t seen = 0;
   while (true) {
     const auto announced = [&] { return generation_.load() != seen; };
-    if (!SpinUntil(announced)) {
+    if (!SpinUntil(kSpin, announced)) {
       std::unique_lock<std::mutex> lock(sleep_mutex_);
       wake_.wait(lock, announced);
     }
@@ -113,6 +95,22 @@ void ThreadPool::ParallelFor(
   body_ = &body;
   count_ = count;
   next_ = 0;
+  together_ = false;
+  RunLoop();
+}
+
+void ThreadPool::RunTogether(
+    absl::FunctionRef<void(int worker, int workers)> body) {
+  if (workers_.empty() || occupied_.exchange(true)) return body(0, 1);
+  const int workers = threads();
+  const auto once = [&](int worker, int64_t) { body(worker, workers); };
+  const Body each = once;
+  body_ = &each;
+  together_ = true;
+  RunLoop();
+}
+
+void ThreadPool::RunLoop() {
   busy_ = static_cast<int>(workers_.size());
   {
     // Under the lock so that no worker goes to sleep between its last look and
@@ -122,11 +120,8 @@ void ThreadPool::ParallelFor(
   }
   wake_.notify_all();
   RunItems(0);
-  // A worker may have been put aside with its item half done: then give way.
-  while (busy_.load() > 0) {
-    if (!SpinUntil([&] { return busy_.load() == 0; }))
-      std::this_thread::yield();
-  }
+  // A worker may have been put aside with its item half done.
+  SpinOrYieldUntil([&] { return busy_.load() == 0; });
   occupied_ = false;
 }
 

@@ -4,7 +4,7 @@
 //   pool.ParallelFor(64, [&](int worker, int64_t item) { ... });
 //
 // Items go to whichever worker is free: what an item computes must not depend
-// on the worker.
+// on the worker. RunTogether is for workers that wait for each other (Barrier).
 #ifndef MODELBATCH_UTIL_THREAD_POOL_H_
 #define MODELBATCH_UTIL_THREAD_POOL_H_
 
@@ -41,18 +41,27 @@ class ThreadPool {
   void ParallelFor(int64_t count,
                    absl::FunctionRef<void(int worker, int64_t item)> body);
 
+  // Runs body(worker, threads()) once on every worker, all at the same time,
+  // and returns when all are done. Thread-safe: while another thread's loop
+  // occupies the pool, the caller runs body(0, 1) alone.
+  void RunTogether(absl::FunctionRef<void(int worker, int workers)> body);
+
  private:
   using Body = absl::FunctionRef<void(int, int64_t)>;
 
   void Work(int worker);
   void RunItems(int worker);
+  // Announces the loop that the fields below describe, takes part, and waits
+  // for the others.
+  void RunLoop();
 
   std::vector<std::thread> workers_;
   std::atomic<bool> occupied_{false};  // a loop is running
 
   // The loop in progress, written before `generation_` announces it.
   const Body* body_ = nullptr;
-  int64_t count_ = 0;
+  int64_t count_ = 0;      // of items
+  bool together_ = false;  // worker i takes item i and no other
   std::atomic<int64_t> next_{0};
   std::atomic<int> busy_{0};  // workers that have not finished this loop
   std::atomic<uint64_t> generation_{0};

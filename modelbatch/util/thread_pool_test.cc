@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "modelbatch/util/barrier.h"
 
 namespace modelbatch {
 namespace {
@@ -53,6 +54,49 @@ TEST(ThreadPool, ServesSeveralCallersAndNestedLoops) {
   }
   for (std::thread& caller : callers) caller.join();
   EXPECT_EQ(total.load(), 3 * 200 * 10 * 2);
+}
+
+TEST(ThreadPool, RunsTogetherOnEveryWorkerOnce) {
+  for (int threads : {1, 2, 5}) {
+    ThreadPool pool(threads);
+    for (int repeat = 0; repeat < 50; ++repeat) {
+      std::vector<std::atomic<int>> runs(threads);
+      pool.RunTogether([&](int worker, int workers) {
+        EXPECT_EQ(workers, threads);
+        ++runs[worker];
+      });
+      for (const auto& run : runs) ASSERT_EQ(run.load(), 1);
+    }
+  }
+}
+
+TEST(ThreadPool, AnOccupiedPoolRunsTogetherAlone) {
+  ThreadPool pool(2);
+  std::atomic<int> runs{0};
+  pool.ParallelFor(4, [&](int, int64_t) {
+    pool.RunTogether([&](int worker, int workers) {
+      EXPECT_EQ(worker, 0);
+      EXPECT_EQ(workers, 1);
+      ++runs;
+    });
+  });
+  EXPECT_EQ(runs.load(), 4);
+}
+
+// Without the barrier a worker would see another's value of the round before.
+TEST(Barrier, WhatWasWrittenBeforeIsSeenAfter) {
+  constexpr int kWorkers = 3;
+  ThreadPool pool(kWorkers);
+  Barrier barrier(kWorkers);
+  int values[kWorkers] = {};
+  pool.RunTogether([&](int worker, int) {
+    for (int round = 1; round <= 2000; ++round) {
+      values[worker] = round;
+      barrier.Wait();
+      for (int other : values) ASSERT_EQ(other, round);
+      barrier.Wait();
+    }
+  });
 }
 
 TEST(AvailableCpus, IsAtLeastOneAndAtMostTheMachines) {

@@ -1,4 +1,4 @@
-#include "backends/cuda/cuda_backend.h"
+#include "backends/cuda/cuda_plugin.h"
 #include "modelbatch/plugin/sdk.h"
 #include "modelbatch/util/version.h"
 

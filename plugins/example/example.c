@@ -39,8 +39,7 @@ static void ErrorDestroy(MB_Error* error) {
   if (error != &kOutOfMemory) free(error);
 }
 
-/* Every call begins so: the caller knows at least the first version's fields.
- */
+/* Every call begins so: the caller knows at least the fields of 1.0. */
 #define CHECK_ARGS(type, args, last_field)                              \
   do {                                                                  \
     if ((args) == NULL ||                                               \
@@ -706,21 +705,29 @@ static MB_Error* BindColumns(const MB_TrainStepArgs* args,
                              const double* bound[]) {
   for (size_t c = 0; c < args->num_columns; ++c) {
     const MB_Column* column = &args->columns[c];
-    int known = 0;
+    int which = kNumColumns;
     for (int k = 0; k < kNumColumns; ++k) {
       if (strcmp(column->name, kColumnNames[k]) != 0) continue;
       if (bound[k] != NULL) break; /* twice */
       bound[k] = column->values;
-      known = 1;
+      which = k;
     }
-    if (!known) {
+    if (which == kNumColumns) {
       return Fail(MB_INVALID_ARGUMENT, "column %s is unknown or twice there",
                   column->name);
     }
     for (size_t i = 0; i < args->session->num_models; ++i) {
-      if (!isfinite(column->values[i])) {
-        return Fail(MB_INVALID_ARGUMENT, "model %lld: %s is not finite",
-                    (long long)args->session->models[i].id, column->name);
+      const double value = column->values[i];
+      const int fits = which == kDampening  ? isfinite(value)
+                       : which == kNesterov ? value == 0 || value == 1
+                                            : isfinite(value) && value >= 0;
+      if (!fits) {
+        return Fail(MB_INVALID_ARGUMENT,
+                    "model %lld: %s is %g, expected a finite number%s",
+                    (long long)args->session->models[i].id, column->name, value,
+                    which == kDampening  ? ""
+                    : which == kNesterov ? ", 0 or 1"
+                                         : ", at least 0");
       }
     }
   }
@@ -755,11 +762,9 @@ static MB_Error* TrainStep(MB_TrainStepArgs* args) {
   CHECK_POINTER(args->losses);
   CHECK_POINTER(args->outcomes);
   const uint32_t known_flags = MB_STEP_KEEP_GRADIENTS | MB_STEP_NO_UPDATE;
-#if MB_ABI_MINOR >= 2 /* also built with the header of 0.1, in a test */
   if ((args->flags & MB_STEP_ACCUMULATE) != 0) {
     return Fail(MB_UNIMPLEMENTED, "MB_STEP_ACCUMULATE is not in this backend");
   }
-#endif
   if ((args->flags & ~known_flags) != 0 || args->reserved != 0) {
     return Fail(MB_INVALID_ARGUMENT, "unknown flags %u", args->flags);
   }
@@ -810,6 +815,42 @@ static MB_Error* Evaluate(MB_EvaluateArgs* args) {
   return NULL;
 }
 
+static MB_Error* ForwardOutputs(MB_ForwardArgs* args) {
+  CHECK_ARGS(MB_ForwardArgs, args, outputs);
+  CHECK_POINTER(args->output_offsets);
+  if ((args->flags & MB_FORWARD_TRAINING) != 0) {
+    return Fail(MB_UNIMPLEMENTED, "MB_FORWARD_TRAINING is not in this backend");
+  }
+  if (args->flags != 0 || args->reserved != 0) {
+    return Fail(MB_INVALID_ARGUMENT, "unknown flags %u", args->flags);
+  }
+  MB_Error* error =
+      CheckStep(args->session, args->dataset, &args->rows, 0, INT64_MAX);
+  if (error != NULL) return error;
+  const int64_t chunk = args->session->max_rows;
+  for (size_t i = 0; i < args->session->num_models; ++i) {
+    Model* model = &args->session->models[i];
+    const int64_t size = model->output_size;
+    int64_t count = 0;
+    const int32_t* rows = RowsOf(&args->rows, i, &count);
+    const int64_t offset = args->output_offsets[i];
+    const int64_t room = (int64_t)args->num_outputs - offset;
+    if (offset < 0 || room < count * size) {
+      return Fail(MB_INVALID_ARGUMENT, "model %lld: outputs are too short",
+                  (long long)model->id);
+    }
+    if (count > 0) CHECK_POINTER(args->outputs);
+    for (int64_t begin = 0; begin < count; begin += chunk) {
+      const int64_t n = count - begin < chunk ? count - begin : chunk;
+      Forward(model, args->dataset, rows + begin, n);
+      memcpy(args->outputs + offset + begin * size,
+             model->layers[model->num_layers - 1].output,
+             n * size * sizeof(float));
+    }
+  }
+  return NULL;
+}
+
 /* ---- The backend and the table ------------------------------------------- */
 
 static MB_Error* Probe(MB_ProbeArgs* args) {
@@ -853,12 +894,12 @@ static MB_Error* GetCapabilities(MB_CapabilitiesArgs* args) {
 __attribute__((visibility("default"))) const MB_PluginApi* MB_GetPluginApi(
     const MB_HostApi* host) {
   static const MB_PluginApi kApi = {
-      .header = {MB_SIZE(MB_PluginApi, session_stats), MB_ABI_MAJOR,
+      .header = {MB_SIZE(MB_PluginApi, session_tune), MB_ABI_MAJOR,
                  MB_ABI_MINOR, NULL},
       .name = "example",
-      .version = "0.1.0",
+      .version = "1.0.0",
       /* Raise it with every change that may change a bit. */
-      .build_id = "1, compiler " __VERSION__,
+      .build_id = "2, compiler " __VERSION__,
       .sanitizer = "",
       .error_code = ErrorCode,
       .error_message = ErrorMessage,
@@ -876,7 +917,8 @@ __attribute__((visibility("default"))) const MB_PluginApi* MB_GetPluginApi(
       .dataset_destroy = DatasetDestroy,
       .session_train_step = TrainStep,
       .session_evaluate = Evaluate,
-      /* session_forward and session_stats are not required. */
+      .session_forward = ForwardOutputs,
+      /* The others are not required. */
   };
   (void)host; /* for its log and the plugin's own path */
   return &kApi;

@@ -19,8 +19,8 @@ static_assert(sizeof(void*) == 8 && sizeof(size_t) == 8, "LP64 only");
 #define SIZE(type, size) EXPECT_EQ(sizeof(type), size_t{size})
 
 TEST(AbiLayout, Version) {
-  EXPECT_EQ(MB_ABI_MAJOR, 0);
-  EXPECT_EQ(MB_ABI_MINOR, 2);
+  EXPECT_EQ(MB_ABI_MAJOR, 1);
+  EXPECT_EQ(MB_ABI_MINOR, 0);
 }
 
 TEST(AbiLayout, HeaderIsFrozen) {
@@ -148,6 +148,21 @@ TEST(AbiLayout, Calls) {
   FIELD(MB_StateArgs, parameter, 48, 8);
   FIELD(MB_StateArgs, tensor, 56, 8);
   SIZE(MB_StateArgs, 64);
+  FIELD(MB_StateInfo, slot, 0, 8);
+  FIELD(MB_StateInfo, parameter, 8, 8);
+  FIELD(MB_StateInfo, dtype, 16, 4);
+  FIELD(MB_StateInfo, reserved, 20, 4);
+  FIELD(MB_StateInfo, shape, 24, 8);
+  FIELD(MB_StateInfo, rank, 32, 8);
+  SIZE(MB_StateInfo, 40);
+  FIELD(MB_DescribeArgs, header, 0, 24);
+  FIELD(MB_DescribeArgs, session, 24, 8);
+  FIELD(MB_DescribeArgs, model, 32, 8);
+  FIELD(MB_DescribeArgs, states, 40, 8);
+  FIELD(MB_DescribeArgs, num_states, 48, 8);
+  FIELD(MB_DescribeArgs, output_shape, 56, 8);
+  FIELD(MB_DescribeArgs, output_rank, 64, 8);
+  SIZE(MB_DescribeArgs, 72);
   FIELD(MB_DatasetCreateArgs, header, 0, 24);
   FIELD(MB_DatasetCreateArgs, backend, 24, 8);
   FIELD(MB_DatasetCreateArgs, features, 32, 8);
@@ -189,10 +204,10 @@ TEST(AbiLayout, Steps) {
   FIELD(MB_ForwardArgs, dataset, 32, 8);
   FIELD(MB_ForwardArgs, rows, 40, 24);
   FIELD(MB_ForwardArgs, output_offsets, 64, 8);
-  FIELD(MB_ForwardArgs, outputs, 72, 8);
-  FIELD(MB_ForwardArgs, num_outputs, 80, 8);
-  FIELD(MB_ForwardArgs, flags, 88, 4);
-  FIELD(MB_ForwardArgs, reserved, 92, 4);
+  FIELD(MB_ForwardArgs, num_outputs, 72, 8);
+  FIELD(MB_ForwardArgs, flags, 80, 4);
+  FIELD(MB_ForwardArgs, reserved, 84, 4);
+  FIELD(MB_ForwardArgs, outputs, 88, 8);
   SIZE(MB_ForwardArgs, 96);
   FIELD(MB_BackwardArgs, header, 0, 24);
   FIELD(MB_BackwardArgs, session, 24, 8);
@@ -213,13 +228,31 @@ TEST(AbiLayout, Steps) {
   FIELD(MB_ZeroGradArgs, header, 0, 24);
   FIELD(MB_ZeroGradArgs, session, 24, 8);
   FIELD(MB_ZeroGradArgs, release, 32, 4);
-  EXPECT_EQ(MB_SIZE(MB_ZeroGradArgs, release), size_t{36});
+  FIELD(MB_ZeroGradArgs, reserved, 36, 4);
+  SIZE(MB_ZeroGradArgs, 40);
   FIELD(MB_SessionStatsArgs, header, 0, 24);
   FIELD(MB_SessionStatsArgs, session, 24, 8);
   FIELD(MB_SessionStatsArgs, state_bytes, 32, 8);
   FIELD(MB_SessionStatsArgs, workspace_bytes, 40, 8);
   FIELD(MB_SessionStatsArgs, plan, 48, 8);
   SIZE(MB_SessionStatsArgs, 56);
+  FIELD(MB_TuneChoice, operation, 0, 8);
+  FIELD(MB_TuneChoice, choice, 8, 8);
+  FIELD(MB_TuneChoice, origin, 16, 8);
+  FIELD(MB_TuneChoice, uses, 24, 8);
+  FIELD(MB_TuneChoice, candidates, 32, 8);
+  FIELD(MB_TuneChoice, default_seconds, 40, 8);
+  FIELD(MB_TuneChoice, seconds, 48, 8);
+  SIZE(MB_TuneChoice, 56);
+  FIELD(MB_TuneArgs, header, 0, 24);
+  FIELD(MB_TuneArgs, session, 24, 8);
+  FIELD(MB_TuneArgs, options, 32, 8);
+  FIELD(MB_TuneArgs, num_options, 40, 8);
+  FIELD(MB_TuneArgs, choices, 48, 8);
+  FIELD(MB_TuneArgs, num_choices, 56, 8);
+  FIELD(MB_TuneArgs, notes, 64, 8);
+  FIELD(MB_TuneArgs, seconds, 72, 8);
+  SIZE(MB_TuneArgs, 80);
 }
 
 TEST(AbiLayout, Table) {
@@ -245,11 +278,13 @@ TEST(AbiLayout, Table) {
   FIELD(MB_PluginApi, session_train_step, 168, 8);
   FIELD(MB_PluginApi, session_evaluate, 176, 8);
   FIELD(MB_PluginApi, session_forward, 184, 8);
-  FIELD(MB_PluginApi, session_stats, 192, 8);
-  FIELD(MB_PluginApi, session_backward, 200, 8);
-  FIELD(MB_PluginApi, session_update, 208, 8);
-  FIELD(MB_PluginApi, session_zero_grad, 216, 8);
-  SIZE(MB_PluginApi, 224);
+  FIELD(MB_PluginApi, session_describe, 192, 8);
+  FIELD(MB_PluginApi, session_stats, 200, 8);
+  FIELD(MB_PluginApi, session_backward, 208, 8);
+  FIELD(MB_PluginApi, session_update, 216, 8);
+  FIELD(MB_PluginApi, session_zero_grad, 224, 8);
+  FIELD(MB_PluginApi, session_tune, 232, 8);
+  SIZE(MB_PluginApi, 240);
 }
 
 TEST(AbiLayout, Numbers) {
@@ -259,6 +294,7 @@ TEST(AbiLayout, Numbers) {
   EXPECT_EQ(MB_VALUE_STRING, 3);
   EXPECT_EQ(MB_VALUE_INT64_LIST, 4);
   EXPECT_EQ(MB_VALUE_FLOAT64_LIST, 5);
+  EXPECT_EQ(MB_VALUE_BYTES, 6);
   EXPECT_EQ(MB_LOG_INFO, 0);
   EXPECT_EQ(MB_LOG_WARNING, 1);
   EXPECT_EQ(MB_LOG_ERROR, 2);

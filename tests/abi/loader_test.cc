@@ -66,12 +66,18 @@ INSTANTIATE_TEST_SUITE_P(
         Defect{"missing_symbol", absl::StatusCode::kInvalidArgument,
                "does not export MB_GetPluginApi"},
         Defect{"null_api", absl::StatusCode::kInternal, "returned NULL"},
-        Defect{"wrong_major", absl::StatusCode::kFailedPrecondition,
-               "expected major version 0"},
+        Defect{
+            "wrong_major", absl::StatusCode::kFailedPrecondition,
+            "built for plugin ABI 2.0, and this program takes plugins of ABI "
+            "1.x: use a newer ModelBatch"},
+        Defect{
+            "abi_0_2", absl::StatusCode::kFailedPrecondition,
+            "built for plugin ABI 0.2, and this program takes plugins of ABI "
+            "1.x: build the plugin with this version of ModelBatch"},
         Defect{"tiny_struct", absl::StatusCode::kInternal,
-               "struct_size of its MB_PluginApi is 23, expected at least 200"},
+               "struct_size of its MB_PluginApi is 23, expected at least 240"},
         Defect{"short_struct", absl::StatusCode::kInternal,
-               "struct_size of its MB_PluginApi is 184, expected at least 200"},
+               "struct_size of its MB_PluginApi is 232, expected at least 240"},
         Defect{"null_required", absl::StatusCode::kInternal,
                "session_train_step is NULL"},
         Defect{"null_name", absl::StatusCode::kInternal, "name is NULL"},
@@ -165,14 +171,21 @@ TEST(Loader, ANewerAndLargerTableIsAccepted) {
 TEST(Loader, ALaterMinorIsAccepted) {
   const auto plugin = LoadPlugin(PluginFile("later_minor"));
   ASSERT_TRUE(plugin.ok()) << plugin.status();
-  EXPECT_EQ((*plugin)->abi(), "0.99");
+  EXPECT_EQ((*plugin)->abi(), "1.99");
 }
 
-// Built with the header of 0.1. A read beyond the end of its table crashes.
-TEST(Loader, AnEarlierMinorIsAccepted) {
-  const auto plugin = LoadPlugin(PluginFile("abi_0_1"));
+// Built with the header of 1.0. A read beyond the end of its table crashes.
+TEST(Loader, TheFirstMinorIsAccepted) {
+  const auto plugin = LoadPlugin(PluginFile("abi_1_0"));
   ASSERT_TRUE(plugin.ok()) << plugin.status();
-  EXPECT_EQ((*plugin)->abi(), "0.1");
+  EXPECT_EQ((*plugin)->abi(), "1.0");
+}
+
+// Built with a header whose structs have all grown.
+TEST(Loader, ThePluginOfANextMinorIsAccepted) {
+  const auto plugin = LoadPlugin(PluginFile("abi_1_1"));
+  ASSERT_TRUE(plugin.ok()) << plugin.status();
+  EXPECT_EQ((*plugin)->abi(), "1.1");
 }
 
 TEST(Loader, ByNameTheFileMustHoldThatBackend) {
@@ -252,7 +265,8 @@ INSTANTIATE_TEST_SUITE_P(
         Defect{"null_plan", absl::StatusCode::kInternal, "plan is NULL"},
         // The whole way; what it lacks is the last call, which is optional.
         Defect{"minimal", absl::StatusCode::kUnimplemented, "session_stats"},
-        Defect{"abi_0_1", absl::StatusCode::kUnimplemented, "session_stats"},
+        Defect{"abi_1_0", absl::StatusCode::kUnimplemented, "session_stats"},
+        Defect{"abi_1_1", absl::StatusCode::kUnimplemented, "session_stats"},
         Defect{"later_minor", absl::StatusCode::kUnimplemented,
                "session_stats"}),
     [](const auto& info) { return info.param.name; });
@@ -265,11 +279,12 @@ TEST(OptionalCalls, ThatAreNullAreUnimplemented) {
   auto dataset = (*backend)->CreateDataset(
       Tensor::Zeros(DType::kFloat32, {4, 3}), Tensor());
   ASSERT_TRUE(dataset.ok()) << dataset.status();
-  std::vector<Tensor> outputs;
-  const absl::Status forward =
-      (*session)->Forward({dataset->get(), RowSet()}, &outputs);
-  EXPECT_EQ(forward.code(), absl::StatusCode::kUnimplemented);
-  EXPECT_THAT(Message(forward), HasSubstr("session_forward"));
+  const absl::Status describe = (*session)->Describe(0).status();
+  EXPECT_EQ(describe.code(), absl::StatusCode::kUnimplemented);
+  EXPECT_THAT(Message(describe), HasSubstr("session_describe"));
+  const absl::Status tune = (*session)->Tune({}).status();
+  EXPECT_EQ(tune.code(), absl::StatusCode::kUnimplemented);
+  EXPECT_THAT(Message(tune), HasSubstr("session_tune"));
   std::vector<Outcome> outcomes;
   const std::vector<Tensor> gradients(2);
   const absl::Status backward = (*session)->Backward(

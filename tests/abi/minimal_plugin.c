@@ -193,6 +193,11 @@ static MB_Error* Evaluate(MB_EvaluateArgs* args) {
   return NULL;
 }
 
+static MB_Error* Forward(MB_ForwardArgs* args) {
+  (void)args;
+  return NULL;
+}
+
 #if defined(DEFECT_null_plan)
 static MB_Error* Stats(MB_SessionStatsArgs* args) {
   args->plan = NULL;
@@ -209,7 +214,7 @@ static MB_PluginApi* NewTable(void) {
   if (memory == MAP_FAILED || mprotect(memory + page, page, PROT_NONE) != 0) {
     abort();
   }
-  return (MB_PluginApi*)(memory + page - MB_SIZE(MB_PluginApi, session_stats));
+  return (MB_PluginApi*)(memory + page - MB_SIZE(MB_PluginApi, session_tune));
 }
 #else
 /* What a later version might look like: more behind the last field. */
@@ -235,7 +240,7 @@ __attribute__((visibility("default"))) const MB_PluginApi* MB_GetPluginApi(
 #if defined(DEFECT_crash_in_get_api)
   raise(SIGILL);
 #endif
-  api->header.struct_size = MB_SIZE(MB_PluginApi, session_stats);
+  api->header.struct_size = MB_SIZE(MB_PluginApi, session_tune);
   api->header.abi_major = MB_ABI_MAJOR;
   api->header.abi_minor = MB_ABI_MINOR;
   api->name = PLUGIN_NAME;
@@ -258,8 +263,14 @@ __attribute__((visibility("default"))) const MB_PluginApi* MB_GetPluginApi(
   api->dataset_destroy = DatasetDestroy;
   api->session_train_step = TrainStep;
   api->session_evaluate = Evaluate;
+  api->session_forward = Forward;
 #if defined(DEFECT_wrong_major)
   api->header.abi_major = MB_ABI_MAJOR + 1;
+#elif defined(DEFECT_abi_0_2)
+  /* The last before 1.0, whose table was of this size. */
+  api->header.abi_major = 0;
+  api->header.abi_minor = 2;
+  api->header.struct_size = 224;
 #elif defined(DEFECT_later_minor)
   api->header.abi_minor = 99;
   api->header.struct_size = sizeof(table);
@@ -267,7 +278,7 @@ __attribute__((visibility("default"))) const MB_PluginApi* MB_GetPluginApi(
 #elif defined(DEFECT_tiny_struct)
   api->header.struct_size = sizeof(MB_Header) - 1;
 #elif defined(DEFECT_short_struct)
-  api->header.struct_size = MB_SIZE(MB_PluginApi, session_evaluate);
+  api->header.struct_size = MB_SIZE(MB_PluginApi, session_zero_grad);
 #elif defined(DEFECT_longer_struct)
   api->header.struct_size = sizeof(table);
   table.later[3] = &table;

@@ -168,6 +168,21 @@ class RecordingSession : public Session {
     return absl::OkStatus();
   }
 
+  absl::StatusOr<ModelDescription> Describe(int model) override {
+    const std::lock_guard<std::mutex> lock(recorder_.mutex);
+    recorder_.described = model;
+    if (recorder_.description.states.empty()) return Session::Describe(model);
+    MB_RETURN_IF_ERROR(Begin(recorder_));
+    return recorder_.description;
+  }
+
+  absl::StatusOr<TuneReport> Tune(const Attributes& options) override {
+    const std::lock_guard<std::mutex> lock(recorder_.mutex);
+    MB_RETURN_IF_ERROR(Begin(recorder_));
+    recorder_.tune_options = options;
+    return recorder_.tune_report;
+  }
+
   absl::StatusOr<SessionStats> Stats() override {
     const std::lock_guard<std::mutex> lock(recorder_.mutex);
     MB_RETURN_IF_ERROR(Begin(recorder_));

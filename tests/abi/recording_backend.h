@@ -79,6 +79,10 @@ struct Recorder {
   std::vector<Outcome> outcomes;  // of Backward and Update
   Tensor state;
   SessionStats stats;
+  int described = -1;
+  ModelDescription description;  // without states: none
+  Attributes tune_options;
+  TuneReport tune_report;
   std::string log;  // logged as a warning by each TrainStep, unless empty
 
   // False: TrainStep stores nothing, so it allocates nothing.
@@ -123,6 +127,10 @@ inline void Recorder::Reset() {
   outcomes.clear();
   state = Tensor();
   stats = {};
+  described = -1;
+  description = {};
+  tune_options.clear();
+  tune_report = {};
   log.clear();
   record = true;
 }

@@ -380,6 +380,102 @@ TEST_F(RoundTripTest, Stats) {
   EXPECT_EQ(stats->plan, "gemm\nrelu");
 }
 
+TEST_F(RoundTripTest, Describe) {
+  EXPECT_EQ(session_->Describe(0).status().code(),
+            absl::StatusCode::kUnimplemented);
+  recorder_->description = {{{"param", "fc.weight", DType::kFloat32, {4, 6}},
+                             {"mask", "", DType::kUInt8, {0, 2}}},
+                            {4}};
+  const auto description = session_->Describe(2);
+  ASSERT_TRUE(description.ok()) << description.status();
+  EXPECT_EQ(recorder_->described, 2);
+  ASSERT_EQ(description->states.size(), 2u);
+  EXPECT_EQ(description->states[0].parameter, "fc.weight");
+  EXPECT_EQ(description->states[0].shape, (Shape{4, 6}));
+  EXPECT_EQ(description->states[1].slot, "mask");
+  EXPECT_EQ(description->states[1].dtype, DType::kUInt8);
+  EXPECT_EQ(description->output, (Shape{4}));
+  for (const int model : {-1, 3}) {
+    EXPECT_EQ(session_->Describe(model).status().code(),
+              absl::StatusCode::kInvalidArgument);
+  }
+}
+
+// Neither the parameter's shape nor its dtype, and of no parameter at all.
+TEST_F(RoundTripTest, StateIsReadAsItIsDescribed) {
+  recorder_->description = {{{"product", "fc.bias", DType::kFloat64, {}},
+                             {"seen", "", DType::kInt32, {2}}},
+                            {4}};
+  recorder_->state = Tensor::FromVector<double>({0.5}, {});
+  const auto product = session_->ReadState(1, "product", "fc.bias");
+  ASSERT_TRUE(product.ok()) << product.status();
+  EXPECT_EQ(product->data<double>()[0], 0.5);
+  recorder_->state = Tensor::FromVector<int32_t>({7, 8}, {2});
+  const auto seen = session_->ReadState(1, "seen", "");
+  ASSERT_TRUE(seen.ok()) << seen.status();
+  EXPECT_EQ(seen->data<int32_t>()[1], 8);
+  // Described anew for another optimizer.
+  recorder_->description.states[1].shape = {3};
+  ASSERT_TRUE(session_->SetOptimizer("adam").ok());
+  recorder_->state = Tensor::FromVector<int32_t>({7, 8, 9}, {3});
+  EXPECT_TRUE(session_->ReadState(1, "seen", "").ok());
+}
+
+TEST_F(RoundTripTest, Tune) {
+  recorder_->tune_report.seconds = 0.5;
+  recorder_->tune_report.notes = "read 2 of \xC3\xA9\n";
+  recorder_->tune_report.choices = {
+      {"forward", "wide", TuneOrigin::kMeasured, 3, 6, 2e-6, 1e-6},
+      {"backward", "plain", TuneOrigin::kDefault, 1, 0, 0, 0}};
+  const Attributes options = {{"time_ms", int64_t{7}},
+                              {"cache", std::string("a b")}};
+  const auto report = session_->Tune(options);
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(recorder_->tune_options, options);
+  EXPECT_EQ(report->ToString(), recorder_->tune_report.ToString());
+  recorder_->status = absl::DataLossError("truncated");
+  EXPECT_EQ(session_->Tune(options).status(), recorder_->status);
+}
+
+TEST_F(RoundTripTest, APluginWithAnotherLayoutIsRefused) {
+  recorder_->description = {{{"param", "fc.weight", DType::kFloat32, {4, 6}}},
+                            {4}};
+  const auto session = backend_->Compile({{Model(10, 1)}, {"mse", {}}, 8, {}});
+  EXPECT_EQ(session.status().code(), absl::StatusCode::kInternal);
+  EXPECT_THAT(Message(session.status()),
+              HasSubstr("parameter fc.bias is missing"));
+}
+
+// The SDK has no layout of a program, nor has the host.
+TEST_F(RoundTripTest, AProgramInAForeignFormat) {
+  const std::vector<uint8_t> program = {'P', 'K', 0, 255, 3};
+  ModelInstance model{5, 6, ModelSpec({3})};
+  model.spec.AddOperator(
+      {"net",
+       "program",
+       {Operator::kModelInput},
+       {{"format", std::string("torchscript")}, {"program", program}}});
+  recorder_->description = {{{"param", "a.b", DType::kFloat32, {2}}}, {7}};
+  const auto session = backend_->Compile({{model}, {"mse", {}}, 8, {}});
+  ASSERT_TRUE(session.ok()) << session.status();
+  const Attributes& got =
+      recorder_->compile.models[0].spec.operators()[0].attributes;
+  EXPECT_EQ(std::get<std::vector<uint8_t>>(got.at("program")), program);
+  recorder_->state = Tensor::FromVector<float>({1, 2}, {2});
+  const auto value = (*session)->ReadState(0, "param", "a.b");
+  ASSERT_TRUE(value.ok()) << value.status();
+  EXPECT_EQ(value->data<float>()[1], 2);
+  recorder_->outputs.push_back(Tensor::FromVector<float>(
+      {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13}, {2, 7}));
+  const std::vector<int32_t> rows = {0, 4};
+  std::vector<Tensor> outputs;
+  const absl::Status forward =
+      (*session)->Forward({dataset_.get(), {rows, {}}}, &outputs);
+  ASSERT_TRUE(forward.ok()) << forward;
+  EXPECT_EQ(outputs[0].shape(), (Shape{2, 7}));
+  EXPECT_EQ(outputs[0].data<float>()[13], 13);
+}
+
 TEST_F(RoundTripTest, ADatasetIsBorrowedAndLetGoOfOnce) {
   Tensor features = Tensor::Zeros(DType::kFloat32, {3, 2});
   Tensor targets = Tensor::FromVector<int64_t>({5, 6, 7}, {3});
@@ -646,9 +742,9 @@ TEST_F(RoundTripTest, TheSdkChecksHeaders) {
                   AllOf(HasSubstr("MB_ProbeArgs"),
                         HasSubstr("struct_size is 40, expected at least 48"))));
   args.header = Header(MB_SIZE(MB_ProbeArgs, reason));
-  args.header.abi_major = 1;
+  args.header.abi_major = 0;
   EXPECT_THAT(Take(*api_, api_->plugin_probe(&args)).second,
-              HasSubstr("expected major version 0"));
+              HasSubstr("has ABI version 0.0, expected major version 1"));
   args.header = Header(MB_SIZE(MB_ProbeArgs, reason));
   for (const uint32_t minor : {1, 99}) {
     args.header.abi_minor = minor;

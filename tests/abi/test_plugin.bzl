@@ -4,6 +4,7 @@ load("@rules_cc//cc:defs.bzl", "cc_binary")
 
 # Each is minimal_plugin.c with one thing changed: -DDEFECT_<name>.
 DEFECTS = [
+    "abi_0_2",
     "bad_outcome",
     "code_zero",
     "empty_build_id",
@@ -51,6 +52,12 @@ VARIANTS = [
     "scores_high",
     "scores_high_then_refuses",
     "scores_zero",
+]
+
+# Of headers in place of today's: what 1.0 was, and a 1.1 in which every struct has grown.
+VERSIONS = [
+    "1_0",
+    "1_1",
 ]
 
 def test_plugin(name, srcs, deps = [], copts = [], linkopts = [], script = "//plugins:plugin.lds", folder = "", visibility = None):

@@ -259,16 +259,92 @@ class PredictTest(unittest.TestCase):
         self.assertEqual(int(rows), counted.sum())
         self.assertEqual(int(correct), (predicted == self.labels)[counted].sum())
 
-    def test_runs_of_other_formats(self):
-        numpy.save("x.npy", self.features.astype(numpy.float32))
-        numpy.save("y.npy", self.labels)
-        text = re.sub(r"\[data\][^[]*", '[data]\nfeatures = "x.npy"\ntargets = "y.npy"\n', DIGITS.format(data=""))
-        pathlib.Path("npy.toml").write_text(text, encoding="utf-8")
-        self.run_command("train", "npy.toml", "--output", "npy", "--quiet")
-        result = subprocess.run([self.command, "predict", "npy", "test.csv"], capture_output=True, text=True,
-                                check=False)
+    def refused(self, *arguments: str) -> str:
+        result = subprocess.run([self.command, "predict", *arguments], capture_output=True, text=True, check=False)
         self.assertEqual(result.returncode, 2)
-        self.assertIn('the run was trained on data of the format "npy", expected "csv"', result.stderr)
+        self.assertEqual(result.stdout, "")
+        return result.stderr
+
+    def write_formats(self) -> dict[str, tuple[str, list[str], list[str]]]:
+        """The digits in each format: what [data] says, the features to predict, the option with their targets."""
+        digits = numpy.loadtxt(self.data, delimiter=",").astype(numpy.uint8)
+        images, labels = digits[:, :-1].reshape(-1, 8, 8), digits[:, -1]
+        new, targets = images[:100], labels[:100]
+        numpy.savetxt("formats.csv", digits[:100], fmt="%d", delimiter=",")
+        numpy.savetxt("bare_formats.csv", digits[:100, :-1], fmt="%d", delimiter=",")
+        # Other types and shapes of the same numbers.
+        numpy.save("x.npy", images.astype(numpy.float32))
+        numpy.save("y.npy", labels.astype(numpy.int64))
+        numpy.save("new_x.npy", new.reshape(-1, 64).astype(numpy.float64))
+        numpy.save("new_y.npy", targets)
+        numpy.savez_compressed("digits.npz", x=images, y=labels, x_test=new, y_test=targets, none=numpy.zeros((3, 7)))
+        numpy.savez("new.npz", x=new, y=targets)
+        for name, array in (("x", images), ("y", labels), ("new_x", new), ("new_y", targets)):
+            with open(f"{name}.idx", "wb") as file:
+                file.write(bytes([0, 0, 8, array.ndim]))
+                file.write(b"".join(size.to_bytes(4, "big") for size in array.shape) + array.tobytes())
+        return {
+            "csv": (f'path = "{self.data}"', ["bare_formats.csv"], ["formats.csv"]),
+            "npy": ('features = "x.npy"\ntargets = "y.npy"', ["new_x.npy"], ["new_x.npy", "--targets", "new_y.npy"]),
+            "npz": ('path = "digits.npz"\nfeatures = "x"\ntargets = "y"', [],
+                    ["digits.npz", "--features", "x_test", "--targets", "y_test"]),
+            "idx": ('features = "x.idx"\ntargets = "y.idx"', ["new_x.idx"], ["new_x.idx", "--targets", "new_y.idx"]),
+        }
+
+    def test_every_format(self):
+        """The same rows give the same numbers, in whatever format a run is trained and rows are predicted."""
+        for name, (data, bare, labelled) in self.write_formats().items():
+            text = re.sub(r"\[data\][^[]*", f"[data]\n{data}\nscale = 0.0625\n", DIGITS.format(data=""))
+            pathlib.Path(f"{name}.toml").write_text(text.replace("[model]", "[model]\ninput = [64]"), encoding="utf-8")
+            self.run_command("train", f"{name}.toml", "--output", name, "--quiet", "--set", "train.epochs=1")
+            out = self.run_command("predict", name, *labelled, "--all", "--output", f"{name}_out.csv")
+            self.assertIn("of 100 rows", out)
+            self.assertEqual(pathlib.Path(f"{name}_out.csv").read_text(encoding="utf-8"),
+                             pathlib.Path("csv_out.csv").read_text(encoding="utf-8"), name)
+            if bare:
+                out = self.run_command("predict", name, *bare, "--all", "--output", f"{name}_bare.csv")
+                self.assertNotIn("Accuracy", out)
+                self.assertEqual(pathlib.Path(f"{name}_bare.csv").read_text(encoding="utf-8"),
+                                 pathlib.Path("csv_bare.csv").read_text(encoding="utf-8"), name)
+        # An archive with the arrays' names of the run.
+        self.run_command("predict", "npz", "new.npz", "--all", "--output", "new_npz.csv")
+        self.assertEqual(pathlib.Path("new_npz.csv").read_text(encoding="utf-8"),
+                         pathlib.Path("csv_out.csv").read_text(encoding="utf-8"))
+        for arguments, message in (
+                (("npy", "test.csv"), "test.csv: not a valid NPY file"),
+                (("npy", "new_x.npy", "new_y.npy"), "2 files of rows, expected one of the format \"npy\""),
+                (("npy", "y.npy"), "y.npy: rows of the shape [1], expected 64 numbers a row"),
+                (("npy", "new_x.npy", "--targets", "y.npy"), "y.npy: has 1797 rows, expected 100 as in new_x.npy"),
+                (("npy", "new_x.npy", "--features", "x"), "--features is for runs on npz"),
+                (("csv", "formats.csv", "--targets", "y"), "--targets is for runs on npy, npz and idx"),
+                (("npz", "new.npz", "--targets", "z"), 'new.npz: has no array "z"'),
+                (("npz", "digits.npz", "--features", "none"), "has 1797 rows, expected 3"),
+                (("npy", "new_x.npy", "--output", "new_x.npy"), "is the file to predict"),
+                (("npy", "new_x.npy", "--targets", "new_y.npy", "--output", "new_y.npy"), "is the file to predict")):
+            self.assertIn(message, self.refused(*arguments))
+
+    def test_cifar(self):
+        random = numpy.random.default_rng(3)
+        records = random.integers(0, 256, (60, 3073), dtype=numpy.uint8)
+        records[:, 0] %= 10
+        for i in range(3):
+            records[20 * i:20 * i + 20].tofile(f"batch_{i}.bin")
+        pathlib.Path("cifar.toml").write_text("""[data]
+files = ["batch_0.bin", "batch_1.bin", "batch_2.bin"]
+scale = 0.00390625
+[model]
+layers = [{ kind = "flatten" }, { kind = "linear", out_features = 10 }]
+[train]
+epochs = 1
+""", encoding="utf-8")
+        self.run_command("train", "cifar.toml", "--output", "cifar", "--quiet")
+        text = self.run_command("predict", "cifar", "batch_2.bin", "batch_0.bin", "--output", "cifar.csv")
+        rows = read("cifar.csv")
+        order = numpy.concatenate([records[40:], records[:20]])
+        numpy.testing.assert_array_equal(columns(rows, "label")[:, 0], order[:, 0])
+        p = torch.softmax(torch.from_numpy(forward("cifar", 0, order[:, 1:] / 256, torch.nn.ReLU)), -1).numpy()
+        numpy.testing.assert_allclose(columns(rows, *(f"probability_{c}" for c in range(10))), p, rtol=0, atol=FORWARD)
+        self.assertIn("40 rows of batch_2.bin, batch_0.bin, model 0", text)
 
 
 if __name__ == "__main__":

@@ -43,6 +43,30 @@ done
 ((stopped > 0)) || fail "none of 15 runs was stopped before its end"
 [[ -z $(find . -name '*.tmp-*') ]] || fail "temporary files are left"
 
+# Two processes do not train in one folder; a third may once they are gone, killed or not.
+"$modelbatch" train small.toml "${settings[@]}" --set train.epochs=100000 --output shared >out 2>err &
+holder=$!
+for ((i = 0; i < 500; ++i)); do
+  [[ -e shared/config.resolved.toml ]] && break
+  sleep 0.01
+done
+run 2 train --resume shared
+says err "shared: another process trains in this folder: shared/lock is held by process $holder on "
+run 2 train small.toml --output shared
+says err "shared holds a run already"
+kill -s KILL "$holder"
+wait "$holder" 2>/dev/null
+"$modelbatch" train --resume shared >out 2>err &
+holder=$!
+for ((i = 0; i < 500; ++i)); do
+  grep -qs "process $holder" shared/lock && break
+  sleep 0.01
+done
+kill -s INT "$holder"
+code=0
+wait "$holder" || code=$?
+((code == 130)) || fail "a run whose process was killed is not resumed: exit code $code: $(<err)"
+
 # Another build of the backend is refused, and says why.
 stop TERM 0.05 other
 python3 - other/checkpoint.safetensors <<'PYTHON'

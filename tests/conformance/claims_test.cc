@@ -143,53 +143,6 @@ TEST_F(Claims, LossesThatAreNotClaimedAreUnimplemented) {
   }
 }
 
-// torch.optim's formulas for the first update, from the gradient that the
-// session itself reports.
-TEST_F(Claims, TheFirstUpdateOfEveryClaimedOptimizer) {
-  MB_REQUIRES(CanTrain());
-  constexpr double kRate = 0.1, kDecay = 0.25, kEps = 1e-8;
-  ModelSpec spec({kFeatures});
-  spec.Linear(kOutputs);
-  const auto dataset = Get(backend().CreateDataset(
-      NoiseTensor(1, {kRows, kFeatures}), TargetsFor(AnyLoss())));
-  for (const std::string& optimizer : KnownOptimizers()) {
-    if (!HasOptimizer(optimizer)) continue;
-    SCOPED_TRACE(optimizer);
-    Population population(backend(), {{0, 0, spec}, {1, 1, spec}}, AnyLoss(),
-                          kRows);
-    population.WriteNoise();
-    population.SetOptimizer(optimizer);
-    std::vector<Tensor> before;
-    for (size_t m = 0; m < 2; ++m) {
-      before.push_back(population.Read(m, "param", "0.weight"));
-    }
-    population.Step(
-        *dataset, {rows_, {}},
-        population.Columns(
-            {{"lr", kRate}, {"weight_decay", kDecay}, {"eps", kEps}}),
-        {}, /*keep_gradients=*/true);
-    for (size_t m = 0; m < 2; ++m) {
-      const Tensor after = population.Read(m, "param", "0.weight");
-      const Tensor gradient = population.Read(m, "grad", "0.weight");
-      for (int64_t i = 0; i < after.size(); ++i) {
-        const double p = before[m].data<float>()[i];
-        double g = gradient.data<float>()[i];
-        double expected = p;
-        if (optimizer == "adamw") {
-          expected -= kRate * kDecay * p;
-        } else {
-          g += kDecay * p;
-        }
-        // With its bias corrected, Adam's first step is lr * g / (|g| + eps).
-        expected -=
-            optimizer == "sgd" ? kRate * g : kRate * g / (std::abs(g) + kEps);
-        EXPECT_NEAR(after.data<float>()[i], expected, 1e-6);
-      }
-      EXPECT_EQ(population.Read(m, "step", "").data<int64_t>()[0], 1);
-    }
-  }
-}
-
 TEST_F(Claims, OptimizersThatAreNotClaimedAreUnimplemented) {
   MB_REQUIRES(CanTrain());
   ModelSpec spec({kFeatures});

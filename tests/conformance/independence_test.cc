@@ -71,14 +71,8 @@ class Independence : public ConformanceTest {
     Population population(backend(), models, loss_, kMaxRows);
     population.WriteNoise();
     population.SetOptimizer(optimizer);
-    std::vector<Column> columns = population.Columns({{"weight_decay", 0.01}});
-    for (Column& column : columns) {
-      for (size_t slot = 0; slot < members.size(); ++slot) {
-        if (column.name == "lr")
-          column.values[slot] = 0.01 * (1 + members[slot]);
-        if (column.name == "momentum") column.values[slot] = 0.9;
-      }
-    }
+    const std::vector<Column> columns =
+        population.VariedColumns(/*optional=*/false);
     Run run;
     for (int step = 0; step < kSteps; ++step) {
       std::vector<int32_t> rows;
@@ -134,19 +128,10 @@ class Independence : public ConformanceTest {
   std::unique_ptr<Dataset> data_;
 };
 
-TEST_F(Independence, AloneEqualsTogetherWithSgd) {
-  MB_REQUIRES(HasOptimizer("sgd"));
-  ExpectAloneEqualsTogether("sgd");
-}
-
-TEST_F(Independence, AloneEqualsTogetherWithAdam) {
-  MB_REQUIRES(HasOptimizer("adam"));
-  ExpectAloneEqualsTogether("adam");
-}
-
-TEST_F(Independence, AloneEqualsTogetherWithAdamW) {
-  MB_REQUIRES(HasOptimizer("adamw"));
-  ExpectAloneEqualsTogether("adamw");
+TEST_F(Independence, AloneEqualsTogetherWithEveryClaimedOptimizer) {
+  for (const std::string& optimizer : KnownOptimizers()) {
+    if (HasOptimizer(optimizer)) ExpectAloneEqualsTogether(optimizer);
+  }
 }
 
 TEST_F(Independence, SessionsOnTwoThreadsDoNotDisturbEachOther) {

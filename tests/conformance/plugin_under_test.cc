@@ -35,8 +35,9 @@ const std::vector<std::string>& KnownLosses() {
 }
 
 const std::vector<std::string>& KnownOptimizers() {
-  static const auto* const kinds =
-      new std::vector<std::string>{"adam", "adamw", "sgd"};
+  static const auto* const kinds = new std::vector<std::string>{
+      "adadelta", "adagrad", "adam",    "adamw", "lion",
+      "nadam",    "radam",   "rmsprop", "sgd"};
   return *kinds;
 }
 

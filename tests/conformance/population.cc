@@ -104,10 +104,66 @@ std::vector<Column> Population::Columns(
   for (const HyperParameter& h :
        Get(FindOptimizer(optimizer_))->hyper_parameters) {
     const auto it = values.find(h.name);
+    if (h.optional && it == values.end()) continue;
     const double value = it == values.end() ? h.default_value : it->second;
     columns.push_back({h.name, std::vector<double>(size(), value)});
   }
   return columns;
+}
+
+std::vector<Column> Population::VariedColumns(bool optional) const {
+  const auto value = [this](const HyperParameter& h, int64_t id) -> double {
+    const std::string& name = h.name;
+    const double share = static_cast<double>(id % 4) / 4;
+    if (name == "lr")
+      return optimizer_ == "adadelta" ? 0.5 : 0.01 + 0.02 * share;
+    if (name == "momentum") return id % 3 == 0 ? 0 : 0.3 * (id % 3);
+    if (name == "nesterov") return id % 3 == 1;
+    if (name == "dampening") return id % 3 == 2 ? 0.25 : 0;
+    if (name == "beta1") return 0.4 + 0.5 * share;  // lerp from either end
+    if (name == "beta2" || name == "alpha" || name == "rho")
+      return 0.99 - share / 2;
+    if (name == "eps") return 1e-4;
+    if (name == "weight_decay") return id % 2 == 0 ? 0 : 0.05;
+    if (name == "momentum_decay") return share / 50;
+    if (name == "lr_decay") return share / 3;
+    if (name == "initial_accumulator_value") return share / 2;
+    if (h.flag) return (id + static_cast<int64_t>(name.size())) % 2;
+    return h.default_value;
+  };
+  std::vector<Column> columns;
+  for (const HyperParameter& h :
+       Get(FindOptimizer(optimizer_))->hyper_parameters) {
+    if (h.optional && !optional) continue;
+    columns.push_back({h.name, {}});
+    for (const ModelInstance& model : models_) {
+      columns.back().values.push_back(value(h, model.id));
+    }
+  }
+  return columns;
+}
+
+std::vector<Population::Slot> Population::Slots(size_t model) {
+  std::vector<std::pair<std::string, Shape>> parameters;
+  for (const Parameter& p : layouts_[model].parameters) {
+    parameters.push_back({p.name, p.shape});
+  }
+  std::vector<Slot> slots = {{"param", parameters}};
+  if (optimizer_ == "none") return slots;
+  const OptimizerInfo* const info = Get(FindOptimizer(optimizer_));
+  for (const OptimizerState& state : info->state) {
+    const HyperParameter* const h = info->Find(state.needed_by);
+    if (h != nullptr && h->optional &&
+        !session_
+             ->ReadState(static_cast<int>(model), state.name,
+                         parameters[0].first)
+             .ok()) {
+      continue;
+    }
+    slots.push_back({state.name, parameters});
+    if (state.per_model) slots.back().tensors = {{"", {}}};
+  }
+  return slots;
 }
 
 StepResult Population::Step(const Dataset& dataset, const RowSet& rows,
@@ -185,19 +241,31 @@ void Population::Write(size_t model, const std::string& slot,
 }
 
 Snapshot Population::Save(size_t model) {
-  std::vector<std::string> slots = {"param"};
-  if (optimizer_ != "none") {
-    const OptimizerInfo* const info = Get(FindOptimizer(optimizer_));
-    slots.insert(slots.end(), info->state.begin(), info->state.end());
-  }
   Snapshot result;
-  for (const std::string& slot : slots) {
-    for (const Parameter& p : layouts_[model].parameters) {
-      result[slot + "/" + p.name] = Bytes(Read(model, slot, p.name));
+  for (const Slot& slot : Slots(model)) {
+    for (const auto& [parameter, shape] : slot.tensors) {
+      result[slot.name + "/" + parameter] =
+          Bytes(Read(model, slot.name, parameter));
     }
   }
   result["step"] = Bytes(Read(model, "step", ""));
   return result;
+}
+
+void Population::Load(size_t model, const Snapshot& snapshot) {
+  const auto tensor = [&](const std::string& name, DType dtype, Shape shape) {
+    Tensor value = Tensor::Zeros(dtype, std::move(shape));
+    const std::vector<uint8_t>& bytes = snapshot.at(name);
+    if (!bytes.empty()) std::memcpy(value.raw(), bytes.data(), bytes.size());
+    return value;
+  };
+  for (const Slot& slot : Slots(model)) {
+    for (const auto& [parameter, shape] : slot.tensors) {
+      Write(model, slot.name, parameter,
+            tensor(slot.name + "/" + parameter, DType::kFloat32, shape));
+    }
+  }
+  Write(model, "step", "", tensor("step", DType::kInt64, {}));
 }
 
 std::vector<Snapshot> Population::SaveAll() {
@@ -212,6 +280,15 @@ std::map<std::string, std::vector<float>> Population::Gradients(size_t model) {
     result[p.name] = Floats(Bytes(Read(model, "grad", p.name)));
   }
   return result;
+}
+
+std::vector<std::string> OptionalColumns(const std::string& optimizer) {
+  std::vector<std::string> names;
+  for (const HyperParameter& h :
+       Get(FindOptimizer(optimizer))->hyper_parameters) {
+    if (h.optional) names.push_back(h.name);
+  }
+  return names;
 }
 
 void ExpectSameState(const Snapshot& got, const Snapshot& expected, bool exact,

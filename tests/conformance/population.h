@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/types/span.h"
@@ -22,7 +23,8 @@ Tensor NoiseTensor(uint64_t stream, Shape shape);
 // `rows` labels in [0, classes).
 Tensor Labels(uint64_t stream, int64_t rows, int64_t classes);
 
-// A model's state: "slot/parameter" -> the tensor's bytes; "step" as well.
+// A model's state: "slot/parameter" -> the tensor's bytes; also "step", and the
+// slots that hold one number a model.
 using Snapshot = std::map<std::string, std::vector<uint8_t>>;
 
 // Models compiled into a session, with the optimizer's name.
@@ -42,9 +44,21 @@ class Population {
   // Throws when refused.
   void SetOptimizer(const std::string& kind);
   // A value for each column that the optimizer needs, torch.optim's defaults
-  // but for `values`.
+  // but for `values`. Columns that it may do without come only with a value.
   std::vector<Column> Columns(
       const std::map<std::string, double>& values = {}) const;
+  // Values that differ between models, functions of their ids; flags too. Those
+  // that it may do without if `optional`.
+  std::vector<Column> VariedColumns(bool optional) const;
+
+  // A slot and what it holds: by parameter, or (one number a model) by "".
+  struct Slot {
+    std::string name;
+    std::vector<std::pair<std::string, Shape>> tensors;
+  };
+  // "param" and the optimizer's states. A state that only a column needs which
+  // the plugin need not take is there if the plugin has it.
+  std::vector<Slot> Slots(size_t model);
 
   // One step; throws when it fails.
   StepResult Step(const Dataset& dataset, const RowSet& rows,
@@ -73,6 +87,8 @@ class Population {
   void Write(size_t model, const std::string& slot,
              const std::string& parameter, const Tensor& value);
   Snapshot Save(size_t model);
+  // Writes what Save gave.
+  void Load(size_t model, const Snapshot& snapshot);
   std::vector<Snapshot> SaveAll();
   // The gradients kept, by parameter.
   std::map<std::string, std::vector<float>> Gradients(size_t model);
@@ -83,6 +99,9 @@ class Population {
   std::string optimizer_ = "none";
   std::unique_ptr<Session> session_;
 };
+
+// The hyper-parameters that a plugin need not take.
+std::vector<std::string> OptionalColumns(const std::string& optimizer);
 
 // Adds a failure for every tensor that differs: in any bit if `exact`, else by
 // more than 1e-5 of its norm.

@@ -75,20 +75,18 @@ TEST_F(State, EveryTensorComesBackBitForBit) {
     SCOPED_TRACE(optimizer);
     Population population = Make();
     population.SetOptimizer(optimizer);
-    std::vector<std::string> slots = {"param"};
-    const OptimizerInfo* const info = Get(FindOptimizer(optimizer));
-    slots.insert(slots.end(), info->state.begin(), info->state.end());
 
     // All are written before any is read: none may lie over another.
-    const auto value = [&](size_t m, size_t slot, size_t p) {
-      return Hard(1000 * m + 100 * slot + p,
-                  population.layout(m).parameters[p].shape);
+    const auto value = [&](size_t m, size_t slot, size_t t,
+                           const Shape& shape) {
+      return Hard(1000 * m + 100 * slot + t, shape);
     };
     for (size_t m = 0; m < population.size(); ++m) {
-      const auto& parameters = population.layout(m).parameters;
+      const auto slots = population.Slots(m);
       for (size_t s = 0; s < slots.size(); ++s) {
-        for (size_t p = 0; p < parameters.size(); ++p) {
-          population.Write(m, slots[s], parameters[p].name, value(m, s, p));
+        for (size_t t = 0; t < slots[s].tensors.size(); ++t) {
+          const auto& [parameter, shape] = slots[s].tensors[t];
+          population.Write(m, slots[s].name, parameter, value(m, s, t, shape));
         }
       }
       population.Write(
@@ -97,17 +95,58 @@ TEST_F(State, EveryTensorComesBackBitForBit) {
               {(int64_t{1} << 33) + 5 * static_cast<int64_t>(m)}, {}));
     }
     for (size_t m = 0; m < population.size(); ++m) {
-      const auto& parameters = population.layout(m).parameters;
+      const auto slots = population.Slots(m);
       for (size_t s = 0; s < slots.size(); ++s) {
-        for (size_t p = 0; p < parameters.size(); ++p) {
-          EXPECT_EQ(Bytes(population.Read(m, slots[s], parameters[p].name)),
-                    Bytes(value(m, s, p)))
-              << "model " << m << ", " << slots[s] << " of "
-              << parameters[p].name;
+        for (size_t t = 0; t < slots[s].tensors.size(); ++t) {
+          const auto& [parameter, shape] = slots[s].tensors[t];
+          EXPECT_EQ(Bytes(population.Read(m, slots[s].name, parameter)),
+                    Bytes(value(m, s, t, shape)))
+              << "model " << m << ", " << slots[s].name << " of " << parameter;
         }
       }
       EXPECT_EQ(population.Read(m, "step", "").data<int64_t>()[0],
                 (int64_t{1} << 33) + 5 * static_cast<int64_t>(m));
+    }
+  }
+}
+
+// What session_describe lists is the whole state, as it can be read. (That the
+// parameters are those of the layout is looked at when a session is compiled.)
+TEST_F(State, IsWhatIsDescribed) {
+  MB_REQUIRES(CanCompile());
+  std::vector<std::string> optimizers = {"none"};
+  for (const std::string& optimizer : KnownOptimizers()) {
+    if (HasOptimizer(optimizer)) optimizers.push_back(optimizer);
+  }
+  for (const std::string& optimizer : optimizers) {
+    SCOPED_TRACE(optimizer);
+    Population population = Make();
+    population.SetOptimizer(optimizer);
+    for (size_t m = 0; m < population.size(); ++m) {
+      const auto description =
+          population.session().Describe(static_cast<int>(m));
+      if (absl::IsUnimplemented(description.status())) {
+        GTEST_SKIP() << "the plugin does not describe its sessions";
+      }
+      ASSERT_TRUE(description.ok()) << description.status();
+      EXPECT_EQ(description->output, population.layout(m).output());
+      size_t parameters = 0, steps = 0;
+      std::vector<std::string> slots;
+      for (const StateTensor& state : description->states) {
+        parameters += state.slot == "param";
+        steps += state.slot == "step";
+        slots.push_back(state.slot);
+        const Tensor value = population.Read(m, state.slot, state.parameter);
+        EXPECT_EQ(value.dtype(), state.dtype);
+        EXPECT_EQ(value.shape(), state.shape);
+        population.Write(m, state.slot, state.parameter, value);
+      }
+      EXPECT_EQ(parameters, population.layout(m).parameters.size());
+      EXPECT_EQ(steps, 1u);
+      if (optimizer == "none") continue;
+      for (const OptimizerState& state : Get(FindOptimizer(optimizer))->state) {
+        EXPECT_TRUE(Contains(slots, state.name)) << state.name;
+      }
     }
   }
 }
@@ -121,18 +160,27 @@ TEST_F(State, SetOptimizerZeroesItsStateAndTheCounters) {
     population.WriteNoise();
     population.SetOptimizer(optimizer);
     const std::vector<Snapshot> fresh = population.SaveAll();
-    const std::string slot = Get(FindOptimizer(optimizer))->state[0];
-    population.Write(
-        1, slot, "0.bias",
-        NoiseTensor(1, population.Read(1, slot, "0.bias").shape()));
+    for (const auto& slot : population.Slots(1)) {
+      if (slot.name == "param") continue;
+      for (const auto& [parameter, shape] : slot.tensors) {
+        EXPECT_EQ(Bytes(population.Read(1, slot.name, parameter)),
+                  Bytes(Tensor::Zeros(DType::kFloat32, shape)));
+        population.Write(1, slot.name, parameter, NoiseTensor(1, shape));
+      }
+    }
     population.Write(1, "step", "", Tensor::FromVector<int64_t>({9}, {}));
     EXPECT_NE(population.Save(1), fresh[1]);
+    const auto slots = population.Slots(1);
     population.SetOptimizer(optimizer);
     for (size_t m = 0; m < population.size(); ++m) {
       ExpectSameState(population.Save(m), fresh[m], true, "after SetOptimizer");
     }
     ASSERT_TRUE(population.session().SetOptimizer("none").ok());
-    EXPECT_FALSE(population.session().ReadState(1, slot, "0.bias").ok());
+    for (const auto& slot : slots) {
+      const std::string& parameter = slot.tensors[0].first;
+      EXPECT_EQ(population.session().ReadState(1, slot.name, parameter).ok(),
+                slot.name == "param");
+    }
   }
 }
 
@@ -168,7 +216,7 @@ TEST_F(State, WhatDoesNotFitIsRefusedAndChangesNothing) {
       {"unknown parameter", 0, "param", "0.scale", floats({width})});
   cases.push_back({"no parameter", 0, "param", "", floats({width})});
   cases.push_back(
-      {"unknown slot", 0, "max_exp_avg_sq", "0.bias", floats({width})});
+      {"unknown slot", 0, "no_such_slot", "0.bias", floats({width})});
   cases.push_back({"slot of another optimizer", 0, "momentum_buffer", "0.bias",
                    floats({width})});
   cases.push_back({"gradient", 0, "grad", "0.bias", floats({width})});

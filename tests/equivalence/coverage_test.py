@@ -65,7 +65,7 @@ class CoverageTest(unittest.TestCase):
 
     def test_every_hyper_parameter_is_tried(self):
         for kind, info in self.driver.kinds["optimizers"].items():
-            tried = {name for case in OPTIMIZERS[kind].cases for name in case}
+            tried = {name for case in OPTIMIZERS[kind].cases + OPTIMIZERS[kind].optional for name in case}
             with self.subTest(optimizer=kind):
                 self.assertEqual(set(info["hyper_parameters"]) ^ tried, set())
 
@@ -83,6 +83,17 @@ class CoverageTest(unittest.TestCase):
                 data = numpy.zeros((1, 1), numpy.float32)
                 with self.assertRaisesRegex(RuntimeError, "session_forward"):
                     driver.run([model], "mse", data, data, forward=[0])
+
+    def test_plugins_said_to_have_no_optional_columns_refuse_them(self):
+        for driver in self.drivers:
+            if not driver.has_optional_columns:
+                data = numpy.zeros((1, 1), numpy.float32)
+                for kind in driver.claims["optimizers"]:
+                    for name, entry in driver.kinds["optimizers"][kind]["hyper_parameters"].items():
+                        if entry["optional"]:
+                            model = Model(Spec(1).op("linear", out_features=1), optimizer={name: 1})
+                            with self.assertRaisesRegex(RuntimeError, name):
+                                driver.run([model], "mse", data, data, [{"rows": [0]}], kind)
 
     def test_every_plugin_is_in_the_list(self):
         """Asks the BUILD files of the source tree, to which links of the runfiles lead."""

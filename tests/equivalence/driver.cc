@@ -17,6 +17,7 @@
 #include <iostream>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -34,6 +35,7 @@
 #include "modelbatch/util/logging.h"
 #include "modelbatch/util/status_macros.h"
 #include "nlohmann/json.hpp"
+#include "tests/schedules/parse_schedule.h"
 
 namespace modelbatch {
 namespace {
@@ -112,11 +114,20 @@ class Output {
   std::vector<std::pair<std::string, Tensor>> tensors_;
 };
 
-// Adds "<prefix>.<slot>.<model>.<parameter>" for every model and parameter.
-absl::Status AddState(ModelBatch& batch, const std::string& prefix,
-                      const Json& slots, Output* output) {
+// Adds "<prefix>.<slot>.<model>.<parameter>" for every model and parameter, or
+// "<prefix>.<slot>.<model>" where the optimizer has one number a model.
+absl::Status AddState(ModelBatch& batch, const OptimizerInfo& optimizer,
+                      const std::string& prefix, const Json& slots,
+                      Output* output) {
   for (const std::string slot : slots) {
+    const OptimizerState* const state = optimizer.FindState(slot);
     for (int i = 0; i < batch.num_models(); ++i) {
+      if (state != nullptr && state->per_model) {
+        MB_ASSIGN_OR_RETURN(Tensor value,
+                            batch.session().ReadState(i, slot, ""));
+        output->Add(absl::StrCat(prefix, ".", slot, ".", i), std::move(value));
+        continue;
+      }
       for (const Parameter& parameter : batch.layout(i).parameters) {
         MB_ASSIGN_OR_RETURN(Tensor value,
                             batch.session().ReadState(i, slot, parameter.name));
@@ -192,11 +203,20 @@ absl::Status RunJob(const Json& job, Backend* backend) {
   for (const Json& config : optimizer_json.at("configs")) {
     configs.push_back(config.get<OptimizerConfig>());
   }
-  MB_ASSIGN_OR_RETURN(const Optimizer optimizer,
+  MB_ASSIGN_OR_RETURN(Optimizer optimizer,
                       OptimizerFactory(optimizer_json.at("kind"))
                           .CreateOptimizer(batch.get(), configs));
+  std::optional<LrScheduler> scheduler;
+  if (job.contains("schedules")) {
+    std::vector<LrScheduleSpec> specs;
+    for (const Json& spec : job["schedules"]) {
+      specs.push_back(ParseSchedule(spec));
+    }
+    MB_ASSIGN_OR_RETURN(scheduler, LrScheduler::Create(&optimizer, specs));
+  }
   Output output;
-  MB_RETURN_IF_ERROR(AddState(*batch, "initial", {"param"}, &output));
+  MB_RETURN_IF_ERROR(
+      AddState(*batch, optimizer.info(), "initial", {"param"}, &output));
   MB_RETURN_IF_ERROR(LoadInitialState(input, batch.get()));
 
   int index = 0;
@@ -204,6 +224,7 @@ absl::Status RunJob(const Json& job, Backend* backend) {
     StepResult result;
     MB_RETURN_IF_ERROR(
         TrainStep(step, *dataset, optimizer, batch.get(), &result));
+    if (scheduler.has_value()) MB_RETURN_IF_ERROR(scheduler->Step(result));
     const std::string prefix = absl::StrCat("step.", index++);
     std::vector<uint8_t> outcomes;
     for (Outcome outcome : result.outcomes) {
@@ -211,12 +232,12 @@ absl::Status RunJob(const Json& job, Backend* backend) {
     }
     output.Add(prefix + ".loss", result.losses);
     output.Add(prefix + ".outcome", outcomes);
-    MB_RETURN_IF_ERROR(
-        AddState(*batch, prefix, step.value("record", Json::array()), &output));
+    MB_RETURN_IF_ERROR(AddState(*batch, optimizer.info(), prefix,
+                                step.value("record", Json::array()), &output));
   }
 
-  MB_RETURN_IF_ERROR(
-      AddState(*batch, "final", job.value("final", Json::array()), &output));
+  MB_RETURN_IF_ERROR(AddState(*batch, optimizer.info(), "final",
+                              job.value("final", Json::array()), &output));
   if (job.contains("evaluate")) {
     const Rows rows(job["evaluate"]);
     EvaluateResult result;
@@ -239,12 +260,22 @@ absl::Status PrintKinds() {
   Json optimizers = Json::object();
   for (const std::string& kind : OptimizerKinds()) {
     MB_ASSIGN_OR_RETURN(const OptimizerInfo* info, FindOptimizer(kind));
-    Json hyper_parameters = Json::array();
+    Json hyper_parameters = Json::object(), states = Json::array(),
+         numbers = Json::array();
     for (const HyperParameter& h : info->hyper_parameters) {
-      hyper_parameters.push_back(h.name);
+      hyper_parameters[h.name] = {{"default", h.default_value},
+                                  {"min", h.min},
+                                  {"max", h.max},
+                                  {"max_open", h.max_open},
+                                  {"flag", h.flag},
+                                  {"optional", h.optional}};
+    }
+    for (const OptimizerState& state : info->state) {
+      (state.per_model ? numbers : states).push_back(state.name);
     }
     optimizers[kind] = {{"hyper_parameters", hyper_parameters},
-                        {"states", info->state}};
+                        {"states", states},
+                        {"numbers", numbers}};
   }
   Json losses = Json::object();
   for (const LossInfo& info : Losses()) {

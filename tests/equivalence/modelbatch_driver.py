@@ -49,6 +49,8 @@ class Model:
 
 # Plugins that have not the optional call session_forward; coverage_test.py looks.
 WITHOUT_FORWARD = ("example",)
+# Plugins that refuse the columns that optimizers may do without (amsgrad, maximize); coverage_test.py looks.
+WITHOUT_OPTIONAL_COLUMNS = ("example",)
 
 
 class Driver:
@@ -59,6 +61,7 @@ class Driver:
         self.plugin = plugin
         self.name = pathlib.Path(plugin).stem.removeprefix("libmodelbatch_")
         self.has_forward = self.name not in WITHOUT_FORWARD
+        self.has_optional_columns = self.name not in WITHOUT_OPTIONAL_COLUMNS
         self.process = None
         self.claims = self._ask("--capabilities", plugin)  # by "operators", "losses" and "optimizers"
         self.kinds = self._ask("--kinds")  # what the core knows
@@ -73,8 +76,12 @@ class Driver:
                 and (optimizer is None or optimizer in self.claims["optimizers"]))
 
     def states(self, optimizer: str) -> list[str]:
-        """The slots of the optimizer's state."""
+        """The slots of the optimizer's state that hold a tensor a parameter."""
         return self.kinds["optimizers"][optimizer]["states"]
+
+    def numbers(self, optimizer: str) -> list[str]:
+        """Those that hold one number a model."""
+        return self.kinds["optimizers"][optimizer]["numbers"]
 
     def close(self) -> None:
         if self.process is not None:
@@ -94,16 +101,17 @@ class Driver:
             raise RuntimeError(f"the job failed: {answer.rstrip()}")
 
     def run(self, models: list[Model], loss: str, features, targets, steps=(), optimizer="sgd", max_rows=None,
-            final=(), evaluate=None, forward=None, attributes=None) -> dict[str, numpy.ndarray]:
+            final=(), evaluate=None, forward=None, attributes=None, schedules=None) -> dict[str, numpy.ndarray]:
         """Trains and returns arrays by name.
 
         `loss` is a kind, `attributes` are the loss's.
         A step is {"rows": [...]} with, as wanted, "offsets", "active", "keep_gradients", "update" and "record" (slots
         to return after it). `final`: slots to return at the end. `evaluate`, `forward`: rows to do it on at the end; a
-        plugin without forward leaves it out.
+        plugin without forward leaves it out. `schedules`: one a model, which ticks after every update.
 
         Names: initial.param.MODEL.PARAMETER, step.S.loss, step.S.outcome, step.S.SLOT.MODEL.PARAMETER,
-        final.SLOT.MODEL.PARAMETER, evaluate.loss, evaluate.correct, forward.MODEL.
+        final.SLOT.MODEL.PARAMETER, evaluate.loss, evaluate.correct, forward.MODEL; without .PARAMETER for slots that
+        hold one number a model.
         """
         tensors = {"features": numpy.asarray(features), "targets": numpy.asarray(targets)}
         for i, model in enumerate(models):
@@ -128,6 +136,8 @@ class Driver:
                 "input": str(folder / "input.safetensors"),
                 "output": str(folder / "output.safetensors"),
             }
+            if schedules is not None:
+                job["schedules"] = schedules
             if evaluate is not None:
                 job["evaluate"] = {"rows": evaluate}
             if forward is not None and self.has_forward:

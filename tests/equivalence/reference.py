@@ -79,16 +79,17 @@ def away_from_kinks(loss: str, targets: numpy.ndarray, outputs: list[numpy.ndarr
         targets[near] += 1e-3
 
 
-def train(model: Model, loss: str, optimizer: str, x, targets, row_sets, orders=None,
-          dtype=torch.float32) -> dict[str, torch.Tensor]:
+def train(model: Model, loss: str, optimizer: str, x, targets, row_sets, orders=None, dtype=torch.float32,
+          schedule=None) -> dict[str, torch.Tensor]:
     """Trains one model with PyTorch, with ModelBatch's dropout masks.
 
     Steps none of whose rows counts are left out, with a loss of 0.
-    `orders`: a permutation of each step's rows, which take their masks with them. Returns "loss" by step,
-    "param.NAME", the optimizer's "STATE.NAME" and "output", the trained model's of all rows.
+    `orders`: a permutation of each step's rows, which take their masks with them. `schedule` makes a scheduler for the
+    optimizer. Returns "loss" by step, "param.NAME", the optimizer's "STATE.NAME" and "output", the trained model's of all rows.
     """
     parameters = {name: torch.tensor(value, dtype=dtype, requires_grad=True) for name, value in model.weights.items()}
     optimize = OPTIMIZERS[optimizer].make(list(parameters.values()), model.optimizer)
+    scheduler = schedule(optimize) if schedule else None
     x, targets = torch.from_numpy(x).to(dtype), torch.from_numpy(targets)
     if targets.is_floating_point():
         targets = targets.to(dtype)
@@ -108,13 +109,15 @@ def train(model: Model, loss: str, optimizer: str, x, targets, row_sets, orders=
         optimize.zero_grad()
         value.backward()
         optimize.step()
+        if scheduler is not None:
+            scheduler.step()
         losses.append(value.item())
     result = {"loss": torch.tensor(losses)}
     for name, parameter in parameters.items():
         result[f"param.{name}"] = parameter.detach()
         for state, value in optimize.state[parameter].items():
             if state != "step" and value is not None:
-                result[f"{state}.{name}"] = value
+                result[f"{state}.{name}" if value.dim() or not parameter.dim() else state] = value
     with torch.no_grad():
         result["output"] = forward(model.spec, parameters, x)[-1]
     return result
@@ -125,12 +128,14 @@ def distance(a: torch.Tensor, b: torch.Tensor) -> float:
     return difference / norm if difference else 0.0
 
 
-def train_with_spread(model: Model, loss: str, optimizer: str, x, targets, row_sets, random: numpy.random.Generator):
+def train_with_spread(model: Model, loss: str, optimizer: str, x, targets, row_sets, random: numpy.random.Generator,
+                      schedule=None):
     """What `train` returns, and how far from it, norm-wise, each tensor may be."""
-    expected = train(model, loss, optimizer, x, targets, row_sets)
+    expected = train(model, loss, optimizer, x, targets, row_sets, schedule=schedule)
     allowed = dict.fromkeys(expected, FLOOR)
     for _ in range(PERMUTATIONS):
-        permuted = train(model, loss, optimizer, x, targets, row_sets, [random.permutation(len(r)) for r in row_sets])
+        permuted = train(model, loss, optimizer, x, targets, row_sets, [random.permutation(len(r)) for r in row_sets],
+                         schedule=schedule)
         for tensor, value in expected.items():
             allowed[tensor] = max(allowed[tensor], SPREADS * distance(permuted[tensor], value))
     return expected, allowed
@@ -143,7 +148,7 @@ def trained(result: dict[str, numpy.ndarray], model: int, steps: int) -> dict[st
         named["output"] = torch.from_numpy(result[f"forward.{model}"])
     for name, value in result.items():
         if name.startswith("final."):
-            _, slot, index, parameter = name.split(".", 3)
+            _, slot, index, *parameter = name.split(".", 3)
             if int(index) == model:
-                named[f"{slot}.{parameter}"] = torch.from_numpy(value)
+                named[".".join([slot, *parameter])] = torch.from_numpy(value)
     return named

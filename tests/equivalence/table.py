@@ -6,6 +6,7 @@ the plugins claim: what is added there fails until it has an entry here, which i
 
 import dataclasses
 import functools
+import inspect
 from collections.abc import Callable
 
 import numpy
@@ -380,18 +381,43 @@ class Optimizer:
     cases: tuple[dict[str, float], ...]
     # With these the weights of a trajectory move as far as Adam's at 1e-3.
     trajectory: dict[str, float] = dataclasses.field(default_factory=dict)
+    # With columns that came after the optimizer: plugins need not have them.
+    optional: tuple[dict[str, float], ...] = ()
 
 
-def _adam(cls):
+FLAGS = ("nesterov", "amsgrad", "maximize", "centered", "decoupled_weight_decay")
+
+
+def _torch(cls, **others):
+    """An optimizer of torch.optim. It has a pair of betas where ModelBatch has two names."""
     def make(parameters, hyper):
-        betas = (hyper.get("beta1", 0.9), hyper.get("beta2", 0.999))
-        others = {name: value for name, value in hyper.items() if name not in ("beta1", "beta2")}
-        return cls(parameters, betas=betas, foreach=False, **others)
+        hyper = {name: bool(value) if name in FLAGS else value for name, value in hyper.items()}
+        if "beta1" in hyper or "beta2" in hyper:
+            defaults = inspect.signature(cls).parameters["betas"].default
+            hyper["betas"] = (hyper.pop("beta1", defaults[0]), hyper.pop("beta2", defaults[1]))
+        return cls(parameters, **others, **hyper)
     return make
 
 
-def _sgd(parameters, hyper):
-    return torch.optim.SGD(parameters, foreach=False, **(hyper | {"nesterov": bool(hyper.get("nesterov", 0))}))
+class Lion(torch.optim.Optimizer):
+    """Algorithm 2 of Chen et al. 2023, "Symbolic Discovery of Optimization Algorithms", as it is written there.
+
+    torch.optim has none.
+    """
+
+    def __init__(self, parameters, lr=1e-4, betas=(0.9, 0.99), weight_decay=0, maximize=False):
+        super().__init__(parameters, {"lr": lr, "betas": betas, "weight_decay": weight_decay, "maximize": maximize})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            (beta1, beta2), lr, decay = group["betas"], group["lr"], group["weight_decay"]
+            for p in group["params"]:
+                g = -p.grad if group["maximize"] else p.grad
+                m = self.state[p].setdefault("exp_avg", torch.zeros_like(p))
+                c = beta1 * m + (1 - beta1) * g
+                p.sub_(lr * (torch.sign(c) + decay * p))
+                m.copy_(beta2 * m + (1 - beta2) * g)
 
 
 _ADAM_CASES = (
@@ -408,9 +434,21 @@ _ADAM_CASES = (
     {"lr": 5e-2, "beta1": 0.8, "eps": 1e-6, "weight_decay": 0.5},
     {"lr": 0.0, "weight_decay": 0.1},
 )
+_AMSGRAD_CASES = (
+    {"amsgrad": 1},
+    {"lr": 1e-2, "beta1": 0.3, "beta2": 0.5, "amsgrad": 1},
+    {"lr": 1e-2, "weight_decay": 0.1, "amsgrad": 1, "maximize": 1},
+    {"lr": 1e-2, "weight_decay": 0.1, "maximize": 1},
+)
+_DECOUPLED_CASES = (
+    {"lr": 1e-2, "weight_decay": 0.1, "decoupled_weight_decay": 1},
+    {"lr": 1e-2, "beta2": 0.8, "weight_decay": 0.5, "decoupled_weight_decay": 1, "maximize": 1},
+    {"lr": 1e-2, "weight_decay": 0.1, "maximize": 1},
+    {"decoupled_weight_decay": 1},
+)
 
 OPTIMIZERS = {
-    "sgd": Optimizer(_sgd, (
+    "sgd": Optimizer(_torch(torch.optim.SGD, foreach=False), (
         {},
         {"lr": 0.3},
         {"lr": 0.1, "weight_decay": 0.05},
@@ -422,7 +460,65 @@ OPTIMIZERS = {
         {"lr": 0.05, "momentum": 0.99, "dampening": 0.1, "weight_decay": 0.01},
         {"lr": 0.05, "momentum": 0.8, "weight_decay": 0.3, "nesterov": 1},
         {"lr": 0.0, "momentum": 0.9},
-    ), {"lr": 0.1, "momentum": 0.9}),
-    "adam": Optimizer(_adam(torch.optim.Adam), _ADAM_CASES),
-    "adamw": Optimizer(_adam(torch.optim.AdamW), _ADAM_CASES),
+    ), {"lr": 0.1, "momentum": 0.9}, (
+        {"lr": 1e-2, "maximize": 1},
+        {"lr": 2e-3, "momentum": 0.8, "weight_decay": 0.3, "nesterov": 1, "maximize": 1},
+    )),
+    "adam": Optimizer(_torch(torch.optim.Adam, foreach=False), _ADAM_CASES, optional=_AMSGRAD_CASES),
+    "adamw": Optimizer(_torch(torch.optim.AdamW, foreach=False), _ADAM_CASES, optional=_AMSGRAD_CASES),
+    "nadam": Optimizer(_torch(torch.optim.NAdam, foreach=False), _ADAM_CASES + _DECOUPLED_CASES + (
+        {"momentum_decay": 0.0},
+        {"lr": 1e-2, "momentum_decay": 0.5},
+        {"lr": 1e-2, "beta1": 0.5, "momentum_decay": 30.0, "maximize": 1},
+    ), {"lr": 1e-3}),
+    "radam": Optimizer(_torch(torch.optim.RAdam, foreach=False), _ADAM_CASES + _DECOUPLED_CASES, {"lr": 5e-3}),
+    "rmsprop": Optimizer(_torch(torch.optim.RMSprop, foreach=False), (
+        {},
+        {"lr": 1e-3},
+        {"alpha": 0.9, "eps": 1e-3},
+        {"alpha": 0.0},
+        {"weight_decay": 0.1},
+        {"momentum": 0.9},
+        {"centered": 1},
+        {"lr": 1e-3, "alpha": 0.5, "centered": 1, "eps": 1e-4},
+        {"lr": 1e-3, "alpha": 0.9, "momentum": 0.5, "centered": 1, "weight_decay": 0.1},
+        {"maximize": 1},
+        {"lr": 1e-3, "momentum": 0.8, "centered": 1, "maximize": 1, "weight_decay": 0.5},
+        {"lr": 0.0, "momentum": 0.9},
+    ), {"lr": 1e-3, "alpha": 0.9, "momentum": 0.5}),
+    "adagrad": Optimizer(_torch(torch.optim.Adagrad, foreach=False), (
+        {},
+        {"lr": 0.1},
+        {"lr": 0.1, "lr_decay": 0.1},
+        {"weight_decay": 0.1},
+        {"initial_accumulator_value": 0.5},
+        {"eps": 1e-2},
+        {"lr": 0.05, "lr_decay": 1.0, "weight_decay": 0.5, "initial_accumulator_value": 1e-3, "eps": 1e-6},
+        {"maximize": 1},
+        {"lr": 0.1, "weight_decay": 0.1, "maximize": 1},
+        {"lr": 0.0},
+    ), {"lr": 1e-2}),
+    "adadelta": Optimizer(_torch(torch.optim.Adadelta, foreach=False), (
+        {},
+        {"lr": 0.1},
+        {"rho": 0.5},
+        {"rho": 0.0},
+        {"rho": 1.0},
+        {"eps": 1e-3},
+        {"lr": 0.5, "weight_decay": 0.1},
+        {"maximize": 1},
+        {"lr": 0.5, "rho": 0.95, "eps": 1e-5, "weight_decay": 0.3, "maximize": 1},
+        {"lr": 0.0},
+    ), {"lr": 0.5}),
+    "lion": Optimizer(_torch(Lion), (
+        {},
+        {"lr": 1e-2},
+        {"lr": 1e-3, "beta1": 0.5},
+        {"lr": 1e-3, "beta1": 0.0, "beta2": 0.0},
+        {"lr": 1e-3, "beta2": 0.5},
+        {"lr": 1e-2, "weight_decay": 0.1},
+        {"maximize": 1},
+        {"lr": 1e-2, "beta1": 0.95, "beta2": 0.98, "weight_decay": 1.0, "maximize": 1},
+        {"lr": 0.0, "weight_decay": 0.1},
+    ), {"lr": 1e-3}),
 }

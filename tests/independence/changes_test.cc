@@ -11,6 +11,7 @@
 
 #include "modelbatch/model/initialize.h"
 #include "modelbatch/modelbatch.h"
+#include "modelbatch/optim/optimizer_info.h"
 #include "tests/independence/population.h"
 
 namespace modelbatch {
@@ -169,6 +170,67 @@ TEST_P(ChangesTest, ACopyContinuesTheOriginalWithASeedOfItsOwn) {
       Train(population_, {3, 1}, {{kStep, copy(0, 1, 78)}});
   EXPECT_EQ(Difference(pair.at(1), other.at(1)) != "",
             Graph() == GraphKind::kDropout);
+}
+
+// Tuned in the middle, before and after others come and go: nobody's bits are
+// others than those of a model that was never tuned.
+TEST_P(ChangesTest, TuningIsNoChange) {
+  const auto tune = [](ModelBatch& batch) {
+    const auto report = batch.EnableCompile({/*time_ms=*/200, ""});
+    EXPECT_TRUE(report.ok()) << report.status();
+    return report.status();
+  };
+  const Trajectories together = Train(
+      population_, {0, 1, 2, 3, 4},
+      {{4, tune},
+       {kStep, To(2,
+                  [this](ModelBatch& batch, int i) {
+                    return batch.Replace(i, population_.Member(8));
+                  })},
+       {kStep + 1, To(1, [](ModelBatch& b, int i) { return b.Remove(i); })},
+       {kStep + 2,
+        [](ModelBatch& batch) {
+          const absl::Status status = batch.Compact();
+          // The new session runs what the process has measured.
+          EXPECT_NE(batch.session().Stats()->plan.find("(cached)"),
+                    std::string::npos);
+          return status;
+        }},
+       {20, tune}});
+  for (const int64_t id : {0, 3, 4}) ExpectAlone(together, id);
+  const Trajectories alone = Train(
+      population_, {2}, {{kStep, To(0, [this](ModelBatch& batch, int i) {
+                            return batch.Replace(i, population_.Member(8));
+                          })}});
+  EXPECT_EQ(Difference(alone.at(2), together.at(2)), "");
+}
+
+// Compaction, copies and resets keep each optimizer's state, also the one that
+// some members need and others do not.
+TEST(Changes, WithEveryOptimizer) {
+  for (const std::string& kind : OptimizerKinds()) {
+    SCOPED_TRACE(kind);
+    const Population population(GraphKind::kDropout, kind);
+    const auto copy = [](int from, int to) {
+      return [from, to](ModelBatch& b) { return b.Copy(from, to, 90, 91); };
+    };
+    const auto reset = [](ModelBatch& b, int i) { return b.Reset(i); };
+    const Trajectories together =
+        Train(population, {0, 1, 2, 3, 5, 6},
+              {{5, To(1, [](ModelBatch& b, int i) { return b.Remove(i); })},
+               {kStep, [](ModelBatch& b) { return b.Compact(); }},
+               {15, copy(4, 2)},
+               {20, To(5, reset)}});
+    for (const int64_t id : {0, 3, 5}) {
+      const Trajectories alone = Train(population, {id});
+      EXPECT_EQ(Difference(alone.at(id), together.at(id)), "") << id;
+    }
+    const Trajectories alone = Train(population, {6}, {{20, To(0, reset)}});
+    EXPECT_EQ(Difference(alone.at(6), together.at(6)), "");
+    const Trajectories pair = Train(population, {5, 2}, {{15, copy(0, 1)}});
+    // With 2's learning rate and rows, and 5's weights and state at step 15.
+    EXPECT_EQ(Difference(pair.at(2).state, together.at(2).state), "");
+  }
 }
 
 TEST(ChangesErrors, AreNamedAndChangeNothing) {

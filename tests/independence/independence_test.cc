@@ -130,6 +130,24 @@ TEST_P(IndependenceTest, EveryMemberOfABatch) {
              Train(population, {Ids(40), Threads(2)}), "batch of 40");
 }
 
+// Where there are fewer models than threads, several threads share one.
+TEST_P(IndependenceTest, SeveralThreadsToAModel) {
+  const Population population = MakePopulation();
+  const auto train = [&](const std::vector<int64_t>& ids, int64_t threads) {
+    Batch batch = {ids, Threads(threads), 0, /*last_step=*/7};
+    batch.options["threads_per_model"] = threads;
+    return Train(population, batch);
+  };
+  for (int64_t id : kProbes) {
+    const Trajectories alone = train({id}, 1);
+    for (int64_t threads : {2, 3}) {
+      ExpectSame(alone, train({id}, threads),
+                 std::to_string(threads) + " threads");
+    }
+  }
+  ExpectSame(train({6, 3}, 1), train({6, 3}, 5), "two teams of two threads");
+}
+
 TEST_P(IndependenceTest, RoomForMoreRows) {
   const Population population = MakePopulation();
   Batch roomy = {kProbes, Threads(2)};
@@ -297,6 +315,14 @@ INSTANTIATE_TEST_SUITE_P(
                      testing::Values("sgd", "adam", "adamw"),
                      testing::Values(Population::Rows::kShared,
                                      Population::Rows::kRagged)),
+    ParamName);
+
+INSTANTIATE_TEST_SUITE_P(
+    OtherOptimizers, IndependenceTest,
+    testing::Combine(testing::Values(GraphKind::kDropout),
+                     testing::Values("nadam", "radam", "rmsprop", "adagrad",
+                                     "adadelta", "lion"),
+                     testing::Values(Population::Rows::kRagged)),
     ParamName);
 
 // A gradient that overflows where the loss is finite: nothing is changed.

@@ -38,6 +38,26 @@ const char* GraphName(GraphKind graph) {
   return "";
 }
 
+std::string Difference(const ModelState& a, const ModelState& b) {
+  if (a.step != b.step) return "another number of updates";
+  if (a.slots.size() != b.slots.size()) return "other slots";
+  for (const auto& [slot, tensors] : a.slots) {
+    const auto other = b.slots.find(slot);
+    if (other == b.slots.end()) return "no slot " + slot;
+    if (tensors.size() != other->second.size()) return "other tensors";
+    for (const auto& [name, value] : tensors) {
+      const auto it = other->second.find(name);
+      const std::string what = absl::StrCat(slot, " of ", name);
+      if (it == other->second.end()) return "no " + what;
+      if (value.shape() != it->second.shape()) return "other shape: " + what;
+      const std::string difference =
+          BitDifference(what, value.raw(), it->second.raw(), value.byte_size());
+      if (!difference.empty()) return difference;
+    }
+  }
+  return "";
+}
+
 std::string Difference(const Trajectory& a, const Trajectory& b) {
   if (a.losses.size() != b.losses.size()) return "another number of steps";
   for (size_t step = 0; step < a.losses.size(); ++step) {
@@ -51,22 +71,8 @@ std::string Difference(const Trajectory& a, const Trajectory& b) {
                           " and ", b.losses[step]);
     }
   }
-  if (a.state.step != b.state.step) return "another number of updates";
-  if (a.state.slots.size() != b.state.slots.size()) return "other slots";
-  for (const auto& [slot, tensors] : a.state.slots) {
-    const auto other = b.state.slots.find(slot);
-    if (other == b.state.slots.end()) return "no slot " + slot;
-    if (tensors.size() != other->second.size()) return "other tensors";
-    for (const auto& [name, value] : tensors) {
-      const auto it = other->second.find(name);
-      const std::string what = absl::StrCat(slot, " of ", name);
-      if (it == other->second.end()) return "no " + what;
-      if (value.shape() != it->second.shape()) return "other shape: " + what;
-      const std::string difference =
-          BitDifference(what, value.raw(), it->second.raw(), value.byte_size());
-      if (!difference.empty()) return difference;
-    }
-  }
+  const std::string state = Difference(a.state, b.state);
+  if (!state.empty()) return state;
   if (a.correct != b.correct) return "another number of right answers";
   return BitDifference("evaluation loss", &a.evaluation_loss,
                        &b.evaluation_loss, sizeof(double));
@@ -114,15 +120,35 @@ ModelInstance Population::Member(int64_t id) const {
 
 OptimizerConfig Population::Config(int64_t id) const {
   const double share = static_cast<double>(id % 11) / 10;
+  const bool odd = id % 2 == 1;
   OptimizerConfig config;
   if (optimizer_ == "sgd") {
     config = {{"lr", 0.01 + 0.2 * share}, {"momentum", 0.9 * share}};
     if (id % 3 == 0) config["weight_decay"] = 1e-3;
     if (id % 4 == 1 && share > 0) config["nesterov"] = 1;
-  } else {
+  } else if (optimizer_ == "rmsprop") {
+    config = {{"lr", 1e-3 + 1e-2 * share}, {"alpha", 0.5 + 0.45 * share}};
+    if (id % 3 == 0) config["momentum"] = 0.5;
+    if (odd) config["centered"] = 1;
+  } else if (optimizer_ == "adagrad") {
+    config = {{"lr", 1e-2 + 0.1 * share}, {"lr_decay", 0.1 * share}};
+    if (odd) config["initial_accumulator_value"] = 0.1;
+  } else if (optimizer_ == "adadelta") {
+    config = {{"lr", 0.5 + 0.5 * share}, {"rho", 0.5 + 0.45 * share}};
+    if (odd) config["eps"] = 1e-4;
+  } else {  // adam and its kin, lion
     config = {{"lr", 1e-3 + 1e-2 * share}, {"beta1", 0.5 + 0.45 * share}};
     if (id % 3 != 0) config["weight_decay"] = 0.01 * share;
+    const bool decoupled = optimizer_ == "nadam" || optimizer_ == "radam";
+    if (odd && decoupled) config["decoupled_weight_decay"] = 1;
+    if (odd && (optimizer_ == "adam" || optimizer_ == "adamw")) {
+      config["amsgrad"] = 1;
+    }
+    if (optimizer_ == "nadam") config["momentum_decay"] = 0.1 * share;
+    // Steps of one size may lead back to the bits of before.
+    if (optimizer_ == "lion") config["weight_decay"] = 0.01 + 0.01 * share;
   }
+  if (optimizer_ != "sgd" && id % 7 == 3) config["maximize"] = 1;
   const auto factor = rate_factors.find(id);
   if (factor != rate_factors.end()) config["lr"] *= factor->second;
   return config;

@@ -38,6 +38,7 @@ struct Trajectory {
 };
 
 // Where the two differ, empty if every bit is equal.
+std::string Difference(const ModelState& a, const ModelState& b);
 std::string Difference(const Trajectory& a, const Trajectory& b);
 
 struct Batch {

@@ -30,7 +30,11 @@ class ModelBatchTest(unittest.TestCase):
         return subprocess.run([self.program, what, self.folder], capture_output=True, text=True)
 
     def check_outputs(self, networks: list[torch.nn.Module]) -> None:
+        """The weights to the bit, in both directions, and what they compute."""
         data = safetensors.torch.load_file(self.folder / "data")
+        for i, module in enumerate(networks):
+            for name, value in module.state_dict().items():
+                self.assertTrue(torch.equal(value.view(torch.int32), data[f"{i}.{name}"].view(torch.int32)), name)
         with torch.no_grad():
             for i, module in enumerate(networks):
                 torch.testing.assert_close(data["outputs"][i], module(data["inputs"]), rtol=1e-5, atol=1e-6)

@@ -1,9 +1,11 @@
 // A batch of three networks, its weights and outputs, for model_batch_test.py.
-//   move_weights save FOLDER         SaveAll, inputs and outputs in FOLDER/data
+//   move_weights save FOLDER         SaveAll; inputs, outputs and weights
+//                                    ("<model>.<parameter>") in FOLDER/data
 //   move_weights load FOLDER         LoadAll, then the same
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "modelbatch/io/safetensors.h"
@@ -38,8 +40,22 @@ absl::Status Run(const std::string& what, const std::string& folder) {
   }
   batch->Eval();
   MB_ASSIGN_OR_RETURN(const Tensor outputs, batch->Forward(inputs));
-  return WriteSafetensors(folder + "/data",
-                          {{"inputs", &inputs}, {"outputs", &outputs}}, {});
+  std::vector<std::string> names = {"inputs", "outputs"};
+  std::vector<Tensor> tensors;
+  tensors.push_back(std::move(inputs));
+  tensors.push_back(outputs.Clone());
+  for (int i = 0; i < kModels; ++i) {
+    for (const Parameter& parameter : batch->layout(i).parameters) {
+      MB_ASSIGN_OR_RETURN(Tensor value, batch->GetParameter(i, parameter.name));
+      names.push_back(std::to_string(i) + "." + parameter.name);
+      tensors.push_back(std::move(value));
+    }
+  }
+  std::vector<NamedTensor> named;
+  for (size_t t = 0; t < names.size(); ++t) {
+    named.push_back({names[t], &tensors[t]});
+  }
+  return WriteSafetensors(folder + "/data", named, {});
 }
 
 }  // namespace

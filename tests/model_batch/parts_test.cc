@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <limits>
 #include <memory>
+#include <numeric>
 #include <random>
 #include <string>
 #include <utility>
@@ -477,6 +478,62 @@ TEST_F(PartsTest, NamesThatDifferInADotOnly) {
   ASSERT_TRUE(batch_->LoadAll(folder).ok());
   EXPECT_EQ(Weights(0, "a.b.bias"), std::vector<float>(kIn, 1));
   EXPECT_EQ(Weights(0, "a_b.bias"), std::vector<float>(kIn, 2));
+}
+
+int64_t StateBytes(ModelBatch& batch) {
+  const auto stats = batch.session().Stats();
+  EXPECT_TRUE(stats.ok()) << stats.status();
+  return stats.ok() ? stats->state_bytes : 0;
+}
+
+// Until a step in which a model has amsgrad, there is no third state; then it
+// is in the states of those that use it.
+TEST_F(PartsTest, AStateIsThereFromWhenAModelNeedsIt) {
+  CreateLinear(3);
+  auto adam = OptimizerFactory("adam").CreateOptimizer(
+      batch_.get(), std::vector<OptimizerConfig>(3));
+  ASSERT_TRUE(adam.ok()) << adam.status();
+  auto data = backend_->CreateDataset(Normals(1, {kBatch, kIn}),
+                                      Normals(2, {kBatch, kOut}));
+  ASSERT_TRUE(data.ok()) << data.status();
+  std::vector<int32_t> rows(kBatch);
+  std::iota(rows.begin(), rows.end(), 0);
+  const auto step = [&] {
+    const absl::Status status = batch_->TrainStep(**data, {rows, {}}, *adam);
+    ASSERT_TRUE(status.ok()) << status;
+  };
+  const auto has_it = [&](int model) {
+    return batch_->GetModelState(model)->slots.count("max_exp_avg_sq") > 0;
+  };
+  step();
+  const int64_t three = StateBytes(*batch_);  // parameters and two states
+  EXPECT_FALSE(has_it(0));
+  EXPECT_FALSE(has_it(1));
+
+  ASSERT_TRUE(adam->Set(1, "amsgrad", 1).ok());
+  EXPECT_EQ(StateBytes(*batch_), three);
+  step();
+  EXPECT_EQ(StateBytes(*batch_), three / 3 * 4);
+  EXPECT_FALSE(has_it(0));
+  EXPECT_TRUE(has_it(1));
+
+  // States with and without it go into a batch that has not held it yet, and
+  // the other way round.
+  const auto states = batch_->GetModelStates();
+  ASSERT_TRUE(states.ok()) << states.status();
+  step();
+  const std::vector<float> expected = Weights(1, "0.weight");
+  ASSERT_TRUE(batch_->SetOptimizer("adam").ok());
+  EXPECT_EQ(StateBytes(*batch_), three);
+  ASSERT_TRUE(batch_->LoadModelState(0, (*states)[0]).ok());
+  EXPECT_EQ(StateBytes(*batch_), three);
+  EXPECT_FALSE(has_it(0));
+  ASSERT_TRUE(batch_->LoadModelStates(*states).ok());
+  EXPECT_TRUE(has_it(1));
+  step();
+  EXPECT_EQ(Weights(1, "0.weight"), expected);
+  ASSERT_TRUE(batch_->LoadModelState(1, (*states)[0]).ok());
+  EXPECT_FALSE(has_it(1));
 }
 
 TEST_F(PartsTest, MistakesAreNamed) {

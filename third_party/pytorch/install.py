@@ -45,7 +45,7 @@ def install_cpp(target: pathlib.Path, packages: list[str]) -> None:
 
 def install_python(target: pathlib.Path, cpp: pathlib.Path, packages: list[str]) -> None:
     nvidia = sum(package.startswith("nvidia-") for package in packages)
-    cost = "0.5 GB on disk" if nvidia < 6 else "2.6 GB on disk, most of it CUDA libraries"
+    cost = "0.7 GB on disk" if nvidia < 6 else "2.8 GB on disk, most of it CUDA libraries"
     say(f"installing {len(packages)} packages for `import torch` (once; {cost})")
     with replacing(target) as environment:
         shutil.copytree(cpp, environment, symlinks=True, copy_function=os.link)

@@ -1,0 +1,59 @@
+// The promise: in fp32 the cuda backend has the bits of the cpu backend. Here
+// its kernels run on the emulator, in several orders.
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "backends/cuda/emulator/emulated_gpu.h"
+#include "backends/cuda/testing/cpu_comparison.h"
+
+namespace modelbatch::cuda {
+namespace {
+
+using emulator::EmulatedGpu;
+using emulator::Order;
+using emulator::RunOptions;
+
+class CpuBits : public ::testing::TestWithParam<Order> {};
+
+TEST_P(CpuBits, OfAnyCallsOnAnyPopulation) {
+  int compiled = 0, stepped = 0;
+  for (uint64_t seed = 0; seed < 60; ++seed) {
+    RunOptions order;
+    order.order = GetParam();
+    order.seed = seed;
+    std::vector<EmulatedGpu*> gpus;
+    testing::CpuComparison comparison(
+        3 * seed + static_cast<uint64_t>(GetParam()),
+        [&]() -> absl::StatusOr<std::unique_ptr<Gpu>> {
+          auto gpu = std::make_unique<EmulatedGpu>(order);
+          gpus.push_back(gpu.get());
+          return std::unique_ptr<Gpu>(std::move(gpu));
+        });
+    if (!comparison.Compile()) continue;
+    ++compiled;
+    for (int call = 0; call < 7 && !HasFailure(); ++call) {
+      comparison.CallAnything();
+      comparison.Compare();
+      for (const EmulatedGpu* gpu : gpus) {
+        EXPECT_TRUE(gpu->CheckGuards().ok()) << gpu->CheckGuards();
+      }
+    }
+    stepped += comparison.stepped();
+    if (HasFailure()) {
+      FAIL() << "seed " << seed << ": " << comparison.ToString();
+    }
+  }
+  // The test tested something.
+  EXPECT_GT(compiled, 40);
+  EXPECT_GT(stepped, 300);
+}
+
+INSTANTIATE_TEST_SUITE_P(Orders, CpuBits,
+                         ::testing::Values(Order::kAscending,
+                                           Order::kDescending, Order::kRandom));
+
+}  // namespace
+}  // namespace modelbatch::cuda

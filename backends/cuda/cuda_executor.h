@@ -1,0 +1,129 @@
+// The grouped executor on a CUDA device: operation by operation, one launch for
+// all models. A step uploads rows and hyper-parameters and downloads losses and
+// outcomes; between, nothing is allocated, waited for or read.
+#ifndef BACKENDS_CUDA_CUDA_EXECUTOR_H_
+#define BACKENDS_CUDA_CUDA_EXECUTOR_H_
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "backends/cuda/cuda_dataset.h"
+#include "backends/cuda/device_memory.h"
+#include "backends/cuda/gpu.h"
+#include "backends/cuda/schedule/schedule.h"
+#include "backends/cuda/step_buffer.h"
+#include "backends/cuda/tables.h"
+#include "backends/grouped/executor.h"
+#include "backends/grouped/plan.h"
+
+namespace modelbatch::cuda {
+
+class CudaExecutor : public grouped::Executor {
+ public:
+  // ResourceExhausted says how much memory the models need, how much is free,
+  // and how many of them would fit.
+  static absl::StatusOr<std::unique_ptr<CudaExecutor>> Create(
+      std::shared_ptr<const grouped::Plan> plan, std::shared_ptr<Gpu> gpu);
+
+  absl::Status Allocate(grouped::Arena arena) override;
+  void Release(grouped::Arena arena) override;
+  bool IsAllocated(grouped::Arena arena) const override;
+  absl::Status Read(grouped::Arena arena, int64_t offset, int64_t size,
+                    float* out) override;
+  absl::Status Write(grouped::Arena arena, int64_t offset, int64_t size,
+                     const float* values) override;
+  absl::Span<int64_t> steps() override { return absl::MakeSpan(steps_); }
+  absl::Status CheckRule(const grouped::UpdateRule&) const override {
+    return absl::OkStatus();  // it has all
+  }
+  // Datasets are those of this backend: InvalidArgument.
+  absl::Status TrainStep(const grouped::TrainArgs& args) override;
+  absl::Status Evaluate(const grouped::EvaluateArgs& args) override;
+  absl::Status Forward(const grouped::ForwardArgs& args) override;
+  absl::Status Backward(const grouped::BackwardArgs& args) override;
+  absl::Status Update(const grouped::UpdateArgs& args) override;
+  int64_t workspace_bytes() const override;
+
+ private:
+  struct ProductTables {
+    Table<ProductProblem> problems;
+    std::vector<Table<Tile>> tiles;  // by list
+  };
+  // By operation; which are used depends on its kind.
+  struct OpTables {
+    ProductTables forward, input_gradient, weight_gradient;
+    Table<int64_t> weight, bias;  // by model: offset in the state
+    Table<int64_t> stats;
+    Table<float> eps;
+    Table<DropoutMask> masks;
+  };
+
+  CudaExecutor() = default;
+  void BuildTables();
+  ProductTables AddProduct(const ProductSchedule& schedule);
+  absl::Status CheckMemory() const;
+  absl::Status AllocateStaging();
+
+  int64_t models() const { return static_cast<int64_t>(plan_->models.size()); }
+  const Kernels& kernels() const { return gpu_->kernels(); }
+  float* arena(grouped::Arena arena) const {
+    return arenas_[static_cast<int>(arena)].data();
+  }
+
+  // The launches of a step. `dataset_` is set.
+  Source Value(grouped::ValueId value) const;
+  Target ValueTarget(grouped::ValueId value) const;
+  Source Gradient(grouped::ValueId value) const;
+  Target GradientTarget(grouped::ValueId value) const;
+  Grid RowGrid(int64_t rows_of_block) const;
+  absl::Status LaunchProduct(Product product, const grouped::GroupedOp& op,
+                             float* gradients);
+  absl::Status LaunchForward(bool training);
+  absl::Status LaunchForwardOp(const grouped::GroupedOp& op, bool training);
+  absl::Status LaunchDropout(const grouped::GroupedOp& op, Source x, Target y,
+                             bool accumulate);
+  absl::Status LaunchLoss(bool training);
+  absl::Status LaunchBackward(float* gradients);
+  absl::Status LaunchBackwardOp(const grouped::GroupedOp& op, float* gradients);
+  // Models whose gradient is not finite do not step.
+  absl::Status LaunchFindNonFinite(const float* gradients);
+  absl::Status LaunchUpdate(const grouped::UpdateRule& rule, float* gradients);
+  absl::Status LaunchState(const Kernel<StateArgs>& kernel, const float* from,
+                           float* to);
+
+  absl::Status SetDataset(const grouped::HostDataset* dataset);
+  void SetColumns(const grouped::UpdateRule& rule);
+  void CountSteps(const Outcome* outcomes);
+
+  std::shared_ptr<const grouped::Plan> plan_;
+  std::shared_ptr<Gpu> gpu_;
+  Schedule schedule_;
+  Tables tables_;
+  std::vector<OpTables> op_tables_;
+  std::vector<Table<MatrixPlace>> value_places_, gradient_places_;
+  Table<StateTile> state_tiles_;
+  Table<int64_t> state_offsets_, state_sizes_;
+  Table<float> loss_weights_;            // of the classes or outputs
+  std::vector<int64_t> packed_offsets_;  // by model: of its outputs, compact
+  Table<int64_t> packed_table_;
+  int64_t packed_size_ = 0;
+
+  std::vector<int64_t> steps_;
+  StepBuffer step_;
+  DeviceArray<float> arenas_[grouped::kNumArenas];
+  DeviceArray<float> workspace_, gradients_, factors_;
+  DeviceArray<float> row_losses_, row_weights_;
+  DeviceArray<double> sums_;  // of an evaluation: sums, totals, correct
+  // Outputs or their gradients on the way, made when first needed.
+  DeviceArray<float> packed_;
+  HostArray<float> packed_host_;
+  const CudaDataset* dataset_ = nullptr;  // of the call
+};
+
+}  // namespace modelbatch::cuda
+
+#endif  // BACKENDS_CUDA_CUDA_EXECUTOR_H_

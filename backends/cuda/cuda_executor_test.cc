@@ -1,0 +1,182 @@
+// What the executor promises beside its numbers: what crosses to the device in
+// a step, and what it says when there is not enough memory or a kernel fails.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "backends/cpu/cpu_backend.h"
+#include "backends/cuda/cuda_backend.h"
+#include "backends/cuda/emulator/emulated_gpu.h"
+#include "modelbatch/optim/optimizer_info.h"
+
+namespace modelbatch::cuda {
+namespace {
+
+using emulator::EmulatedGpu;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr int64_t kRows = 8, kFeatures = 5, kOutputs = 3;
+
+CompileRequest Request(int models) {
+  CompileRequest request;
+  for (int m = 0; m < models; ++m) {
+    request.models.push_back(
+        {10 + m, 0, ModelSpec({kFeatures}).Linear(40).Gelu().Linear(kOutputs)});
+  }
+  request.loss = {"mse", {}};
+  request.max_rows = kRows;
+  return request;
+}
+
+// A backend that keeps an eye on its last session's device.
+struct Watched {
+  explicit Watched(int64_t memory_bytes = int64_t{1} << 30)
+      : backend([this, memory_bytes]() -> absl::StatusOr<std::unique_ptr<Gpu>> {
+          auto opened = std::make_unique<EmulatedGpu>(emulator::RunOptions(),
+                                                      memory_bytes);
+          gpu = opened.get();
+          return std::unique_ptr<Gpu>(std::move(opened));
+        }) {}
+  EmulatedGpu* gpu = nullptr;
+  CudaBackend backend;
+};
+
+std::unique_ptr<Dataset> Data(Backend& backend) {
+  return *backend.CreateDataset(
+      Tensor::Zeros(DType::kFloat32, {kRows, kFeatures}),
+      Tensor::Zeros(DType::kFloat32, {kRows, kOutputs}));
+}
+
+std::vector<Column> Columns(int models) {
+  const auto column = [models](const char* name, double value) {
+    return Column{name, std::vector<double>(models, value)};
+  };
+  return {column("lr", 0.1), column("beta1", 0.9), column("beta2", 0.99),
+          column("eps", 1e-8), column("weight_decay", 0)};
+}
+
+TEST(CudaExecutor, AStepIsOneCopyThereAndOneBack) {
+  Watched watched;
+  const auto data = Data(watched.backend);
+  auto session = *watched.backend.Compile(Request(3));
+  ASSERT_TRUE(session->SetOptimizer("adam").ok());
+  const std::vector<int32_t> rows = {0, 1, 2, 7};
+  const std::vector<Column> columns = Columns(3);
+  StepRequest request;
+  request.dataset = data.get();
+  request.rows = {rows, {}};
+  request.columns = columns;
+  StepResult result;
+  watched.gpu->TakeCalls();
+  for (int step = 0; step < 2; ++step) {
+    ASSERT_TRUE(session->TrainStep(request, &result).ok());
+    const std::vector<std::string> calls = watched.gpu->TakeCalls();
+    EXPECT_EQ(calls.front(), "upload");
+    EXPECT_EQ(calls.back(), "download");
+    EXPECT_EQ(std::count(calls.begin(), calls.end(), "upload"), 1);
+    EXPECT_EQ(std::count(calls.begin(), calls.end(), "download"), 1);
+    EXPECT_THAT(calls, Not(::testing::Contains("allocate")));
+    EXPECT_THAT(calls, Not(::testing::Contains("zero")));
+  }
+}
+
+// The launches do not depend on the number of models.
+TEST(CudaExecutor, AStepHasAsManyLaunchesForManyModelsAsForOne) {
+  std::vector<std::string> calls[2];
+  for (const int models : {1, 9}) {
+    Watched watched;
+    const auto data = Data(watched.backend);
+    auto session = *watched.backend.Compile(Request(models));
+    ASSERT_TRUE(session->SetOptimizer("adam").ok());
+    const std::vector<int32_t> rows = {0, 1, 2, 7};
+    const std::vector<Column> columns = Columns(models);
+    StepRequest request;
+    request.dataset = data.get();
+    request.rows = {rows, {}};
+    request.columns = columns;
+    StepResult result;
+    watched.gpu->TakeCalls();
+    ASSERT_TRUE(session->TrainStep(request, &result).ok());
+    calls[models == 9] = watched.gpu->TakeCalls();
+  }
+  EXPECT_EQ(calls[0], calls[1]);
+  // gelu is in the products on both sides of it.
+  EXPECT_THAT(
+      calls[0],
+      ElementsAre("upload", "product 64x64", "product 64x16",
+                  "MeanLoss<ValueLoss::kMse>", "product 16x64", "SumColumns",
+                  "product 64x64", "product 64x16", "SumColumns",
+                  "FindNonFinite", "EndNonFinite", "update", "download"));
+}
+
+TEST(CudaExecutor, TooLittleMemorySaysHowMuchAndHowManyModelsFit) {
+  Watched all;
+  auto session = *all.backend.Compile(Request(100));
+  const int64_t needed = session->Stats()->workspace_bytes;
+  Watched half(needed / 2);
+  const absl::Status status = half.backend.Compile(Request(100)).status();
+  EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(HasSubstr("100 models with 8 rows a step need "),
+                    HasSubstr("MiB are free, enough for about 4"),
+                    HasSubstr(" models like these")));
+  // What it says fits does.
+  EXPECT_TRUE(half.backend.Compile(Request(40)).ok());
+}
+
+TEST(CudaExecutor, TooLittleMemoryForAnOptimizerLeavesASessionThatWorks) {
+  Watched measured;
+  auto session = *measured.backend.Compile(Request(100));
+  const int64_t with_parameters =
+      (int64_t{1} << 30) - *measured.gpu->FreeBytes();
+  Watched watched(with_parameters + 1000);
+  auto tight = *watched.backend.Compile(Request(100));
+  const absl::Status status = tight->SetOptimizer("adam");
+  EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("of 100 models"));
+  EXPECT_TRUE(tight->ReadState(0, "param", "0.weight").ok());
+  EXPECT_TRUE(tight->SetOptimizer("none").ok());
+}
+
+TEST(CudaExecutor, ADatasetOfAnotherBackendIsRefused) {
+  Watched watched;
+  auto cpu = *cpu::CpuBackend::Create({});
+  const auto data = Data(*cpu);
+  auto session = *watched.backend.Compile(Request(1));
+  ASSERT_TRUE(session->SetOptimizer("adam").ok());
+  const std::vector<int32_t> rows = {0};
+  std::vector<Tensor> outputs;
+  const absl::Status status =
+      session->Forward({data.get(), {rows, {}}}, &outputs);
+  EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("another backend"));
+}
+
+TEST(CudaExecutor, HasTheOptimizersItClaimsAndNamesTheOthers) {
+  Watched watched;
+  auto session = *watched.backend.Compile(Request(1));
+  const std::vector<std::string> claimed =
+      watched.backend.capabilities().optimizers;
+  for (const std::string& optimizer : OptimizerKinds()) {
+    const absl::Status status = session->SetOptimizer(optimizer);
+    if (std::count(claimed.begin(), claimed.end(), optimizer) > 0) {
+      EXPECT_TRUE(status.ok()) << optimizer << ": " << status;
+    } else {
+      EXPECT_TRUE(absl::IsUnimplemented(status)) << optimizer << ": " << status;
+      EXPECT_THAT(std::string(status.message()),
+                  HasSubstr(optimizer + " is not in backend cuda"));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace modelbatch::cuda

@@ -1,0 +1,55 @@
+// What the executor needs of a device: memory, copies, launches, one stream.
+// The CUDA runtime is one (runtime_gpu.h), the emulator another.
+#ifndef BACKENDS_CUDA_GPU_H_
+#define BACKENDS_CUDA_GPU_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "backends/cuda/kernels/kernels.h"
+
+namespace modelbatch::cuda {
+
+// One caller at a time.
+class Gpu {
+ public:
+  virtual ~Gpu() = default;
+
+  virtual const Kernels& kernels() const = 0;
+
+  // Device memory, aligned to 256 bytes, holding anything. ResourceExhausted
+  // where there is not enough.
+  virtual absl::StatusOr<void*> Allocate(int64_t bytes) = 0;
+  virtual void Free(void* memory) = 0;
+  // Memory of the host that copies are fast from and to.
+  virtual absl::StatusOr<void*> AllocateHost(int64_t bytes) = 0;
+  virtual void FreeHost(void* memory) = 0;
+  virtual absl::StatusOr<int64_t> FreeBytes() = 0;
+
+  // All of these in the order of the calls, after which the host goes on at
+  // once: host memory must stay until Synchronize.
+  virtual absl::Status Upload(void* to, const void* from, int64_t bytes) = 0;
+  virtual absl::Status Download(void* to, const void* from, int64_t bytes) = 0;
+  virtual absl::Status Zero(void* memory, int64_t bytes) = 0;
+  template <typename Args>
+  absl::Status Launch(const Kernel<Args>& kernel, int64_t blocks,
+                      const Args& args) {
+    if (blocks == 0) return absl::OkStatus();
+    return LaunchFunction(kernel.name, kernel.function, blocks, kernel.threads,
+                          &args);
+  }
+  // Waits for all of them. Errors of launches may show here.
+  virtual absl::Status Synchronize() = 0;
+
+ protected:
+  // `args` is copied.
+  virtual absl::Status LaunchFunction(const char* name, const void* function,
+                                      int64_t blocks, int threads,
+                                      const void* args) = 0;
+};
+
+}  // namespace modelbatch::cuda
+
+#endif  // BACKENDS_CUDA_GPU_H_

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Looks at the code that the kernels became: no kernel spills or uses local memory, the products leave room for sixteen
+# warps a multiprocessor, and every operation is IEEE's, none contracted (docs/arithmetic.md).
+#   code_test.sh FILE...   (.ptx and .ptxas.txt, as the rule cuda_code makes them)
+set -euo pipefail
+failed=0
+fail() {
+  echo "FAILED: $1"
+  failed=1
+}
+
+reports=0
+for report in "$@"; do
+  [[ $report == *.ptxas.txt ]] || continue
+  reports=$((reports + 1))
+  kernels=$(grep -c 'Compiling entry function' "$report") || true
+  ((kernels >= 40)) || fail "$report has $kernels kernels, expected all of them, 40 or more"
+  bad=$(awk '/Compiling entry function/ { name = $6 }
+             /bytes stack frame/ && !/ 0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads/ { print name, $0 }
+             /Used [0-9]+ registers/ && name ~ /MultiplyTiles/ {
+               for (i = 1; i < NF; ++i) if ($i == "Used" && $(i + 1) > 128) print name, $0
+             }' "$report")
+  [[ -z $bad ]] || fail "$report: $bad"
+done
+((reports == 2)) || fail "$reports reports, expected one each for sm_80 and sm_90a"
+
+for ptx in "$@"; do
+  [[ $ptx == *.ptx ]] || continue
+  # Only what rounds to nearest and keeps denormals. (Products of integers and conversions have names of their own.)
+  bad=$(grep -oE '\b(fma|mad|mul|add|sub|div|sqrt|rcp|rsqrt|sin|cos|lg2|ex2|tanh)\.[a-z0-9.]*f(32|64)\b' "$ptx" | sort -u |
+    grep -vxE '[a-z]+\.rn\.f(32|64)' || true)
+  [[ -z $bad ]] || fail "$ptx: inexact operations: ${bad//$'\n'/ }"
+  grep -q 'fma\.rn\.f32' "$ptx" || fail "$ptx has no fma.rn.f32: is it the kernels' code?"
+  ! grep -qE '\.(ftz|approx|full)\b' "$ptx" || fail "$ptx flushes or approximates"
+  # Reductions have one order.
+  ! grep -qE '^\s*(@\S+ )?(atom|red)\.' "$ptx" || fail "$ptx has atomic operations"
+done
+exit $failed

@@ -1,0 +1,73 @@
+#include "backends/cuda/schedule/tiles.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace modelbatch::cuda {
+
+TileSize SizeOf(TileShape shape) {
+  switch (shape) {
+    case TileShape::k64x64:
+      return {64, 64};
+    case TileShape::k32x32:
+      return {32, 32};
+    case TileShape::k64x16:
+      return {64, 16};
+    case TileShape::k16x64:
+      return {16, 64};
+  }
+  return {64, 64};
+}
+
+TileShape ChooseTileShape(Product product, const ProductProblem& problem) {
+  // Rows come in batches: as many as features count for a whole tile.
+  const bool rows_known = product == Product::kWeightGradient;
+  const int32_t m = rows_known ? problem.m : 64, n = problem.n;
+  if (n <= 16 && m > 16) return TileShape::k64x16;
+  if (m <= 16 && n > 16) return TileShape::k16x64;
+  if (n <= 32 || m <= 32) return TileShape::k32x32;
+  return TileShape::k64x64;
+}
+
+std::vector<TileList> CutIntoTiles(Product product,
+                                   absl::Span<const ProductProblem> problems,
+                                   int64_t max_rows) {
+  std::vector<int32_t> order(problems.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
+    return problems[a].k > problems[b].k;
+  });
+  std::vector<TileList> lists;
+  for (int s = 0; s < kNumTileShapes; ++s) {
+    TileList list{static_cast<TileShape>(s), {}};
+    const TileSize size = SizeOf(list.shape);
+    for (const int32_t p : order) {
+      const ProductProblem& problem = problems[p];
+      if (ChooseTileShape(product, problem) != list.shape) continue;
+      const int64_t m =
+          product == Product::kWeightGradient ? problem.m : max_rows;
+      for (int64_t row = 0; row < m; row += size.rows) {
+        for (int64_t col = 0; col < problem.n; col += size.cols) {
+          list.tiles.push_back(
+              {p, static_cast<int32_t>(row), static_cast<int32_t>(col)});
+        }
+      }
+    }
+    if (!list.tiles.empty()) lists.push_back(std::move(list));
+  }
+  return lists;
+}
+
+std::vector<StateTile> CutState(absl::Span<const StateBlock> blocks) {
+  std::vector<StateTile> tiles;
+  for (size_t model = 0; model < blocks.size(); ++model) {
+    for (int64_t e = 0; e < blocks[model].size; e += kStateTile) {
+      tiles.push_back({blocks[model].offset + e, static_cast<int32_t>(model),
+                       static_cast<int32_t>(std::min<int64_t>(
+                           kStateTile, blocks[model].size - e))});
+    }
+  }
+  return tiles;
+}
+
+}  // namespace modelbatch::cuda

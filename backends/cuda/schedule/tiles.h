@@ -1,0 +1,53 @@
+// Cuts the products of a population into tiles, one a thread block.
+//
+//   for (const TileList& list : CutIntoTiles(product, problems, max_rows))
+//     launch(list.shape, list.tiles)
+#ifndef BACKENDS_CUDA_SCHEDULE_TILES_H_
+#define BACKENDS_CUDA_SCHEDULE_TILES_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "backends/cuda/schedule/problem.h"
+
+namespace modelbatch::cuda {
+
+// The sizes of tile that the product kernels are compiled for: rows x columns.
+enum class TileShape { k64x64, k32x32, k64x16, k16x64 };
+inline constexpr int kNumTileShapes = 4;
+
+struct TileSize {
+  int rows, cols;
+};
+TileSize SizeOf(TileShape shape);
+
+// By the model's own widths alone, never by rows or other models. (In fp32 the
+// bits do not depend on it.)
+TileShape ChooseTileShape(Product product, const ProductProblem& problem);
+
+struct TileList {
+  TileShape shape;
+  std::vector<Tile> tiles;
+};
+
+// Tiles that cover every problem once, for up to `max_rows` rows a model; a
+// tile beyond the rows of a step computes nothing. One list a shape that is
+// needed. Longest sums first, so that the last blocks to run are short ones;
+// then model by model, so that what tiles share is in the cache.
+std::vector<TileList> CutIntoTiles(Product product,
+                                   absl::Span<const ProductProblem> problems,
+                                   int64_t max_rows);
+
+// Elements of a state tile: 16 a thread of a block of 256.
+inline constexpr int kStateTile = 4096;
+
+// Tiles that cover the blocks of [offset, offset + size) of each model once.
+struct StateBlock {
+  int64_t offset, size;
+};
+std::vector<StateTile> CutState(absl::Span<const StateBlock> blocks);
+
+}  // namespace modelbatch::cuda
+
+#endif  // BACKENDS_CUDA_SCHEDULE_TILES_H_

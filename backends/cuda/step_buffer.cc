@@ -1,0 +1,103 @@
+#include "backends/cuda/step_buffer.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "modelbatch/util/status_macros.h"
+
+namespace modelbatch::cuda {
+
+absl::Status StepBuffer::Allocate(Gpu* gpu, int64_t models, int64_t max_rows) {
+  models_ = models;
+  max_rows_ = max_rows;
+  int64_t bytes = 0;
+  const auto take = [&bytes](int64_t more) {
+    const int64_t offset = bytes;
+    bytes += (more + 15) / 16 * 16;
+    return offset;
+  };
+  begin_ = take(models * sizeof(int64_t));
+  steps_ = take(models * sizeof(int64_t));
+  columns_ = take(kColumns * models * sizeof(double));
+  mu_products_ = take(models * sizeof(float));
+  rows_ = take(models * sizeof(int32_t));
+  bad_ = take(models * sizeof(int32_t));
+  outcomes_ = take(models * sizeof(int32_t));
+  losses_ = take(models * sizeof(float));
+  new_mu_products_ = take(models * sizeof(float));
+  index_ = take(models * max_rows * sizeof(int32_t));
+  MB_RETURN_IF_ERROR(device_.Allocate(gpu, bytes));
+  MB_RETURN_IF_ERROR(host_.Allocate(gpu, bytes));
+  std::memset(host_.data(), 0, bytes);
+  return absl::OkStatus();
+}
+
+void StepBuffer::Clear() {
+  std::memset(Host<char>(rows_), 0, index_ - rows_);
+  used_ = 0;
+}
+
+void StepBuffer::SetRows(const RowSet& rows, int64_t begin,
+                         const uint8_t* active) {
+  Clear();
+  int32_t* const index = Host<int32_t>(index_);
+  const bool shared = rows.offsets.empty();
+  for (int64_t m = 0; m < models_; ++m) {
+    const absl::Span<const int32_t> all = RowsOf(rows, m);
+    const int64_t count = std::min(
+        max_rows_,
+        std::max<int64_t>(0, static_cast<int64_t>(all.size()) - begin));
+    const bool is_active = active == nullptr || active[m] != 0;
+    Host<int32_t>(outcomes_)[m] =
+        static_cast<int32_t>(!is_active   ? Outcome::kInactive
+                             : count == 0 ? Outcome::kEmpty
+                                          : Outcome::kStepped);
+    Host<int32_t>(rows_)[m] = is_active ? static_cast<int32_t>(count) : 0;
+    Host<int64_t>(begin_)[m] = shared ? 0 : used_;
+    if (shared ? m > 0 : !is_active) continue;
+    std::copy_n(all.data() + (count > 0 ? begin : 0), count, index + used_);
+    used_ += count;
+  }
+}
+
+void StepBuffer::SetOutcomes(const Outcome* outcomes) {
+  Clear();
+  for (int64_t m = 0; m < models_; ++m) {
+    Host<int32_t>(outcomes_)[m] = static_cast<int32_t>(outcomes[m]);
+  }
+}
+
+void StepBuffer::SetSteps(absl::Span<const int64_t> steps) {
+  std::copy(steps.begin(), steps.end(), Host<int64_t>(steps_));
+}
+
+void StepBuffer::SetColumn(int column, const double* values) {
+  std::copy_n(values, models_, Host<double>(columns_) + column * models_);
+}
+
+void StepBuffer::SetMuProducts(const float* values) {
+  std::copy_n(values, models_, Host<float>(mu_products_));
+}
+
+absl::Status StepBuffer::Upload(Gpu* gpu) {
+  return gpu->Upload(device_.data(), host_.data(),
+                     index_ + used_ * static_cast<int64_t>(sizeof(int32_t)));
+}
+
+absl::Status StepBuffer::Download(Gpu* gpu, float* losses, Outcome* outcomes,
+                                  float* mu_products) {
+  MB_RETURN_IF_ERROR(gpu->Download(Host<char>(outcomes_), At<char>(outcomes_),
+                                   index_ - outcomes_));
+  MB_RETURN_IF_ERROR(gpu->Synchronize());
+  for (int64_t m = 0; m < models_; ++m) {
+    const auto outcome = static_cast<Outcome>(Host<int32_t>(outcomes_)[m]);
+    if (losses != nullptr) losses[m] = Host<float>(losses_)[m];
+    if (outcomes != nullptr) outcomes[m] = outcome;
+    if (mu_products != nullptr && outcome == Outcome::kStepped) {
+      mu_products[m] = Host<float>(new_mu_products_)[m];
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace modelbatch::cuda

@@ -1,0 +1,63 @@
+// The promise that in fp32 the cuda backend has the bits of the cpu backend,
+// put to the test: random populations go through random calls on both, and
+// everything that comes out is compared. On the emulator (cpu_bits_test.cc) or
+// on a device (device_bits_test.cc).
+#ifndef BACKENDS_CUDA_TESTING_CPU_COMPARISON_H_
+#define BACKENDS_CUDA_TESTING_CPU_COMPARISON_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backends/cuda/cuda_backend.h"
+#include "backends/cuda/testing/random_population.h"
+#include "modelbatch/backend/backend.h"
+#include "modelbatch/model/layout.h"
+
+namespace modelbatch::cuda::testing {
+
+// Of one population. What differs fails the test that uses it.
+class CpuComparison {
+ public:
+  CpuComparison(uint64_t seed, GpuFactory open);
+
+  // Whether it compiles, on which both sides agree. Writes weights to both.
+  bool Compile();
+  // A step, an evaluation, a backward pass, ...; compares what it returns.
+  void CallAnything();
+  // Compares the state of every model.
+  void Compare();
+
+  // What to look for when it fails.
+  std::string ToString() const;
+  // Steps that models have made.
+  int stepped() const { return stepped_; }
+
+ private:
+  struct Side {
+    std::unique_ptr<Backend> backend;
+    std::unique_ptr<Dataset> dataset;
+    std::unique_ptr<Session> session;
+  };
+
+  absl::Span<const uint8_t> AnyActive();
+  void Step();
+  void Evaluate();
+  void Forward();
+  void Backward();
+  void Update();
+
+  RandomPopulation population_;
+  Random random_;
+  Side sides_[2];  // cpu, cuda
+  std::vector<Layout> layouts_;
+  std::string optimizer_, calls_, message_;
+  std::vector<uint8_t> active_;
+  int stepped_ = 0;
+};
+
+}  // namespace modelbatch::cuda::testing
+
+#endif  // BACKENDS_CUDA_TESTING_CPU_COMPARISON_H_

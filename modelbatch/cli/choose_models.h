@@ -1,0 +1,20 @@
+// The models of a run that a command is to use.
+#ifndef MODELBATCH_CLI_CHOOSE_MODELS_H_
+#define MODELBATCH_CLI_CHOOSE_MODELS_H_
+
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "modelbatch/cli/commands.h"
+#include "modelbatch/train/trained_run.h"
+
+namespace modelbatch {
+
+// Their indices, as they were asked for, or the best first. Errors name the
+// option.
+absl::StatusOr<std::vector<int>> ChooseModels(const WantedModels& choice,
+                                              const TrainedRun& run);
+
+}  // namespace modelbatch
+
+#endif  // MODELBATCH_CLI_CHOOSE_MODELS_H_

@@ -1,0 +1,84 @@
+#include "modelbatch/train/failing_backend.h"
+
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "modelbatch/util/status_macros.h"
+
+namespace modelbatch {
+namespace {
+
+class FailingSession : public Session {
+ public:
+  FailingSession(FailingBackend* backend, std::unique_ptr<Session> session)
+      : backend_(backend), session_(std::move(session)) {}
+
+  absl::Status SetOptimizer(const std::string& optimizer) override {
+    MB_RETURN_IF_ERROR(backend_->Check("SetOptimizer"));
+    return session_->SetOptimizer(optimizer);
+  }
+  absl::Status TrainStep(const StepRequest& request,
+                         StepResult* result) override {
+    MB_RETURN_IF_ERROR(backend_->Check("TrainStep"));
+    return session_->TrainStep(request, result);
+  }
+  absl::Status Evaluate(const EvaluateRequest& request,
+                        EvaluateResult* result) override {
+    MB_RETURN_IF_ERROR(backend_->Check("Evaluate"));
+    return session_->Evaluate(request, result);
+  }
+  absl::Status Forward(const ForwardRequest& request,
+                       std::vector<Tensor>* outputs) override {
+    MB_RETURN_IF_ERROR(backend_->Check("Forward"));
+    return session_->Forward(request, outputs);
+  }
+  absl::Status Backward(const BackwardRequest& request,
+                        std::vector<Outcome>* outcomes) override {
+    MB_RETURN_IF_ERROR(backend_->Check("Backward"));
+    return session_->Backward(request, outcomes);
+  }
+  absl::Status Update(const UpdateRequest& request,
+                      std::vector<Outcome>* outcomes) override {
+    MB_RETURN_IF_ERROR(backend_->Check("Update"));
+    return session_->Update(request, outcomes);
+  }
+  absl::Status ZeroGrad(bool release) override {
+    MB_RETURN_IF_ERROR(backend_->Check("ZeroGrad"));
+    return session_->ZeroGrad(release);
+  }
+  absl::StatusOr<Tensor> ReadState(int model, const std::string& slot,
+                                   const std::string& parameter) override {
+    MB_RETURN_IF_ERROR(backend_->Check("ReadState"));
+    return session_->ReadState(model, slot, parameter);
+  }
+  absl::Status WriteState(int model, const std::string& slot,
+                          const std::string& parameter,
+                          const Tensor& value) override {
+    MB_RETURN_IF_ERROR(backend_->Check("WriteState"));
+    return session_->WriteState(model, slot, parameter, value);
+  }
+  absl::StatusOr<SessionStats> Stats() override { return session_->Stats(); }
+
+ private:
+  FailingBackend* backend_;
+  std::unique_ptr<Session> session_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Session>> FailingBackend::Compile(
+    const CompileRequest& request) {
+  MB_RETURN_IF_ERROR(Check("Compile"));
+  MB_ASSIGN_OR_RETURN(std::unique_ptr<Session> session,
+                      backend_->Compile(request));
+  return std::make_unique<FailingSession>(this, std::move(session));
+}
+
+absl::Status FailingBackend::Check(const std::string& call) {
+  const auto it = passes_.find(call);
+  if (it == passes_.end() || it->second-- > 0) return absl::OkStatus();
+  passes_.erase(it);
+  return absl::InternalError(absl::StrCat(call, " fails"));
+}
+
+}  // namespace modelbatch
