@@ -99,13 +99,15 @@ int RunBenchmarks(int argc, char** argv,
   return 0;
 }
 
-void CountSteps(benchmark::State& state, const Workload& workload) {
+void CountSteps(benchmark::State& state, const Workload& workload,
+                double flops) {
   using benchmark::Counter;
   const double steps = static_cast<double>(state.iterations());
   state.counters["models_per_second"] =
       Counter(steps * workload.models(), Counter::kIsRate);
   state.counters["rows_per_second"] = Counter(
       steps * static_cast<double>(workload.RowsPerStep()), Counter::kIsRate);
+  state.counters["GFLOP/s"] = Counter(1e-9 * steps * flops, Counter::kIsRate);
 }
 
 }  // namespace modelbatch::benchmarks

@@ -105,6 +105,15 @@ def check_left_out() -> None:
         assert "it is picky" in reasons, reasons
 
 
+def check_absent() -> None:
+    """This program is built without JAX, and says so."""
+    with tempfile.TemporaryDirectory() as output:
+        run = compare(output, "--workload=mlp_small", "--models=1", "--peers=jax", "--check_only")
+        assert run.returncode == 0, run.stderr
+        (jax,) = results(output)["cells"][0]["contenders"][1:]
+        assert jax["peer"] == "jax" and "without jax/run.sh" in jax["not_run"], jax
+
+
 def check_bad_flags() -> None:
     for flags, expected in [(["--peers=nobody"], "there are: modelbatch-cpu, libtorch"),
                             (["--workload=nothing"], "there are: mlp_small"),
@@ -128,6 +137,7 @@ def main() -> None:
         check_agreement("torch-compile", "mlp_small", 1)
     else:
         check_left_out()
+        check_absent()
         check_refused("wrong_rate", "does not train what modelbatch-cpu")
         check_refused("untrained", "from its initial values")
         check_refused("garbled", "weights of another number")

@@ -1,7 +1,6 @@
 #include "benchmarks/compare/peers.h"
 
-#include <unistd.h>
-
+#include <filesystem>
 #include <memory>
 #include <utility>
 
@@ -98,6 +97,26 @@ Peer CommandPeer(std::string name, std::string what,
   return peer;
 }
 
+// One whose launcher is not among the program's files: compare_without_jax.
+Peer AbsentPeer(std::string name, std::string what,
+                const std::string& launcher) {
+  Peer peer;
+  peer.name = std::move(name);
+  peer.what = std::move(what);
+  peer.arrangements = {{1, 1, ""}};
+  peer.part = [launcher](const Workload&, const std::string&,
+                         const Arrangement&, int, int, int) {
+    WorkerGroup::Part part;
+    part.make_trainer =
+        [launcher]() -> absl::StatusOr<std::unique_ptr<Trainer>> {
+      return absl::UnimplementedError(
+          absl::StrCat("this program comes without ", launcher));
+    };
+    return part;
+  };
+  return peer;
+}
+
 }  // namespace
 
 std::string Arrangement::Name() const {
@@ -122,17 +141,22 @@ absl::StatusOr<std::vector<Peer>> AllPeers(const PeerOptions& options) {
       false));
   peers.push_back(
       LibTorchPeer("libtorch-fused", "the same with at::_fused_adam_", true));
-  const auto python =
-      [&](std::string name, std::string what, const std::string& launcher,
-          const std::string& script, std::vector<std::string> flags = {}) {
-        std::vector<std::string> command = {
-            runfiles->Rlocation(launcher),
-            runfiles->Rlocation(
-                absl::StrCat("modelbatch/benchmarks/compare/peers/", script))};
-        command.insert(command.end(), flags.begin(), flags.end());
-        peers.push_back(
-            CommandPeer(std::move(name), std::move(what), std::move(command)));
-      };
+  const auto python = [&](std::string name, std::string what,
+                          const std::string& launcher,
+                          const std::string& script,
+                          std::vector<std::string> flags = {}) {
+    if (!std::filesystem::exists(runfiles->Rlocation(launcher))) {
+      peers.push_back(AbsentPeer(std::move(name), std::move(what), launcher));
+      return;
+    }
+    std::vector<std::string> command = {
+        runfiles->Rlocation(launcher),
+        runfiles->Rlocation(
+            absl::StrCat("modelbatch/benchmarks/compare/peers/", script))};
+    command.insert(command.end(), flags.begin(), flags.end());
+    peers.push_back(
+        CommandPeer(std::move(name), std::move(what), std::move(command)));
+  };
   python("torch-vmap", "torch.func.vmap of grad, in Python", "pytorch/run.sh",
          "torch_vmap.py");
   python("torch-compile", "the same by torch.compile", "pytorch/run.sh",
