@@ -24,7 +24,7 @@ void Predict(benchmark::State& state, const Case& c) {
       return;
     }
   }
-  CountSteps(state, workload);
+  CountSteps(state, workload, workload.ForwardFlops());
 }
 
 // With dropout, as the first half of a training step that is made of its parts.
@@ -39,7 +39,7 @@ void ForwardInTraining(benchmark::State& state, const Case& c) {
       return;
     }
   }
-  CountSteps(state, workload);
+  CountSteps(state, workload, workload.ForwardFlops());
 }
 
 void Evaluate(benchmark::State& state, const Case& c) {
@@ -53,7 +53,7 @@ void Evaluate(benchmark::State& state, const Case& c) {
       return;
     }
   }
-  CountSteps(state, workload);
+  CountSteps(state, workload, workload.ForwardFlops());
 }
 
 }  // namespace

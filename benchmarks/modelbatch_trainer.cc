@@ -4,9 +4,35 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "benchmarks/check.h"
+#include "modelbatch/util/status_macros.h"
 
 namespace modelbatch::benchmarks {
+
+absl::Status CheckCanTrain(const Capabilities& capabilities,
+                           const Workload& workload) {
+  const auto check = [](const char* what, const std::string& name,
+                        const std::vector<std::string>& known) {
+    if (std::find(known.begin(), known.end(), name) != known.end()) {
+      return absl::OkStatus();
+    }
+    return absl::UnimplementedError(
+        absl::StrCat("the backend lacks ", what, " \"", name, "\""));
+  };
+  for (const Operator& op : workload.specs[0].operators()) {
+    MB_RETURN_IF_ERROR(check("operator", op.kind, capabilities.operators));
+  }
+  for (const Layout& layout : workload.layouts) {
+    if (layout.outputs == workload.layouts[0].outputs) continue;
+    MB_RETURN_IF_ERROR(check("feature", "mixed_widths", capabilities.features));
+  }
+  if (!workload.batches[0].shared()) {
+    MB_RETURN_IF_ERROR(check("feature", "ragged_rows", capabilities.features));
+  }
+  MB_RETURN_IF_ERROR(check("loss", "cross_entropy", capabilities.losses));
+  return check("optimizer", "adam", capabilities.optimizers);
+}
 
 std::unique_ptr<Backend> MakeBackend(const std::string& backend, int threads) {
   Attributes options;

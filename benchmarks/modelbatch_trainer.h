@@ -4,7 +4,9 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "absl/status/status.h"
 #include "benchmarks/trainer.h"
 #include "benchmarks/workload.h"
 #include "modelbatch/modelbatch.h"
@@ -36,6 +38,11 @@ class ModelBatchTrainer : public Trainer {
   std::unique_ptr<ModelBatch> batch_;
   std::unique_ptr<Optimizer> optimizer_;
 };
+
+// Unimplemented names the first operator, loss, optimizer or feature of the
+// workload that a backend lacks.
+absl::Status CheckCanTrain(const Capabilities& capabilities,
+                           const Workload& workload);
 
 // What ModelBatch is made of.
 std::unique_ptr<Backend> MakeBackend(const std::string& backend, int threads);

@@ -8,6 +8,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "benchmarks/modelbatch_trainer.h"
 
 namespace modelbatch::benchmarks {
 namespace {
@@ -32,6 +33,14 @@ int Number(const char* flag, absl::string_view text, int least) {
   std::fprintf(stderr, "--%s has \"%s\", expected numbers from %d\n", flag,
                std::string(text).c_str(), least);
   std::exit(2);
+}
+
+void Run(benchmark::State& state, const PluginBenchmark& one, const Case& c) {
+  const auto backend = MakeBackend(c.backend, c.threads);
+  if (Skipped(state, CheckCanTrain(backend->capabilities(), c.workload()))) {
+    return;
+  }
+  one.run(state, c);
 }
 
 }  // namespace
@@ -79,7 +88,7 @@ int RunBenchmarks(int argc, char** argv,
         c.models = models;
         benchmark::RegisterBenchmark(
             absl::StrCat(one.name, "/", entry.name, "/models:", models).c_str(),
-            one.run, c)
+            Run, one, c)
             ->UseRealTime()
             ->Unit(benchmark::kMillisecond);
       }
@@ -90,13 +99,15 @@ int RunBenchmarks(int argc, char** argv,
   return 0;
 }
 
-void CountSteps(benchmark::State& state, const Workload& workload) {
+void CountSteps(benchmark::State& state, const Workload& workload,
+                double flops) {
   using benchmark::Counter;
   const double steps = static_cast<double>(state.iterations());
   state.counters["models_per_second"] =
       Counter(steps * workload.models(), Counter::kIsRate);
   state.counters["rows_per_second"] = Counter(
       steps * static_cast<double>(workload.RowsPerStep()), Counter::kIsRate);
+  state.counters["GFLOP/s"] = Counter(1e-9 * steps * flops, Counter::kIsRate);
 }
 
 }  // namespace modelbatch::benchmarks

@@ -45,9 +45,10 @@ struct PluginBenchmark {
 int RunBenchmarks(int argc, char** argv,
                   const std::vector<PluginBenchmark>& benchmarks);
 
-// Counters of an iteration that is one step of all models: models_per_second
-// (steps of single models), rows_per_second.
-void CountSteps(benchmark::State& state, const Workload& workload);
+// Counters of an iteration that is one step of all models, of so many FLOP:
+// models_per_second (steps of single models), rows_per_second, GFLOP/s.
+void CountSteps(benchmark::State& state, const Workload& workload,
+                double flops);
 
 // Ends the benchmark with the message of a backend that lacks a call.
 template <typename Status>

@@ -28,11 +28,7 @@ void TrainingStep(benchmark::State& state, const Case& c) {
     state.ResumeTiming();
     trainer.Run(Workload::kSteps);
   }
-  CountSteps(state, workload);
-  using benchmark::Counter;
-  state.counters["GFLOP/s"] =
-      Counter(1e-9 * static_cast<double>(state.iterations()) * workload.Flops(),
-              Counter::kIsRate);
+  CountSteps(state, workload, workload.Flops());
   const SessionStats stats = Take(trainer.batch().session().Stats());
   const double models = workload.models();
   state.counters["bytes_per_model"] =

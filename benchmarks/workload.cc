@@ -14,10 +14,14 @@
 namespace modelbatch::benchmarks {
 namespace {
 
-// Multiplications and additions of one row's training step. Elementwise
-// operators count nothing; one with products must be here.
-double FlopsPerRow(const ModelSpec& spec, const Layout& layout) {
-  double flops = 0;
+// Multiplications and additions of one row.
+struct RowFlops {
+  double forward = 0, step = 0;
+};
+
+// Elementwise operators count nothing; one with products must be here.
+RowFlops FlopsPerRow(const ModelSpec& spec, const Layout& layout) {
+  RowFlops flops;
   // Whether somebody wants the derivative by an operator's output.
   std::vector<bool> wanted(spec.operators().size());
   for (size_t o = 0; o < spec.operators().size(); ++o) {
@@ -37,8 +41,11 @@ double FlopsPerRow(const ModelSpec& spec, const Layout& layout) {
       const int64_t in = NumElements(op.inputs[0] == Operator::kModelInput
                                          ? spec.input_shape()
                                          : layout.outputs[op.inputs[0]]);
-      flops += (inputs_wanted ? 6.0 : 4.0) * static_cast<double>(in) *
-               static_cast<double>(NumElements(layout.outputs[o]));
+      const double forward =
+          2 * static_cast<double>(in) *
+          static_cast<double>(NumElements(layout.outputs[o]));
+      flops.forward += forward;
+      flops.step += (inputs_wanted ? 3 : 2) * forward;
     } else if (parameters > 0 && op.kind != "layer_norm") {
       std::fprintf(stderr, "workload.cc has no FLOP count of \"%s\"\n",
                    op.kind.c_str());
@@ -97,7 +104,16 @@ double Workload::Flops() const {
   double flops = 0;
   for (int i = 0; i < models(); ++i) {
     flops += static_cast<double>(batches[0].of(i).size()) *
-             FlopsPerRow(specs[i], layouts[i]);
+             FlopsPerRow(specs[i], layouts[i]).step;
+  }
+  return flops;
+}
+
+double Workload::ForwardFlops() const {
+  double flops = 0;
+  for (int i = 0; i < models(); ++i) {
+    flops += static_cast<double>(batches[0].of(i).size()) *
+             FlopsPerRow(specs[i], layouts[i]).forward;
   }
   return flops;
 }

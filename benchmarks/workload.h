@@ -49,6 +49,8 @@ struct Workload {
   // Products of one training step of all models, without the derivative by the
   // input, which nobody wants.
   double Flops() const;
+  // Of the forward pass alone.
+  double ForwardFlops() const;
   // Whether models draw masks that another library draws otherwise.
   bool HasDropout() const;
 };

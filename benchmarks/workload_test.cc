@@ -52,6 +52,8 @@ TEST(WorkloadTest, FlopsAreThoseOfTheProducts) {
   const double small = 64.0 * (4 * 64 * 128 + 6 * 128 * 10);
   EXPECT_EQ(Make("mlp_small", 5).Flops(), 5 * small);
   EXPECT_EQ(Make("mlp_norm", 2).Flops(), 2 * small);
+  EXPECT_EQ(Make("mlp_small", 5).ForwardFlops(),
+            5 * 64.0 * (2 * 64 * 128 + 2 * 128 * 10));
   EXPECT_EQ(Make("mlp_deep", 1).Flops(),
             128.0 * (4 * 784 * 256 + 6 * 256 * 256 + 6 * 256 * 10));
   const Workload rows = Make("ragged_rows", 7);

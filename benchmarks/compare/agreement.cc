@@ -75,11 +75,6 @@ std::vector<Difference> Differences(const Workload& workload,
   return differences;
 }
 
-bool Agrees(const Difference& difference) {
-  return difference.median <= kAllowed.median &&
-         difference.norm <= kAllowed.norm;
-}
-
 Difference Largest(const std::vector<Difference>& differences) {
   Difference largest;
   for (const Difference& difference : differences) {

@@ -43,7 +43,8 @@ def main() -> None:
         kind = (Untrained if arguments.untrained else Garbled if arguments.garbled else torch_trainer.TorchTrainer)
         trainer = kind(workload, lambda stack: torch_vmap.make_gradients(stack, False), torch_trainer.FusedAdam)
         if arguments.crashes:
-            trainer.run = lambda steps: steps == 1 or sys.exit("it has crashed")
+            run = trainer.run
+            trainer.run = lambda steps: run(steps) if steps == 1 else sys.exit("it has crashed")
         return trainer
 
     torch.set_num_threads(1)

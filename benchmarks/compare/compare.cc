@@ -43,6 +43,7 @@
 #include "benchmarks/compare/system_load.h"
 #include "benchmarks/workload.h"
 #include "benchmarks/workload_table.h"
+#include "modelbatch/plugin/search.h"
 #include "modelbatch/util/status_macros.h"
 #include "modelbatch/util/version.h"
 #include "nlohmann/json.hpp"
@@ -173,9 +174,11 @@ json ContenderJson(const Contender& contender, const Workload& workload) {
     return result;
   }
   result["processes"] = contender.group->processes();
+  const Agreement& agreement = contender.agreement;
   result["weights_differ_by"] = {
-      {"after_few_steps", DifferenceJson(contender.agreement.after_few)},
-      {"after_all_steps", DifferenceJson(contender.agreement.after_all)}};
+      {"after_one_step", DifferenceJson(agreement.after_one)},
+      {"after_run", DifferenceJson(agreement.after_run)},
+      {"steps_of_run", agreement.steps}};
   result["seconds_to_first_step"] = contender.group->seconds_to_ready();
   result["versions"] = contender.group->versions();
   if (contender.quiet.seconds.empty()) return result;
@@ -257,6 +260,16 @@ std::vector<Peer> ChosenPeers(const std::string& program) {
   options.commands = absl::GetFlag(FLAGS_peer_command);
   options.program = program;
   if (options.backends.empty()) Refuse("--backend is empty");
+  // Before anything is measured; workers load them.
+  for (const std::string& backend : options.backends) {
+    if (absl::StrContains(backend, '/')) {
+      if (!std::filesystem::exists(backend)) {
+        Refuse(absl::StrCat("--backend: there is no file ", backend));
+      }
+    } else if (backend != "auto") {
+      Check(FindPlugin(backend).status());
+    }
+  }
   std::vector<Peer> all = Take(AllPeers(options));
   const std::vector<std::string> wanted = absl::GetFlag(FLAGS_peers);
   if (wanted.empty()) return all;

@@ -1,6 +1,7 @@
 #include "benchmarks/compare/contender.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -36,45 +37,81 @@ absl::StatusOr<std::vector<float>> Train(const Workload& workload,
   return weights;
 }
 
-// What the first contender has trained.
-struct Expected {
-  const Contender* who = nullptr;
-  std::vector<float> after_few, after_all;
+// What the first contender trains, by the number of steps.
+class Reference {
+ public:
+  Reference(const Workload& workload, const Contender& who)
+      : workload_(workload), who_(who) {}
+
+  std::string Name() const { return who_.Name(); }
+  absl::StatusOr<const std::vector<float>*> After(int steps) {
+    auto found = weights_.find(steps);
+    if (found == weights_.end()) {
+      MB_ASSIGN_OR_RETURN(std::vector<float> weights,
+                          Train(workload_, who_, steps));
+      found = weights_.emplace(steps, std::move(weights)).first;
+    }
+    return &found->second;
+  }
+
+ private:
+  const Workload& workload_;
+  const Contender& who_;
+  std::map<int, std::vector<float>> weights_;
 };
 
-absl::Status CheckOne(const Difference& difference, int steps,
-                      const char* models, const Contender& contender,
-                      const Contender& first) {
-  if (Agrees(difference)) return absl::OkStatus();
+// Of each model after so many steps.
+absl::StatusOr<std::vector<Difference>> DifferencesAfter(
+    int steps, const Workload& workload, const Contender& contender,
+    Reference* reference) {
+  MB_ASSIGN_OR_RETURN(const std::vector<float>* expected,
+                      reference->After(steps));
+  MB_ASSIGN_OR_RETURN(const std::vector<float> weights,
+                      Train(workload, contender, steps));
+  return Differences(workload, weights, *expected);
+}
+
+absl::Status Disagrees(const Contender& contender, const Reference& reference,
+                       int steps, const char* models,
+                       const Difference& difference) {
   return absl::FailedPreconditionError(absl::StrFormat(
       "%s does not train what %s trains: after %d steps the weights of %s "
       "differ, of the way from the initial ones, by %.3g in the median of a "
       "tensor (allowed is %g) and by %.3g in its norm (%g)",
-      contender.Name(), first.Name(), steps, models, difference.median,
+      contender.Name(), reference.Name(), steps, models, difference.median,
       kAllowed.median, difference.norm, kAllowed.norm));
+}
+
+absl::Status CheckAgreement(const Workload& workload, Contender* contender,
+                            Reference* reference) {
+  Agreement& agreement = contender->agreement;
+  MB_ASSIGN_OR_RETURN(const auto after_one,
+                      DifferencesAfter(1, workload, *contender, reference));
+  agreement.after_one = Largest(after_one);
+  if (!(agreement.after_one.median <= kAllowed.median)) {
+    return Disagrees(*contender, *reference, 1, "a model", agreement.after_one);
+  }
+  for (const int steps : kRuns) {
+    MB_ASSIGN_OR_RETURN(
+        const auto after_run,
+        DifferencesAfter(steps, workload, *contender, reference));
+    agreement.steps = steps;
+    agreement.after_run = Middle(after_run);
+    if (agreement.after_run.median <= kAllowed.median &&
+        agreement.after_run.norm <= kAllowed.norm) {
+      return absl::OkStatus();
+    }
+  }
+  return Disagrees(*contender, *reference, agreement.steps,
+                   "half of the models", agreement.after_run);
 }
 
 absl::Status CheckAgreement(const Workload& workload,
                             std::vector<Contender>* contenders,
-                            Expected* expected) {
+                            Reference* reference) {
   for (Contender& contender : *contenders) {
     if (contender.group == nullptr) continue;
-    MB_ASSIGN_OR_RETURN(std::vector<float> after_few,
-                        Train(workload, contender, kFewSteps));
-    MB_ASSIGN_OR_RETURN(std::vector<float> after_all,
-                        Train(workload, contender, Workload::kSteps));
-    if (expected->who == nullptr) {
-      *expected = {&contender, std::move(after_few), std::move(after_all)};
-      continue;
-    }
-    contender.agreement = {
-        Largest(Differences(workload, after_few, expected->after_few)),
-        Middle(Differences(workload, after_all, expected->after_all))};
-    MB_RETURN_IF_ERROR(CheckOne(contender.agreement.after_few, kFewSteps,
-                                "a model", contender, *expected->who));
-    MB_RETURN_IF_ERROR(CheckOne(contender.agreement.after_all, Workload::kSteps,
-                                "half of the models", contender,
-                                *expected->who));
+    MB_RETURN_IF_ERROR(CheckAgreement(workload, &contender, reference));
   }
   return absl::OkStatus();
 }
@@ -139,23 +176,34 @@ absl::Status StartContenders(const Workload& workload,
 
 absl::Status StartAndCheck(const Workload& workload, const std::string& scratch,
                            std::vector<Contender>* contenders) {
-  Expected expected;
+  // What the others are held to.
+  const Contender& first = contenders->front();
+  const auto check_first = [&first] {
+    if (first.group != nullptr) return absl::OkStatus();
+    return absl::UnimplementedError(
+        absl::StrCat(first.Name(), ": ", first.reason));
+  };
   if (!workload.HasDropout()) {
     MB_RETURN_IF_ERROR(StartContenders(workload, scratch, contenders));
-    return CheckAgreement(workload, contenders, &expected);
+    MB_RETURN_IF_ERROR(check_first());
+    Reference reference(workload, first);
+    return CheckAgreement(workload, contenders, &reference);
   }
   const Workload without = WithoutDropout(workload);
   MB_RETURN_IF_ERROR(StartContenders(without, scratch, contenders));
-  MB_RETURN_IF_ERROR(CheckAgreement(without, contenders, &expected));
+  MB_RETURN_IF_ERROR(check_first());
+  Reference reference(without, first);
+  MB_RETURN_IF_ERROR(CheckAgreement(without, contenders, &reference));
+  MB_ASSIGN_OR_RETURN(const std::vector<float>* nothing_dropped,
+                      reference.After(1));
   for (Contender& contender : *contenders) contender.group.reset();
   MB_RETURN_IF_ERROR(StartContenders(workload, scratch, contenders));
   for (const Contender& contender : *contenders) {
     if (contender.group == nullptr) continue;
     MB_ASSIGN_OR_RETURN(const std::vector<float> weights,
-                        Train(workload, contender, Workload::kSteps));
-    if (!Agrees(Middle(Differences(workload, weights, expected.after_all)))) {
-      continue;
-    }
+                        Train(workload, contender, 1));
+    const auto differences = Differences(workload, weights, *nothing_dropped);
+    if (Middle(differences).norm > kAllowed.norm) continue;
     return absl::FailedPreconditionError(
         absl::StrCat(contender.Name(),
                      " drops nothing: its weights are those of a run "

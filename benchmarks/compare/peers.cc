@@ -1,7 +1,6 @@
 #include "benchmarks/compare/peers.h"
 
-#include <unistd.h>
-
+#include <filesystem>
 #include <memory>
 #include <utility>
 
@@ -12,6 +11,7 @@
 #include "benchmarks/compare/libtorch_trainer.h"
 #include "benchmarks/compare/system_load.h"
 #include "benchmarks/modelbatch_trainer.h"
+#include "modelbatch/util/status_macros.h"
 #include "tools/cpp/runfiles/runfiles.h"
 
 namespace modelbatch::benchmarks {
@@ -31,6 +31,8 @@ Peer ModelBatchPeer(const std::string& backend, int threads) {
     part.num_weights = workload.Parameters(first, last);
     part.make_trainer = [&workload, backend, threads = arrangement.threads]()
         -> absl::StatusOr<std::unique_ptr<Trainer>> {
+      MB_RETURN_IF_ERROR(CheckCanTrain(
+          MakeBackend(backend, threads)->capabilities(), workload));
       return std::make_unique<ModelBatchTrainer>(workload, backend, threads);
     };
     return part;
@@ -95,6 +97,26 @@ Peer CommandPeer(std::string name, std::string what,
   return peer;
 }
 
+// One whose launcher is not among the program's files: compare_without_jax.
+Peer AbsentPeer(std::string name, std::string what,
+                const std::string& launcher) {
+  Peer peer;
+  peer.name = std::move(name);
+  peer.what = std::move(what);
+  peer.arrangements = {{1, 1, ""}};
+  peer.part = [launcher](const Workload&, const std::string&,
+                         const Arrangement&, int, int, int) {
+    WorkerGroup::Part part;
+    part.make_trainer =
+        [launcher]() -> absl::StatusOr<std::unique_ptr<Trainer>> {
+      return absl::UnimplementedError(
+          absl::StrCat("this program comes without ", launcher));
+    };
+    return part;
+  };
+  return peer;
+}
+
 }  // namespace
 
 std::string Arrangement::Name() const {
@@ -119,17 +141,22 @@ absl::StatusOr<std::vector<Peer>> AllPeers(const PeerOptions& options) {
       false));
   peers.push_back(
       LibTorchPeer("libtorch-fused", "the same with at::_fused_adam_", true));
-  const auto python =
-      [&](std::string name, std::string what, const std::string& launcher,
-          const std::string& script, std::vector<std::string> flags = {}) {
-        std::vector<std::string> command = {
-            runfiles->Rlocation(launcher),
-            runfiles->Rlocation(
-                absl::StrCat("modelbatch/benchmarks/compare/peers/", script))};
-        command.insert(command.end(), flags.begin(), flags.end());
-        peers.push_back(
-            CommandPeer(std::move(name), std::move(what), std::move(command)));
-      };
+  const auto python = [&](std::string name, std::string what,
+                          const std::string& launcher,
+                          const std::string& script,
+                          std::vector<std::string> flags = {}) {
+    if (!std::filesystem::exists(runfiles->Rlocation(launcher))) {
+      peers.push_back(AbsentPeer(std::move(name), std::move(what), launcher));
+      return;
+    }
+    std::vector<std::string> command = {
+        runfiles->Rlocation(launcher),
+        runfiles->Rlocation(
+            absl::StrCat("modelbatch/benchmarks/compare/peers/", script))};
+    command.insert(command.end(), flags.begin(), flags.end());
+    peers.push_back(
+        CommandPeer(std::move(name), std::move(what), std::move(command)));
+  };
   python("torch-vmap", "torch.func.vmap of grad, in Python", "pytorch/run.sh",
          "torch_vmap.py");
   python("torch-compile", "the same by torch.compile", "pytorch/run.sh",
