@@ -319,7 +319,6 @@ class OneCycleLr : public Rule {
 
   void Construct(Group* group) const override {
     group->initial_lr = initial_lr_;
-    if (cycle_momentum_) group->momentum = max_momentum_;
   }
   absl::StatusOr<double> GetLr(const Part& part, bool,
                                Group* group) const override {
