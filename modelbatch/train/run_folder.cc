@@ -107,7 +107,7 @@ absl::Status RunFolder::Fill(const ExperimentConfig& config,
     copied_initial_ = true;
     MB_ASSIGN_OR_RETURN(const std::string initial,
                         CopyInitialWeights(*population, path_));
-    if (!initial.empty()) own.train.init_from = path_ + "/" + initial;
+    own.train.init_from = path_ + "/" + initial;
   }
   // Last: a folder with a config is a run.
   return WriteConfig(own);
