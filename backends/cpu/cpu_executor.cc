@@ -421,7 +421,8 @@ Outcome CpuExecutor::UpdateModel(int model, const TeamMember& member,
   member.Wait();  // all have read the count
   if (member.leads()) {
     ++count;
-    if (has_number) rule.mu_product[model] = mu_product;
+    // Without a parameter there is no state.
+    if (has_number && plan.state_size > 0) rule.mu_product[model] = mu_product;
   }
   return Outcome::kStepped;
 }

@@ -83,8 +83,8 @@ absl::StatusOr<TunedPlan> TunePlan(const grouped::Plan& plan,
       table->Add(kernels.name, unknown[i], *found[i]);
     }
   }
-  if (!options.cache.empty() && !measured.empty()) {
-    MB_RETURN_IF_ERROR(table->Write(options.cache, &report.notes));
+  if (!options.cache.empty()) {
+    MB_RETURN_IF_ERROR(table->AddTo(options.cache, &report.notes));
   }
 
   std::map<ProductShape, GemmTiling> chosen;

@@ -138,18 +138,24 @@ absl::Status TuningTable::Parse(const std::string& text, Entries* entries) {
   return absl::OkStatus();
 }
 
-absl::Status TuningTable::Read(const std::string& path, std::string* notes) {
-  const absl::StatusOr<std::string> text = ReadFile(path);
-  if (absl::IsNotFound(text.status())) {
-    absl::StrAppend(notes, path, " is not there yet\n");
-    return absl::OkStatus();
-  }
-  MB_RETURN_IF_ERROR(text.status());
+absl::StatusOr<TuningTable::Entries> TuningTable::ReadEntries(
+    const std::string& path) {
+  MB_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
   Entries entries;
-  if (const absl::Status status = Parse(*text, &entries); !status.ok()) {
+  if (const absl::Status status = Parse(text, &entries); !status.ok()) {
     return absl::Status(status.code(), absl::StrCat("tuning file '", path,
                                                     "': ", status.message()));
   }
+  return entries;
+}
+
+absl::Status TuningTable::Read(const std::string& path, std::string* notes) {
+  absl::StatusOr<Entries> found = ReadEntries(path);
+  if (absl::IsNotFound(found.status())) {
+    absl::StrAppend(notes, path, " is not there yet\n");
+    return absl::OkStatus();
+  }
+  MB_ASSIGN_OR_RETURN(Entries entries, std::move(found));
   int64_t own = 0;
   for (const auto& [key, unused] : entries) own += key.processor == processor_;
   absl::StrAppend(notes, "read ", own, " products of this processor from ",
@@ -164,28 +170,33 @@ absl::Status TuningTable::Read(const std::string& path, std::string* notes) {
   return absl::OkStatus();
 }
 
-absl::Status TuningTable::Write(const std::string& path,
+absl::Status TuningTable::AddTo(const std::string& path,
                                 std::string* notes) const {
-  std::string text = absl::StrCat(kFormat, kVersion, "\n");
-  size_t count = 0;
+  // Another process may have written it since it was read.
+  absl::StatusOr<Entries> found = ReadEntries(path);
+  if (absl::IsNotFound(found.status())) found = Entries();
+  MB_ASSIGN_OR_RETURN(Entries all, std::move(found));
+  const size_t before = all.size();
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    count = entries_.size();
-    for (const auto& [key, tuned] : entries_) {
-      const ProductShape& shape = key.shape;
-      absl::StrAppend(&text, key.kernels, " ",
-                      kProducts[static_cast<int>(shape.product)], " ", shape.m,
-                      " ", shape.n, " ", shape.k,
-                      tuned.tiling.wide ? " wide" : " narrow",
-                      tuned.tiling.pack ? " packed " : " direct ",
-                      absl::StrFormat("%.3f %.3f ", tuned.default_seconds * 1e6,
-                                      tuned.seconds * 1e6),
-                      key.processor, "\n");
-    }
+    all.insert(entries_.begin(), entries_.end());
   }
-  absl::StrAppend(&text, "end ", count, "\n");
+  if (all.size() == before) return absl::OkStatus();
+  std::string text = absl::StrCat(kFormat, kVersion, "\n");
+  for (const auto& [key, tuned] : all) {
+    const ProductShape& shape = key.shape;
+    absl::StrAppend(&text, key.kernels, " ",
+                    kProducts[static_cast<int>(shape.product)], " ", shape.m,
+                    " ", shape.n, " ", shape.k,
+                    tuned.tiling.wide ? " wide" : " narrow",
+                    tuned.tiling.pack ? " packed " : " direct ",
+                    absl::StrFormat("%.3f %.3f ", tuned.default_seconds * 1e6,
+                                    tuned.seconds * 1e6),
+                    key.processor, "\n");
+  }
+  absl::StrAppend(&text, "end ", all.size(), "\n");
   MB_RETURN_IF_ERROR(WriteFileAtomically(path, text));
-  absl::StrAppend(notes, "wrote ", count, " products to ", path, "\n");
+  absl::StrAppend(notes, "wrote ", all.size(), " products to ", path, "\n");
   return absl::OkStatus();
 }
 

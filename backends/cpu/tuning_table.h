@@ -27,6 +27,7 @@
 #include <tuple>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "backends/cpu/kernels.h"
 
 namespace modelbatch::cpu {
@@ -70,8 +71,9 @@ class TuningTable {
   // InvalidArgument names the file, the line and what was expected, and nothing
   // was added. `notes`: lines that say what was found.
   absl::Status Read(const std::string& path, std::string* notes);
-  // The whole table; the file is the old or the new one at any time.
-  absl::Status Write(const std::string& path, std::string* notes) const;
+  // Adds what the table holds and the file does not, which stays as it is where
+  // that is nothing; it is the old or the new one at any time.
+  absl::Status AddTo(const std::string& path, std::string* notes) const;
 
  private:
   struct Key {
@@ -84,6 +86,8 @@ class TuningTable {
   };
   using Entries = std::map<Key, TunedProduct>;
 
+  // NotFound: there is no file.
+  static absl::StatusOr<Entries> ReadEntries(const std::string& path);
   static absl::Status Parse(const std::string& text, Entries* entries);
 
   const std::string processor_;

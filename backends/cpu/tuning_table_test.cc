@@ -42,7 +42,7 @@ std::string Written() {
   table.Add("avx2", kForward, kWide);
   table.Add("avx2", kWeight, {});
   std::string notes;
-  EXPECT_TRUE(table.Write(Path("written"), &notes).ok());
+  EXPECT_TRUE(table.AddTo(Path("written"), &notes).ok());
   EXPECT_THAT(notes, HasSubstr("wrote 2 products"));
   return *ReadFile(Path("written"));
 }
@@ -79,7 +79,7 @@ TEST(TuningTable, AnotherProcessorsAreIgnoredAndKept) {
                            HasSubstr("ignored 2 of others")));
   EXPECT_FALSE(other.Find("avx2", kForward));
   other.Add("avx2", kForward, {});
-  ASSERT_TRUE(other.Write(Path("both"), &notes).ok());
+  ASSERT_TRUE(other.AddTo(Path("both"), &notes).ok());
   TuningTable table("this");
   ASSERT_TRUE(table.Read(Path("both"), &notes).ok());
   ASSERT_TRUE(table.Find("avx2", kForward));
@@ -95,13 +95,33 @@ TEST(TuningTable, WhatTheProcessMeasuredStays) {
   EXPECT_TRUE(table.Find("avx2", kForward)->tiling == GemmTiling());
 }
 
+// Two processes that have read the same file, or none.
+TEST(TuningTable, WhatAnotherHasWrittenMeanwhileStays) {
+  const ProductShape more = {Product::kInputGradient, 3, 5, 7};
+  TuningTable first("this"), second("this");
+  first.Add("avx2", kForward, kWide);
+  second.Add("avx2", more, kWide);
+  std::string notes;
+  ASSERT_TRUE(first.AddTo(Path("shared"), &notes).ok());
+  ASSERT_TRUE(second.AddTo(Path("shared"), &notes).ok());
+  EXPECT_THAT(notes, HasSubstr("wrote 2 products"));
+  // Nothing new is nothing to write.
+  notes.clear();
+  ASSERT_TRUE(second.AddTo(Path("shared"), &notes).ok());
+  EXPECT_EQ(notes, "");
+  TuningTable table("this");
+  ASSERT_TRUE(table.Read(Path("shared"), &notes).ok());
+  EXPECT_TRUE(table.Find("avx2", kForward));
+  EXPECT_TRUE(table.Find("avx2", more));
+}
+
 TEST(TuningTable, NoFileIsNone) {
   TuningTable table("this");
   std::string notes;
   EXPECT_TRUE(table.Read(Path("nowhere"), &notes).ok());
   EXPECT_THAT(notes, HasSubstr("not there yet"));
   EXPECT_FALSE(table.Read(TestFolder(), &notes).ok());
-  EXPECT_FALSE(table.Write("/no/such/folder/x.txt", &notes).ok());
+  EXPECT_FALSE(table.AddTo("/no/such/folder/x.txt", &notes).ok());
 }
 
 TEST(TuningTable, ATruncatedFileIsRefusedWhereverItEnds) {

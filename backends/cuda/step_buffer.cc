@@ -77,6 +77,8 @@ void StepBuffer::SetColumn(int column, const double* values) {
 
 void StepBuffer::SetMuProducts(const float* values) {
   std::copy_n(values, models_, Host<float>(mu_products_));
+  // Of a model without parameters, which no block updates.
+  std::copy_n(values, models_, Host<float>(new_mu_products_));
 }
 
 absl::Status StepBuffer::Upload(Gpu* gpu) {

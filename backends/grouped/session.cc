@@ -233,7 +233,7 @@ absl::Status GroupedSession::BindColumns(absl::Span<const Column> columns,
     }
     rule->columns[j] = zeros_.data();
   }
-  rule->mu_product = mu_product_.data();
+  rule->mu_product = mu_product_.empty() ? nullptr : mu_product_.data();
   return executor_->CheckRule(*rule);
 }
 

@@ -138,8 +138,9 @@ absl::Status ModelBatch::TrainStep(const Dataset& dataset, const RowSet& rows,
   request.rows = slots_.Rows(rows);
   request.columns = slots_.Columns(optimizer.columns());
   request.active = slots_.Active(active_);
-  MB_RETURN_IF_ERROR(session_->TrainStep(request, &step_));
+  // First: a step that fails may have been made by some models.
   NoteStates(optimizer);
+  MB_RETURN_IF_ERROR(session_->TrainStep(request, &step_));
   WeightsChanged();
   has_gradients_ = false;
   KeepLosses();

@@ -179,8 +179,8 @@ absl::Status ModelBatch::Step(const Optimizer& optimizer) {
   UpdateRequest request;
   request.columns = slots_.Columns(optimizer.columns());
   request.active = slots_.Active(active_);
+  NoteStates(optimizer);  // first, as in TrainStep
   MB_RETURN_IF_ERROR(session_->Update(request, &step_.outcomes));
-  NoteStates(optimizer);
   WeightsChanged();
   KeepOutcomes();
   return absl::OkStatus();

@@ -510,6 +510,29 @@ TEST(ParseExperimentTest, Schedules) {
   }
 }
 
+TEST(ParseExperimentTest, APlateauSeesTheValidationRowsOfFolds) {
+  const auto config =
+      ParseExperiment(kValid, "dir/t.toml",
+                      {"data.split={test=0.2}", "data.folds={count=4}",
+                       "optimizer.schedule={kind=\"reduce_lr_on_plateau\"}"});
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->optimizer.schedule->metric,
+            ScheduleMetric::kValidationLoss);
+}
+
+// A field is swept whether or not it has an effect.
+TEST(ParseExperimentTest, AWarmUpOfNoTicksKeepsItsSweep) {
+  const auto config =
+      ParseExperiment(kValid, "dir/t.toml",
+                      {"optimizer.schedule={kind=\"linear_lr\", warmup=0, "
+                       "warmup_start_factor={values=[0.1, 0.5]}}"});
+  ASSERT_TRUE(config.ok()) << config.status();
+  const auto again = ParseExperiment(ExperimentToToml(*config), "again.toml");
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->optimizer.schedule->warmup_start_factor.values,
+            std::vector<double>({0.1, 0.5}));
+}
+
 TEST(ParseExperimentTest, SchedulesThatAreRefused) {
   struct Case {
     const char* schedule;

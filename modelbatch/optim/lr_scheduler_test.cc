@@ -1,5 +1,6 @@
 #include "modelbatch/optim/lr_scheduler.h"
 
+#include <cmath>
 #include <limits>
 #include <string>
 #include <vector>
@@ -121,6 +122,25 @@ TEST(LrScheduleTest, RebaseIsAsIfItHadBegunSo) {
   ASSERT_TRUE(schedule->Rebase(3, &optimizer, 0, &state).ok());
   EXPECT_DOUBLE_EQ(Rates(optimizer)[0], 0.3);
   EXPECT_EQ(state.parts[0].best, 5);
+}
+
+// From a rate of 0 the cosine comes back to 0 but for rounding, which is below
+// it for some lengths.
+TEST(LrScheduleTest, ARateThatRoundingMakesNegativeIsZero) {
+  for (const int64_t t_max : {3, 5, 7, 10, 30}) {
+    Optimizer optimizer = Sgd({0});
+    LrScheduler scheduler =
+        Make(&optimizer,
+             {{"cosine_annealing_lr", {{"T_max", t_max}, {"eta_min", 1e-3}}}});
+    for (int64_t tick = 1; tick <= 4 * t_max; ++tick) {
+      const absl::Status status = scheduler.Step();
+      ASSERT_TRUE(status.ok()) << status;
+      const double expected =
+          5e-4 * (1 - std::cos(M_PI * static_cast<double>(tick) /
+                               static_cast<double>(t_max)));
+      EXPECT_NEAR(Rates(optimizer)[0], expected, 1e-14) << tick;
+    }
+  }
 }
 
 TEST(LrScheduleTest, SaysWhatItSetsByItself) {

@@ -417,8 +417,10 @@ class PluginSession : public Session {
             description.ok() ? description->states : std::vector<StateTensor>();
         described_model_ = model;
       }
+      // A gradient has its parameter's shape, and is not described itself.
+      const std::string like = slot == "grad" ? "param" : slot;
       for (const StateTensor& state : described_) {
-        if (state.slot == slot && state.parameter == parameter) {
+        if (state.slot == like && state.parameter == parameter) {
           return Tensor::Zeros(state.dtype, state.shape);
         }
       }

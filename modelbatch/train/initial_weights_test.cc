@@ -167,5 +167,20 @@ TEST(InitialWeightsTest, ARunHoldsWhatItBeganWith) {
   EXPECT_EQ(again->initial_fingerprint, experiment.initial_fingerprint);
 }
 
+TEST(InitialWeightsTest, FilesOfTheUserAreLeft) {
+  const std::string output = TestFolder() + "/occupied";
+  fs::remove_all(output);
+  fs::create_directories(output);
+  const std::string files = WriteFiles("occupied/initial");
+  const Experiment experiment = From(files);
+  ExperimentConfig config = experiment.config;
+  config.train.output = output;
+  const absl::Status status =
+      RunFolder::Create(config, &experiment.population).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kAlreadyExists) << status;
+  EXPECT_TRUE(ReadInitialWeights(files, experiment.population).ok());
+  EXPECT_FALSE(fs::exists(output + "/config.resolved.toml"));
+}
+
 }  // namespace
 }  // namespace modelbatch

@@ -521,6 +521,81 @@ TEST_F(RunTrainingTest, ResumesFromAnOlderCheckpointOrNone) {
   EXPECT_THAT(events, HasSubstr("\"event\":\"resumed\""));
 }
 
+// The folder says what is trained, also where no checkpoint was written yet.
+TEST_F(RunTrainingTest, ResumingWithoutACheckpointTakesUpTheConfig) {
+  const std::string schedule =
+      "optimizer.schedule={kind=\"cosine_annealing_lr\"}";
+  const Experiment three = TestExperiment({schedule});
+  const Experiment five = TestExperiment({schedule, "train.epochs=5"});
+  const RunFolder folder = NewFolder("begun", three);
+  ASSERT_TRUE(folder.AddEvent(0, 1, "backend chosen: cpu").ok());
+  ASSERT_TRUE(folder.AddEvent(2, 1, "of a step that is made again").ok());
+  ASSERT_TRUE(Run(five, folder, true).ok());
+  const RunFolder whole = NewFolder("whole", five);
+  ASSERT_TRUE(Run(five, whole).ok());
+  ExpectSameFiles(whole, folder);
+  const auto config = LoadExperiment(folder.config());
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->train.epochs, 5);
+  const std::string events = *ReadFile(folder.events());
+  EXPECT_THAT(events, HasSubstr("backend chosen: cpu"));
+  EXPECT_THAT(events, HasSubstr("\"event\":\"resumed\""));
+  EXPECT_THAT(events, Not(HasSubstr("of a step that is made again")));
+  const auto again = PrepareExperiment(*config);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_TRUE(Run(*again, folder, true).ok());
+}
+
+TEST_F(RunTrainingTest, ConfusionOfModelsWithOtherNumbersOfOutputs) {
+  const Experiment experiment = TestExperiment(
+      {"train.log={confusion=true}",
+       "model.layers[3].out_features={values=[5, 3]}", "train.epochs=1"});
+  const RunFolder folder = NewFolder("run", experiment);
+  ASSERT_TRUE(Run(experiment, folder).ok());
+  std::istringstream lines(*ReadFile(folder.confusion()));
+  std::string line;
+  std::getline(lines, line);
+  EXPECT_EQ(line,
+            "model,label,predicted_0,predicted_1,predicted_2,predicted_3,"
+            "predicted_4");
+  std::map<int, int> labels;  // of each model
+  while (std::getline(lines, line)) {
+    std::vector<std::string> cells;
+    std::istringstream rest(line + ",");
+    for (std::string cell; std::getline(rest, cell, ',');) {
+      cells.push_back(cell);
+    }
+    ASSERT_EQ(cells.size(), 7u) << line;
+    const int model = std::stoi(cells[0]);
+    ++labels[model];
+    const int64_t own =
+        NumElements(experiment.population.layouts[model].output());
+    // 24 of 120 rows are for the test, 8 of each of three classes.
+    int rows = 0;
+    for (int64_t c = 0; c < 5; ++c) {
+      EXPECT_EQ(cells[c + 2].empty(), c >= own) << line;
+      if (c < own) rows += std::stoi(cells[c + 2]);
+    }
+    EXPECT_EQ(rows, std::stoi(cells[1]) < 3 ? 8 : 0) << line;
+  }
+  ASSERT_EQ(labels.size(), 16u);
+  for (const auto& [model, count] : labels) {
+    EXPECT_EQ(count,
+              NumElements(experiment.population.layouts[model].output()));
+  }
+}
+
+// A file that is in the way is left, and so is no half of a run.
+TEST_F(RunTrainingTest, ALogThatCannotBeWrittenLeavesNoRun) {
+  fs::create_directories(root_ / "used");
+  std::ofstream(root_ / "used" / "metrics.csv") << "mine";
+  const Experiment experiment = TestExperiment({kLog});
+  const RunFolder folder = NewFolder("used", experiment);
+  EXPECT_FALSE(Run(experiment, folder).ok());
+  EXPECT_FALSE(fs::exists(folder.config()));
+  EXPECT_EQ(*ReadFile(folder.metrics_csv()), "mine");
+}
+
 TEST_F(RunTrainingTest, MoreEpochsContinueARun) {
   const Experiment three = TestExperiment({kLog});
   const Experiment five = TestExperiment({kLog, "train.epochs=5"});
