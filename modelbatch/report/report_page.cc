@@ -110,9 +110,18 @@ class Page {
             ? ""
             : absl::StrCat(", swept over ", absl::StrJoin(labels, ", ")),
         "; ", run_.config.data.classification ? "classification" : "regression",
-        " of ", summary_.train_rows, " rows to train, ",
-        summary_.validation_rows, " to validate, ", summary_.test_rows,
-        " to test; ", run_.config.loss.kind, ", ", run_.config.optimizer.kind);
+        " of ", Rows(), ", ", summary_.test_rows, " to test; ",
+        run_.config.loss.kind, ", ", run_.config.optimizer.kind);
+  }
+
+  std::string Rows() const {
+    const auto& folds = run_.config.data.folds;
+    if (folds.has_value()) {
+      return absl::StrCat(summary_.train_rows, " rows in ", folds->count,
+                          " folds");
+    }
+    return absl::StrCat(summary_.train_rows, " rows to train, ",
+                        summary_.validation_rows, " to validate");
   }
 
   std::string Notices() const {

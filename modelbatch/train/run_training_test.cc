@@ -12,6 +12,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "modelbatch/config/experiment_config.h"
 #include "modelbatch/io/atomic_file.h"
 #include "modelbatch/io/safetensors.h"
 #include "modelbatch/optim/lr_lambda.h"

@@ -30,10 +30,10 @@ for path, run in (("runs/small/report.html", "runs/small"), ("wild.html", "runs/
     if path == "plain.html":
         assert "svg" not in page.tags and not page.drawn
         continue
-    # Four curves and three swept numbers, each with every model.
-    assert page.tags["svg"] == page.tags["figure"] == 7
+    # Three curves and three swept numbers, each with every model.
+    assert page.tags["svg"] == page.tags["figure"] == 6
     trained = {int(row["model"]): row["best_epoch"] != "" for row in read_csv(f"{run}/results.csv")}
-    assert page.drawn == {model: 7 if curves else 3 for model, curves in trained.items()}, page.drawn
+    assert page.drawn == {model: 6 if curves else 3 for model, curves in trained.items()}, page.drawn
 
 page = Page("wild.html")
 events = [json.loads(line) for line in open("runs/wild/events.jsonl", encoding="utf-8")]
