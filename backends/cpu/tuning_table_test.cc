@@ -2,6 +2,7 @@
 // broken is a Status that says where, and changes nothing.
 #include "backends/cpu/tuning_table.h"
 
+#include <cstdio>
 #include <string>
 
 #include "absl/status/status.h"
@@ -42,6 +43,7 @@ std::string Written() {
   table.Add("avx2", kForward, kWide);
   table.Add("avx2", kWeight, {});
   std::string notes;
+  std::remove(Path("written").c_str());
   EXPECT_TRUE(table.AddTo(Path("written"), &notes).ok());
   EXPECT_THAT(notes, HasSubstr("wrote 2 products"));
   return *ReadFile(Path("written"));
@@ -121,6 +123,7 @@ TEST(TuningTable, NoFileIsNone) {
   EXPECT_TRUE(table.Read(Path("nowhere"), &notes).ok());
   EXPECT_THAT(notes, HasSubstr("not there yet"));
   EXPECT_FALSE(table.Read(TestFolder(), &notes).ok());
+  table.Add("avx2", kForward, kWide);
   EXPECT_FALSE(table.AddTo("/no/such/folder/x.txt", &notes).ok());
 }
 
