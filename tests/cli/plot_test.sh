@@ -134,7 +134,9 @@ sed -i '5s/.*/1,2/' broken/curves.csv
 bad "error: broken/curves.csv:5: the row has 2 fields, expected" broken --output refused
 cp runs/small/curves.csv broken
 rm broken/summary.json
+mv broken/checkpoint.safetensors kept
 bad "error: cannot read broken/summary.json" broken --output refused
+mv kept broken/checkpoint.safetensors
 # A killed run: as of its checkpoint.
 rm broken/{results,curves}.csv
 run 0 plot broken --format svg
