@@ -186,6 +186,8 @@ class Trainer {
   Event NewEvent(EventKind kind, int model, const std::string& reason) const;
   // Does what the event says and records it.
   absl::Status Apply(Event event, int model, int from);
+  // Whether the source's schedule takes a copy's changed rate.
+  absl::Status CheckRate(const Event& event, int from) const;
   absl::Status ChangeBatch(const Event& event, int model, int from);
   // What is left to do once the batch has changed.
   absl::Status Record(Event event, int model, int from);

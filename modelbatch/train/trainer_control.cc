@@ -200,8 +200,17 @@ absl::Status Trainer::Apply(Event event, int model, int from) {
   if (event.kind != EventKind::kReplace) {
     MB_ASSIGN_OR_RETURN(event.fingerprint, Fingerprint(model, 0));
   }
+  MB_RETURN_IF_ERROR(CheckRate(event, from));
   MB_RETURN_IF_ERROR(ChangeBatch(event, model, from));
   return Record(std::move(event), model, from);
+}
+
+absl::Status Trainer::CheckRate(const Event& event, int from) const {
+  const auto lr = event.changes.find("lr");
+  if (schedules_.empty() || lr == event.changes.end()) return absl::OkStatus();
+  Optimizer optimizer = *optimizer_;
+  LrScheduleState state = state_.models[from].schedule;
+  return schedules_[from].Rebase(lr->second, &optimizer, from, &state);
 }
 
 absl::Status Trainer::Record(Event event, int model, int from) {

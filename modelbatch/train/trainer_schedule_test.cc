@@ -6,6 +6,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "modelbatch/optim/lr_lambda.h"
 #include "modelbatch/train/scripted_callback.h"
 #include "modelbatch/train/test_experiment.h"
 #include "modelbatch/train/trainer.h"
@@ -156,6 +157,20 @@ TEST_F(TrainerScheduleTest, ResetBeginsAnewAndACopyGoesOn) {
 }
 
 // Rates beside the copied model's are not touched by a copy.
+// A refused call changes nothing.
+TEST_F(TrainerScheduleTest, ACopyWhoseRateIsRefusedIsNotMade) {
+  const auto turns = [](int64_t ticks) { return ticks == 0 ? 1.0 : -1.0; };
+  ASSERT_TRUE(RegisterLrLambda("turns", turns).ok());
+  Train({"optimizer.lr=0.0",
+         "optimizer.schedule={kind=\"lambda_lr\", lr_lambda=\"turns\"}"});
+  const auto copy = trainer_->Replace(1, 0, 5, {{"lr", 1.0}}, "");
+  EXPECT_EQ(copy.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_TRUE(trainer_->state().events.empty());
+  EXPECT_EQ(trainer_->experiment().population.models[1].id, 1);
+  EXPECT_EQ(trainer_->batch().model(1).seed,
+            experiment_.population.models[1].seed);
+}
+
 TEST_F(TrainerScheduleTest, ACopyLeavesTheOthersRates) {
   ScriptedCallback script;
   script.AtStep(7, [](Trainer* t) {
