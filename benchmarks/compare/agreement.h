@@ -29,17 +29,17 @@ struct Difference {
 //
 // - after one step every model, in the median;
 // - after a run the model in the middle, in the median and the norm: a run of
-//   20 steps, or where a relu is in the way one of 10, 5 or 2.
-constexpr int kRuns[] = {Workload::kSteps, 10, 5, 2};
+//   20 steps, or where a relu is in the way one of 10 or 5.
+constexpr int kRuns[] = {Workload::kSteps, 10, 5};
 struct Agreement {
   Difference after_one;  // the largest of all models
   int steps = 0;         // of the run
   Difference after_run;  // half of the models differ by no more
 };
 
-// Rounding leaves the median far below; a learning rate wrong by 0.2 % is
-// above.
-constexpr Difference kAllowed = {1e-3, 5e-2};
+// Rounding leaves the median far below (JAX, whose powers of beta are floats,
+// differs by 3e-5); a learning rate wrong by 0.03 % is above.
+constexpr Difference kAllowed = {2e-4, 5e-2};
 
 // Of each model. Weights are of all models, as Trainer::CopyWeights gives them;
 // `expected` must have moved.

@@ -25,7 +25,8 @@ class Garbled(torch_trainer.TorchTrainer):
 
 def main() -> None:
     arguments = worker.parse_arguments(
-        __doc__, wrong_rate="one learning rate is too large by half a percent", untrained="does nothing",
+        __doc__, wrong_rate="the last model's learning rate is too large by half a percent",
+        wrong_beta="all models have another beta2", untrained="does nothing",
         garbled="gives one weight less", crashes="ends in the middle of a run", picky="cannot train anything",
         no_dropout="drops nothing")
 
@@ -33,8 +34,10 @@ def main() -> None:
         if arguments.picky:
             raise worker.Unsupported("it is picky")
         workload = Workload(arguments.workload, arguments.first, arguments.last, arguments.stacks)
-        if arguments.wrong_rate:
+        if arguments.wrong_rate and arguments.last == len(workload.json["models"]):
             workload.stacks[0].rates[-1] *= 1.005
+        if arguments.wrong_beta:
+            torch_trainer.BETAS = (0.9, 0.99)
         if arguments.no_dropout:
             for stack in workload.stacks:
                 for operator in stack.operators:

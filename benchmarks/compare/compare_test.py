@@ -139,6 +139,7 @@ def main() -> None:
         check_left_out()
         check_absent()
         check_refused("wrong_rate", "does not train what modelbatch-cpu")
+        check_refused("wrong_beta", "after 5 steps the weights of half of the models")
         check_refused("untrained", "from its initial values")
         check_refused("garbled", "weights of another number")
         check_refused("crashes", "it has crashed")
