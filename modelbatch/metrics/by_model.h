@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "modelbatch/tensor/tensor.h"
+#include "modelbatch/util/status_macros.h"
 
 namespace modelbatch {
 
@@ -35,6 +36,30 @@ inline const Tensor& TargetsOfModel(absl::Span<const Tensor> targets,
 // Of a removed model: shape [0].
 inline bool NoOutputs(const Tensor& outputs) {
   return outputs.shape() == Shape{0};
+}
+
+// Of each model what `Counter` makes of its outputs and targets; a removed
+// model has none. columns(outputs) is what the counter is created for.
+template <typename Counter, typename Metrics, typename Options,
+          typename Columns>
+absl::StatusOr<std::vector<Metrics>> CountByModel(
+    absl::Span<const Tensor> outputs, absl::Span<const Tensor> targets,
+    const Options& options, Columns columns) {
+  MB_RETURN_IF_ERROR(CheckTargetsOfModels(outputs.size(), targets.size()));
+  std::vector<Metrics> result;
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    if (NoOutputs(outputs[i])) {
+      result.emplace_back();
+      continue;
+    }
+    auto counter = Counter::Create(columns(outputs[i]), options);
+    if (!counter.ok()) return InModelNumber(i, counter.status());
+    const absl::Status status =
+        counter->Add(outputs[i], TargetsOfModel(targets, i));
+    if (!status.ok()) return InModelNumber(i, status);
+    result.push_back(counter->Metrics());
+  }
+  return result;
 }
 
 // The entries of [num_models, batch, ...].

@@ -138,23 +138,11 @@ ClassificationMetrics ClassificationCounter::Metrics() const {
 absl::StatusOr<std::vector<ClassificationMetrics>> ComputeClassificationMetrics(
     absl::Span<const Tensor> outputs, absl::Span<const Tensor> targets,
     const ClassificationOptions& options) {
-  MB_RETURN_IF_ERROR(CheckTargetsOfModels(outputs.size(), targets.size()));
-  std::vector<ClassificationMetrics> result;
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    if (NoOutputs(outputs[i])) {
-      result.emplace_back();
-      continue;
-    }
-    const Shape& shape = outputs[i].shape();
-    auto counter = ClassificationCounter::Create(
-        shape.size() == 2 ? shape[1] : 1, options);
-    if (!counter.ok()) return InModelNumber(i, counter.status());
-    const absl::Status status =
-        counter->Add(outputs[i], TargetsOfModel(targets, i));
-    if (!status.ok()) return InModelNumber(i, status);
-    result.push_back(counter->Metrics());
-  }
-  return result;
+  return CountByModel<ClassificationCounter, ClassificationMetrics>(
+      outputs, targets, options, [](const Tensor& of) {
+        const Shape& shape = of.shape();
+        return shape.size() == 2 ? shape[1] : 1;
+      });
 }
 
 absl::StatusOr<std::vector<ClassificationMetrics>> ComputeClassificationMetrics(

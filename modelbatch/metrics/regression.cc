@@ -94,23 +94,11 @@ RegressionMetrics RegressionCounter::Metrics() const {
 absl::StatusOr<std::vector<RegressionMetrics>> ComputeRegressionMetrics(
     absl::Span<const Tensor> outputs, absl::Span<const Tensor> targets,
     const RegressionOptions& options) {
-  MB_RETURN_IF_ERROR(CheckTargetsOfModels(outputs.size(), targets.size()));
-  std::vector<RegressionMetrics> result;
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    if (NoOutputs(outputs[i])) {
-      result.emplace_back();
-      continue;
-    }
-    const int64_t columns = ColumnsOf(outputs[i]);
-    auto counter =
-        RegressionCounter::Create(columns == -1 ? 1 : columns, options);
-    if (!counter.ok()) return InModelNumber(i, counter.status());
-    const absl::Status status =
-        counter->Add(outputs[i], TargetsOfModel(targets, i));
-    if (!status.ok()) return InModelNumber(i, status);
-    result.push_back(counter->Metrics());
-  }
-  return result;
+  return CountByModel<RegressionCounter, RegressionMetrics>(
+      outputs, targets, options, [](const Tensor& of) {
+        const int64_t columns = ColumnsOf(of);
+        return columns == -1 ? 1 : columns;
+      });
 }
 
 absl::StatusOr<std::vector<RegressionMetrics>> ComputeRegressionMetrics(
