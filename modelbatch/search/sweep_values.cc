@@ -3,16 +3,17 @@
 #include <algorithm>
 #include <cmath>
 
+#include "modelbatch/util/fnv1a.h"
 #include "modelbatch/util/philox.h"
 
 namespace modelbatch {
 namespace {
 
-// FNV-1a: names a field's stream of draws. Stored runs depend on it.
+// Names a field's stream of draws. Stored runs depend on it.
 uint64_t HashPath(const std::string& path) {
-  uint64_t hash = 0xcbf29ce484222325u;
-  for (unsigned char c : path) hash = (hash ^ c) * 0x100000001b3u;
-  return hash;
+  Fnv1a hash;
+  hash.Add(path.data(), path.size());
+  return hash.value();
 }
 
 // [0, 1) on a grid of 2^-53.

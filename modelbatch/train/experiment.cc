@@ -13,6 +13,7 @@
 #include "modelbatch/train/complete_schedules.h"
 #include "modelbatch/train/initial_weights.h"
 #include "modelbatch/train/read_data.h"
+#include "modelbatch/util/fnv1a.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch {
@@ -314,11 +315,10 @@ uint64_t ConfigFingerprint(const ExperimentConfig& config) {
   // The weights have a fingerprint of their own, as the data has.
   if (!core.train.init_from.empty()) core.train.init_from = "/";
   core.train.log = LogConfig();
-  uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
-  for (unsigned char c : ExperimentToToml(core)) {
-    hash = (hash ^ c) * 0x100000001b3u;
-  }
-  return hash;
+  const std::string text = ExperimentToToml(core);
+  Fnv1a hash;
+  hash.Add(text.data(), text.size());
+  return hash.value();
 }
 
 }  // namespace modelbatch

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "modelbatch/batch/weight_file.h"
 #include "modelbatch/io/safetensors.h"
+#include "modelbatch/util/fnv1a.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch {
@@ -52,23 +53,8 @@ bool AllTheSame(const std::vector<InitialWeights>& initial) {
   });
 }
 
-// FNV-1a.
-class Hash {
- public:
-  void Add(const void* data, size_t size) {
-    const auto* bytes = static_cast<const unsigned char*>(data);
-    for (size_t i = 0; i < size; ++i) {
-      value_ = (value_ ^ bytes[i]) * 0x100000001b3u;
-    }
-  }
-  uint64_t value() const { return value_; }
-
- private:
-  uint64_t value_ = 0xcbf29ce484222325u;
-};
-
 uint64_t Digest(const Weights& weights) {
-  Hash hash;
+  Fnv1a hash;
   for (const auto& [name, tensor] : weights) {
     hash.Add(name.data(), name.size() + 1);
     for (const int64_t size : tensor.shape()) hash.Add(&size, sizeof(size));
@@ -114,7 +100,7 @@ uint64_t InitialFingerprint(const Population& population) {
   if (population.initial.empty()) return 0;
   // Models may share one file's.
   std::map<const Weights*, uint64_t> digests;
-  Hash hash;
+  Fnv1a hash;
   for (const InitialWeights& weights : population.initial) {
     const auto [it, is_new] = digests.insert({weights.get(), 0});
     if (is_new) it->second = Digest(*weights);
