@@ -1,4 +1,5 @@
-// The 64-bit FNV-1a hash of bytes (Fowler, Noll, Vo): the same on every machine.
+// The 64-bit FNV-1a hash of bytes (Fowler, Noll, Vo): the same on every
+// machine.
 //
 //   Fnv1a hash;
 //   hash.Add(text.data(), text.size());
