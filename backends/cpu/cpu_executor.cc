@@ -152,6 +152,7 @@ void CpuExecutor::ForEachModel(const RowSet* rows, Body body) {
         rows == nullptr ? 1 : static_cast<int64_t>(RowsOf(*rows, m).size());
     costs_[m] = model.flops_per_row * count + kUpdateFlops * model.state_size;
   }
+  ++call_;
   lists_.Assign(costs_, static_cast<int>(workers_.size()));
   lists_.Begin();
   if (models == 1 && team_size_ == 1) return WorkThroughLists(0, body);
@@ -197,15 +198,22 @@ void CpuExecutor::GatherInput(const HostDataset& dataset,
                               ModelStep* step) const {
   const grouped::BufferPlan& buffer = step->model->values[0];
   float* data = worker.workspace.data() + buffer.value;
-  const auto [first, end] =
-      step->member.Share(static_cast<int64_t>(rows.size()));
+  step->input = ConstMatrix(data, buffer.ld);
+  step->rows = static_cast<int64_t>(rows.size());
+  // The input lies in the same place for all models, and no operation writes to
+  // it.
+  if (team_size_ == 1 && worker.input_call == call_ &&
+      worker.input_rows == rows) {
+    return;
+  }
+  worker.input_call = call_;
+  worker.input_rows = rows;
+  const auto [first, end] = step->member.Share(step->rows);
   for (int64_t i = first; i < end; ++i) {
     std::memcpy(data + i * buffer.ld,
                 dataset.features() + rows[i] * buffer.cols,
                 buffer.cols * sizeof(float));
   }
-  step->input = ConstMatrix(data, buffer.ld);
-  step->rows = static_cast<int64_t>(rows.size());
 }
 
 double CpuExecutor::GatherTargets(const HostDataset& dataset,

@@ -85,6 +85,11 @@ class CpuExecutor : public grouped::Executor {
     float loss = 0;
     std::atomic<bool> finite{true};  // and the other members
 
+    // The rows of the dataset that lie in the input's buffer, and since which
+    // call.
+    absl::Span<const int32_t> input_rows;
+    int64_t input_call = -1;
+
     PrefetchQueue prefetch;
     int next_model = -1;  // what it is likely to work on next; -1: unknown
   };
@@ -173,6 +178,7 @@ class CpuExecutor : public grouped::Executor {
   std::vector<Worker> workers_;
   WorkLists lists_;
   std::vector<int64_t> costs_;  // of the models, in this call
+  int64_t call_ = 0;            // counts them
   int64_t pieces_from_ = 0;
   bool prefetches_ = false;
   int team_size_ = 1;                               // threads a model

@@ -286,6 +286,8 @@ void ModelStep::BackwardOp(const GroupedOp& op, float* grads) const {
       if (op.wants_gradient[0]) BackwardInput(op);
       break;
     case OpCode::kRelu:
+      if (op.backward_in_epilogue) break;
+      [[fallthrough]];
     case OpCode::kGelu:
     case OpCode::kGeluTanh:
     case OpCode::kTanh:
@@ -350,10 +352,12 @@ bool ModelStep::GradientsMustBeFinite(const float* grads) const {
 void ModelStep::BackwardWeights(float* grads) const {
   for (const GroupedOp& op : plan->ops) {
     if (op.code != OpCode::kLinear) continue;
-    const Range share = member.Share(OutputCols(op));
-    WeightGradient(op, share,
-                   grads + model->parameters[op.weight].offset +
-                       share.begin * InputCols(op));
+    ForEachWeightPiece(op, [&](const Range& outputs) {
+      Advance();
+      WeightGradient(op, outputs,
+                     grads + model->parameters[op.weight].offset +
+                         outputs.begin * InputCols(op));
+    });
     if (op.bias < 0) continue;
     const Range columns = member.Share(OutputCols(op), kAlignFloats);
     BiasGradient(op, columns,
@@ -450,6 +454,10 @@ void ModelStep::BackwardInput(const GroupedOp& op) const {
   gemm.c_row = dx.ld;
   gemm.c_padded = true;
   gemm.accumulate = op.accumulates[0];
+  if (op.relu_backward_epilogue) {
+    gemm.relu_output =
+        From(Input(op.inputs[0]), share.begin, columns.begin).data;
+  }
   gemm.tiling = Tilings(op).input_gradient;
   gemm.prefetch = prefetch;
   kernels->gemm(gemm);

@@ -1,4 +1,5 @@
 // The vector wrapper on AVX2 and FMA: see simd.h for what each operation means.
+// The AVX-512 build has it too, for all but matrix products.
 #ifndef BACKENDS_CPU_SIMD_AVX2_H_
 #define BACKENDS_CPU_SIMD_AVX2_H_
 
@@ -6,7 +7,7 @@
 
 #include <cstdint>
 
-namespace modelbatch::cpu::avx2 {
+namespace modelbatch::cpu::MODELBATCH_CPU_NAMESPACE {
 
 inline constexpr bool kVectorised = true;
 
@@ -161,6 +162,6 @@ inline void StoreBlocks(W w0, W w1, W w2, W w3, uint32_t* out) {
   _mm256_storeu_si256(to + 1, _mm256_permute2x128_si256(even, odd, 0x31));
 }
 
-}  // namespace modelbatch::cpu::avx2
+}  // namespace modelbatch::cpu::MODELBATCH_CPU_NAMESPACE
 
 #endif  // BACKENDS_CPU_SIMD_AVX2_H_

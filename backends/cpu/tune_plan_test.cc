@@ -326,7 +326,8 @@ TEST_P(TuneTest, OptionsAreChecked) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, TuneTest,
-                         testing::Values(Setting{"avx2", 1}, Setting{"avx2", 2},
+                         testing::Values(Setting{"avx512", 2},
+                                         Setting{"avx2", 1}, Setting{"avx2", 2},
                                          Setting{"generic", 1},
                                          Setting{"generic", 2}),
                          [](const auto& info) {

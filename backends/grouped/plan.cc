@@ -135,6 +135,14 @@ absl::StatusOr<std::vector<GroupedOp>> PlanOps(const ModelSpec& spec,
     }
   }
 
+  for (GroupedOp& op : ops) {
+    const ValueId in = op.inputs[0];
+    if (op.code != OpCode::kLinear || in == 0 || consumers[in] != 1) continue;
+    GroupedOp& producer = ops[in - 1];
+    if (producer.code != OpCode::kRelu || !producer.in_place) continue;
+    op.relu_backward_epilogue = producer.backward_in_epilogue = true;
+  }
+
   // Backward runs in reverse: the first to write a gradient stores, the others
   // add.
   std::vector<bool> written(ops.size() + 1, false);

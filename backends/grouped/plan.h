@@ -47,6 +47,10 @@ struct GroupedOp {
   bool relu_epilogue = false;
   // This operation's forward pass is some linear's epilogue.
   bool in_epilogue = false;
+  // linear: its input is a relu's output that nobody else reads, whose
+  // derivative is applied as the input's gradient is stored; and that relu.
+  bool relu_backward_epilogue = false;
+  bool backward_in_epilogue = false;
   // The output lies in the input's buffer, the gradients likewise.
   bool in_place = false;
   // Whether the derivative by this input is wanted, and whether it is added to

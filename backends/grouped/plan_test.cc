@@ -34,6 +34,19 @@ TEST(BuildPlan, FusesReluIntoTheLinearBeforeIt) {
   // The input has no parameters before it.
   EXPECT_FALSE(plan->ops[0].wants_gradient[0]);
   EXPECT_TRUE(plan->ops[2].wants_gradient[0]);
+  // So is its derivative, into the input's gradient of the one after it.
+  EXPECT_TRUE(plan->ops[2].relu_backward_epilogue);
+  EXPECT_TRUE(plan->ops[1].backward_in_epilogue);
+  EXPECT_FALSE(plan->ops[0].relu_backward_epilogue);
+}
+
+TEST(BuildPlan, AReluThatOthersReadHasItsDerivativeForItself) {
+  const auto plan = BuildPlan(
+      Request({ModelSpec({8}).Linear(4).Relu().Linear(4).Add(1).Linear(2)}));
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_EQ(plan->ops[1].code, OpCode::kRelu);
+  EXPECT_FALSE(plan->ops[1].backward_in_epilogue);
+  EXPECT_FALSE(plan->ops[2].relu_backward_epilogue);
 }
 
 TEST(BuildPlan, DoesNotOverwriteWhatIsReadAgain) {
