@@ -32,9 +32,10 @@ inline constexpr int64_t kAlignFloats = 16;
 // How a matrix product is cut up: the bits are the same with any, the time is
 // not. gemm_tuning.h measures which is the fastest for a shape.
 struct GemmTiling {
-  bool wide =
-      false;         // tiles of three vectors of columns and few rows, else two
-  bool pack = true;  // copies a panel of b for the tiles that read it
+  // Tiles of three vectors of columns and few rows; else of two.
+  bool wide = false;
+  // Copies a panel of b for the tiles that read it.
+  bool pack = true;
 };
 inline bool operator==(const GemmTiling& a, const GemmTiling& b) {
   return a.wide == b.wide && a.pack == b.pack;
