@@ -27,6 +27,10 @@ struct Shared {
   __device__ float4 Load4(int i) const {
     return *reinterpret_cast<const float4*>(data + i);
   }
+  __device__ void Store4(int i, uint32_t x, uint32_t y, uint32_t z,
+                         uint32_t w) {
+    *reinterpret_cast<uint4*>(data + i) = make_uint4(x, y, z, w);
+  }
 };
 
 }  // namespace modelbatch::cuda
