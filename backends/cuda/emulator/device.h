@@ -4,7 +4,8 @@
 // The threads of a block are fibers (block_runner.h). What cannot be seen on a
 // device by looking at results is reported here: an element of shared memory
 // that two threads use with no barrier between, one that is read before it is
-// written or lies outside, a barrier or a shuffle that not all threads reach.
+// written or lies outside, a barrier or a shuffle that not all threads reach, a
+// wide access that is not aligned.
 #ifndef BACKENDS_CUDA_EMULATOR_DEVICE_H_
 #define BACKENDS_CUDA_EMULATOR_DEVICE_H_
 
@@ -63,6 +64,19 @@ T Shuffle(unsigned mask, T value, int from, int width, bool down) {
 }
 
 }  // namespace emulator
+
+template <typename T>
+const T& Wide(const float* at) {
+  if (reinterpret_cast<uintptr_t>(at) % sizeof(T) != 0) {
+    emulator::Fail("a misaligned access of global memory",
+                   reinterpret_cast<uintptr_t>(at) % sizeof(T));
+  }
+  return *reinterpret_cast<const T*>(at);
+}
+template <typename T>
+T& Wide(float* at) {
+  return const_cast<T&>(Wide<T>(static_cast<const float*>(at)));
+}
 
 // An array in shared memory that knows who used which element since when.
 template <typename T, int kSize>

@@ -18,6 +18,17 @@
 
 namespace modelbatch::cuda {
 
+// Neighbouring numbers of global memory in one access, as a float2 or float4:
+// aligned to its size.
+template <typename T>
+__device__ inline T& Wide(float* at) {
+  return *reinterpret_cast<T*>(at);
+}
+template <typename T>
+__device__ inline const T& Wide(const float* at) {
+  return *reinterpret_cast<const T*>(at);
+}
+
 // An array in shared memory: __shared__ Shared<float, 256> sums;
 template <typename T, int kSize>
 struct Shared {

@@ -17,10 +17,10 @@ __device__ inline void StoreRow(float* to, const float (&values)[kCount],
   if (count >= kCount &&
       reinterpret_cast<uintptr_t>(to) % (kCount * sizeof(float)) == 0) {
     if constexpr (kCount == 4) {
-      *reinterpret_cast<float4*>(to) =
+      Wide<float4>(to) =
           make_float4(values[0], values[1], values[2], values[3]);
     } else {
-      *reinterpret_cast<float2*>(to) = make_float2(values[0], values[1]);
+      Wide<float2>(to) = make_float2(values[0], values[1]);
     }
     return;
   }

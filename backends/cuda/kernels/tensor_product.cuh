@@ -54,7 +54,7 @@ struct Panel {
 
   // Of `count` elements that follow each other the first four, 0 beyond.
   __device__ static float4 Load4(const float* at, int count, bool aligned) {
-    if (count >= 4 && aligned) return *reinterpret_cast<const float4*>(at);
+    if (count >= 4 && aligned) return Wide<float4>(at);
     return make_float4(count > 0 ? at[0] : 0.0f, count > 1 ? at[1] : 0.0f,
                        count > 2 ? at[2] : 0.0f, count > 3 ? at[3] : 0.0f);
   }
