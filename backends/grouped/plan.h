@@ -96,6 +96,7 @@ struct ModelPlan {
 
 struct Plan {
   LossSettings loss;
+  std::string precision = "fp32";  // of matrix products
   int64_t max_rows = 0;
   std::vector<GroupedOp> ops;  // forward order; backward runs them in reverse
   std::vector<ModelPlan> models;
@@ -118,8 +119,11 @@ std::vector<std::string> PlannedLosses();
 // odd one, so that rows do not fall into the same few cache sets.
 int64_t RowStride(int64_t cols);
 
-// InvalidArgument or Unimplemented names the model and the operator.
-absl::StatusOr<Plan> BuildPlan(const CompileRequest& request);
+// InvalidArgument or Unimplemented names the model and the operator, or a
+// precision that is none of the executor's.
+absl::StatusOr<Plan> BuildPlan(const CompileRequest& request,
+                               const std::vector<std::string>& precisions = {
+                                   "fp32"});
 
 }  // namespace modelbatch::grouped
 

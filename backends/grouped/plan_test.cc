@@ -175,10 +175,25 @@ TEST(BuildPlan, ErrorsNameModelAndField) {
   expect(loss, absl::StatusCode::kInvalidArgument, "no loss \"hinge\"");
   CompileRequest precision = Request({good});
   precision.options["precision"] = std::string("bf16");
-  expect(precision, absl::StatusCode::kUnimplemented, "precision \"bf16\"");
+  expect(precision, absl::StatusCode::kUnimplemented,
+         "precision \"bf16\" is not in this backend; it has: fp32");
   CompileRequest option = Request({good});
   option.options["fast"] = true;
   expect(option, kInvalid, "unknown attribute fast");
+}
+
+TEST(BuildPlan, HasThePrecisionAskedForOfThoseThereAre) {
+  CompileRequest request = Request({ModelSpec({4}).Linear(3)});
+  EXPECT_EQ(BuildPlan(request, {"fp32", "bf16"})->precision, "fp32");
+  request.options["precision"] = std::string("bf16");
+  const auto plan = BuildPlan(request, {"fp32", "bf16"});
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_EQ(plan->precision, "bf16");
+  EXPECT_THAT(plan->ToString(), HasSubstr(", products in bf16\n"));
+  request.options["precision"] = std::string("fp8");
+  EXPECT_THAT(
+      std::string(BuildPlan(request, {"fp32", "bf16"}).status().message()),
+      HasSubstr("\"fp8\" is not in this backend; it has: fp32, bf16"));
 }
 
 TEST(RowStride, IsAnOddNumberOfCacheLines) {
