@@ -599,11 +599,27 @@ void CudaExecutor::CountSteps(const Outcome* outcomes) {
   }
 }
 
-absl::Status CudaExecutor::TrainStep(const grouped::TrainArgs& args) {
-  MB_RETURN_IF_ERROR(SetDataset(args.dataset));
-  step_.SetRows(args.rows, 0, args.active);
-  SetColumns(args.rule);
-  MB_RETURN_IF_ERROR(step_.Upload(gpu_.get()));
+StepKind CudaExecutor::KindOf(const grouped::TrainArgs& args) const {
+  StepKind kind;
+  kind.keep_gradients = args.keep_gradients;
+  kind.accumulate = args.accumulate;
+  kind.update = args.update;
+  if (args.update) {
+    const grouped::GradientColumns& clip = args.rule.gradients;
+    kind.optimizer = args.rule.optimizer;
+    kind.gradient_scale = clip.scale != nullptr;
+    kind.clip_value = clip.clip_value != nullptr;
+    kind.clip_norm = clip.clip_norm != nullptr;
+  }
+  kind.addresses = {dataset_->device_features(), dataset_->device_classes(),
+                    dataset_->device_values()};
+  for (const DeviceArray<float>& memory : arenas_) {
+    kind.addresses.push_back(memory.data());
+  }
+  return kind;
+}
+
+absl::Status CudaExecutor::LaunchStep(const grouped::TrainArgs& args) {
   MB_RETURN_IF_ERROR(LaunchForward(/*training=*/true));
   MB_RETURN_IF_ERROR(LaunchLoss(/*training=*/true));
   float* const kept = arena(Arena::kGradient);
@@ -615,22 +631,53 @@ absl::Status CudaExecutor::TrainStep(const grouped::TrainArgs& args) {
     MB_RETURN_IF_ERROR(LaunchState(kernels().add_gradients, gradients, kept));
   }
   if (args.update) MB_RETURN_IF_ERROR(LaunchUpdate(args.rule, gradients));
+  return step_.Download();
+}
+
+absl::Status CudaExecutor::TrainStep(const grouped::TrainArgs& args) {
+  MB_RETURN_IF_ERROR(SetDataset(args.dataset));
+  MB_RETURN_IF_ERROR(step_.SetRows(args.rows, 0, args.active));
+  SetColumns(args.rule);
+  MB_RETURN_IF_ERROR(step_.Upload());
   MB_RETURN_IF_ERROR(
-      step_.Download(gpu_.get(), args.losses, args.outcomes,
-                     args.update ? args.rule.mu_product : nullptr));
+      graphs_.Run(gpu_.get(), KindOf(args), [&] { return LaunchStep(args); }));
+  MB_RETURN_IF_ERROR(step_.Wait(args.losses, args.outcomes,
+                                args.update ? args.rule.mu_product : nullptr));
   if (args.update) CountSteps(args.outcomes);
   return absl::OkStatus();
 }
 
+absl::StatusOr<TuneReport> CudaExecutor::Tune(const TuneOptions& options) {
+  graphs_.Enable();
+  TuneReport report;
+  report.choices = graphs_.Choices();
+  report.notes = graphs_.Notes();
+  if (!options.cache.empty()) {
+    absl::StrAppend(&report.notes, "  nothing is measured: ", options.cache,
+                    " is neither read nor written\n");
+  }
+  return report;
+}
+
+std::string CudaExecutor::tuning() const {
+  if (!graphs_.enabled() && graphs_.Notes().empty()) return "";
+  std::string text;
+  for (const TuneChoice& choice : graphs_.Choices()) {
+    absl::StrAppend(&text, "  tuned, ", choice.operation, ": ", choice.choice,
+                    "\n");
+  }
+  return text + graphs_.Notes();
+}
+
 absl::Status CudaExecutor::Update(const grouped::UpdateArgs& args) {
-  step_.SetOutcomes(args.outcomes);
+  MB_RETURN_IF_ERROR(step_.SetOutcomes(args.outcomes));
   SetColumns(args.rule);
-  MB_RETURN_IF_ERROR(step_.Upload(gpu_.get()));
+  MB_RETURN_IF_ERROR(step_.Upload());
   float* const gradients = arena(Arena::kGradient);
   MB_RETURN_IF_ERROR(LaunchFindNonFinite(gradients));
   MB_RETURN_IF_ERROR(LaunchUpdate(args.rule, gradients));
-  MB_RETURN_IF_ERROR(
-      step_.Download(gpu_.get(), nullptr, args.outcomes, args.rule.mu_product));
+  MB_RETURN_IF_ERROR(step_.Download());
+  MB_RETURN_IF_ERROR(step_.Wait(nullptr, args.outcomes, args.rule.mu_product));
   CountSteps(args.outcomes);
   return absl::OkStatus();
 }
@@ -644,7 +691,7 @@ absl::Status CudaExecutor::AllocateStaging() {
 absl::Status CudaExecutor::Backward(const grouped::BackwardArgs& args) {
   MB_RETURN_IF_ERROR(SetDataset(args.dataset));
   MB_RETURN_IF_ERROR(AllocateStaging());
-  step_.SetRows(args.rows, 0, args.active);
+  MB_RETURN_IF_ERROR(step_.SetRows(args.rows, 0, args.active));
   step_.SetSteps(steps_);
   for (int64_t m = 0; m < models(); ++m) {
     if (args.output_gradients[m] == nullptr) continue;
@@ -653,7 +700,7 @@ absl::Status CudaExecutor::Backward(const grouped::BackwardArgs& args) {
     std::copy_n(args.output_gradients[m], size,
                 packed_host_.data() + packed_offsets_[m]);
   }
-  MB_RETURN_IF_ERROR(step_.Upload(gpu_.get()));
+  MB_RETURN_IF_ERROR(step_.Upload());
   MB_RETURN_IF_ERROR(
       gpu_->Upload(packed_.data(), packed_host_.data(), packed_host_.bytes()));
   MB_RETURN_IF_ERROR(LaunchForward(/*training=*/true));
@@ -668,7 +715,8 @@ absl::Status CudaExecutor::Backward(const grouped::BackwardArgs& args) {
   MB_RETURN_IF_ERROR(LaunchFindNonFinite(gradients_.data()));
   MB_RETURN_IF_ERROR(LaunchState(kernels().add_gradients, gradients_.data(),
                                  arena(Arena::kGradient)));
-  return step_.Download(gpu_.get(), nullptr, args.outcomes, nullptr);
+  MB_RETURN_IF_ERROR(step_.Download());
+  return step_.Wait(nullptr, args.outcomes, nullptr);
 }
 
 absl::Status CudaExecutor::Forward(const grouped::ForwardArgs& args) {
@@ -679,9 +727,9 @@ absl::Status CudaExecutor::Forward(const grouped::ForwardArgs& args) {
     most = std::max(most, static_cast<int64_t>(RowsOf(args.rows, m).size()));
   }
   for (int64_t begin = 0; begin < most; begin += plan_->max_rows) {
-    step_.SetRows(args.rows, begin, nullptr);
+    MB_RETURN_IF_ERROR(step_.SetRows(args.rows, begin, nullptr));
     step_.SetSteps(steps_);
-    MB_RETURN_IF_ERROR(step_.Upload(gpu_.get()));
+    MB_RETURN_IF_ERROR(step_.Upload());
     MB_RETURN_IF_ERROR(LaunchForward(args.training));
     PackArgs pack;
     pack.grid = RowGrid(kElementRows);
@@ -730,11 +778,9 @@ absl::Status CudaExecutor::Evaluate(const grouped::EvaluateArgs& args) {
   add.totals = sums_.data() + models();
   add.correct = reinterpret_cast<int64_t*>(sums_.data() + 2 * models());
   for (int64_t begin = 0; begin < most; begin += plan_->max_rows) {
-    // The host's side of the buffer is free again.
-    MB_RETURN_IF_ERROR(gpu_->Synchronize());
-    step_.SetRows(args.rows, begin, args.active);
+    MB_RETURN_IF_ERROR(step_.SetRows(args.rows, begin, args.active));
     step_.SetSteps(steps_);
-    MB_RETURN_IF_ERROR(step_.Upload(gpu_.get()));
+    MB_RETURN_IF_ERROR(step_.Upload());
     MB_RETURN_IF_ERROR(LaunchForward(/*training=*/false));
     MB_RETURN_IF_ERROR(LaunchLoss(/*training=*/false));
     MB_RETURN_IF_ERROR(
