@@ -48,7 +48,8 @@ absl::StatusOr<std::unique_ptr<CudaExecutor>> CudaExecutor::Create(
   CudaExecutor& e = *executor;
   e.plan_ = std::move(plan);
   e.gpu_ = std::move(gpu);
-  MB_ASSIGN_OR_RETURN(e.schedule_, BuildSchedule(*e.plan_));
+  MB_ASSIGN_OR_RETURN(e.schedule_,
+                      BuildSchedule(*e.plan_, e.gpu_->multiprocessors()));
   const int64_t models = e.models();
   const int64_t parts = std::max(Parts(e.plan_->max_rows, kElementRows),
                                  Parts(e.plan_->max_output_size, kSumCols));
@@ -101,6 +102,8 @@ void CudaExecutor::BuildTables() {
     tables.forward = AddProduct(linear.forward);
     tables.input_gradient = AddProduct(linear.input_gradient);
     tables.weight_gradient = AddProduct(linear.weight_gradient);
+    tables.groups = tables_.Add(linear.wide.groups);
+    tables.wide = tables_.Add(linear.wide.tiles);
     std::vector<int64_t> weight, bias, stats;
     std::vector<float> eps;
     std::vector<DropoutMask> masks;
@@ -280,6 +283,11 @@ absl::Status CudaExecutor::LaunchProduct(Product product, const GroupedOp& op,
     args.activation = ActivationOf(plan_->ops[activation].code);
   }
   args.problems = tables_.At(problems->problems);
+  if (product == Product::kForward && step_.shared() && linear.wide.used()) {
+    args.groups = tables_.At(tables.groups);
+    args.tiles = tables_.At(tables.wide);
+    return gpu_->Launch(kernels().wide_product, tables.wide.size, args);
+  }
   for (size_t l = 0; l < schedule->lists.size(); ++l) {
     args.tiles = tables_.At(problems->tiles[l]);
     MB_RETURN_IF_ERROR(gpu_->Launch(
@@ -604,6 +612,9 @@ StepKind CudaExecutor::KindOf(const grouped::TrainArgs& args) const {
   kind.keep_gradients = args.keep_gradients;
   kind.accumulate = args.accumulate;
   kind.update = args.update;
+  for (const LinearSchedule& linear : schedule_.linear) {
+    if (linear.wide.used()) kind.shared_rows = step_.shared();
+  }
   if (args.update) {
     const grouped::GradientColumns& clip = args.rule.gradients;
     kind.optimizer = args.rule.optimizer;

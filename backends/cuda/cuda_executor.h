@@ -63,6 +63,8 @@ class CudaExecutor : public grouped::Executor {
   // By operation; which are used depends on its kind.
   struct OpTables {
     ProductTables forward, input_gradient, weight_gradient;
+    Table<ColumnGroup> groups;  // of the wide product, its tiles likewise
+    Table<Tile> wide;
     Table<int64_t> weight, bias;  // by model: offset in the state
     Table<int64_t> stats;
     Table<float> eps;

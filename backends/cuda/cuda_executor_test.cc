@@ -89,33 +89,51 @@ TEST(CudaExecutor, AStepIsOneCopyThereAndOneBack) {
   }
 }
 
+// What a first step calls, of models that see the same rows or rows of their
+// own.
+std::vector<std::string> CallsOfAStep(int models, bool shared) {
+  Watched watched;
+  const auto data = Data(watched.backend);
+  auto session = *watched.backend.Compile(Request(models));
+  EXPECT_TRUE(session->SetOptimizer("adam").ok());
+  std::vector<int32_t> rows = {0, 1, 2, 7};
+  std::vector<int64_t> offsets;
+  if (!shared) {
+    offsets.push_back(0);
+    rows.clear();
+    for (int m = 0; m < models; ++m) {
+      rows.insert(rows.end(), {0, 1, 2, 7});
+      offsets.push_back(static_cast<int64_t>(rows.size()));
+    }
+  }
+  const std::vector<Column> columns = Columns(models);
+  StepRequest request;
+  request.dataset = data.get();
+  request.rows = {rows, offsets};
+  request.columns = columns;
+  StepResult result;
+  watched.gpu->TakeCalls();
+  EXPECT_TRUE(session->TrainStep(request, &result).ok());
+  return watched.gpu->TakeCalls();
+}
+
 // The launches do not depend on the number of models.
 TEST(CudaExecutor, AStepHasAsManyLaunchesForManyModelsAsForOne) {
-  std::vector<std::string> calls[2];
-  for (const int models : {1, 9}) {
-    Watched watched;
-    const auto data = Data(watched.backend);
-    auto session = *watched.backend.Compile(Request(models));
-    ASSERT_TRUE(session->SetOptimizer("adam").ok());
-    const std::vector<int32_t> rows = {0, 1, 2, 7};
-    const std::vector<Column> columns = Columns(models);
-    StepRequest request;
-    request.dataset = data.get();
-    request.rows = {rows, {}};
-    request.columns = columns;
-    StepResult result;
-    watched.gpu->TakeCalls();
-    ASSERT_TRUE(session->TrainStep(request, &result).ok());
-    calls[models == 9] = watched.gpu->TakeCalls();
-  }
-  EXPECT_EQ(calls[0], calls[1]);
+  const std::vector<std::string> one = CallsOfAStep(1, /*shared=*/false);
+  EXPECT_EQ(one, CallsOfAStep(9, /*shared=*/false));
+  EXPECT_EQ(one, CallsOfAStep(1, /*shared=*/true));
   // gelu is in the products on both sides of it.
-  EXPECT_THAT(
-      calls[0],
-      ElementsAre("upload", "product 64x64", "product 64x16",
-                  "MeanLoss<ValueLoss::kMse>", "product 16x64", "SumColumns",
-                  "product 64x64", "product 64x16", "SumColumns",
-                  "FindNonFinite", "EndNonFinite", "update", "download"));
+  EXPECT_THAT(one, ElementsAre("upload", "product 64x64", "product 64x16",
+                               "MeanLoss<ValueLoss::kMse>", "product 16x64",
+                               "SumColumns", "product 64x64", "product 64x16",
+                               "SumColumns", "FindNonFinite", "EndNonFinite",
+                               "update", "download"));
+}
+
+TEST(CudaExecutor, ManyModelsThatSeeTheSameRowsHaveAWideFirstLayer) {
+  std::vector<std::string> calls = CallsOfAStep(9, /*shared=*/false);
+  calls[1] = "product wide";
+  EXPECT_EQ(CallsOfAStep(9, /*shared=*/true), calls);
 }
 
 TEST(CudaExecutor, TooLittleMemorySaysHowMuchAndHowManyModelsFit) {

@@ -40,6 +40,7 @@ class Gpu {
   virtual ~Gpu() = default;
 
   virtual const Kernels& kernels() const = 0;
+  virtual int multiprocessors() const = 0;
 
   // Device memory, aligned to 256 bytes, holding anything. ResourceExhausted
   // where there is not enough.

@@ -91,11 +91,16 @@ class RuntimeGpu : public Gpu {
 
   absl::Status Open() {
     MB_RETURN_IF_ERROR(Enter());
+    MB_RETURN_IF_ERROR(ToStatus(
+        cudaDeviceGetAttribute(&multiprocessors_,
+                               cudaDevAttrMultiProcessorCount, ordinal_),
+        "cudaDeviceGetAttribute"));
     return ToStatus(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking),
                     "cudaStreamCreateWithFlags");
   }
 
   const Kernels& kernels() const override { return DeviceKernels(); }
+  int multiprocessors() const override { return multiprocessors_; }
 
   absl::StatusOr<void*> Allocate(int64_t bytes) override {
     MB_RETURN_IF_ERROR(Enter());
@@ -207,6 +212,7 @@ class RuntimeGpu : public Gpu {
   absl::Status Enter() const { return cuda::Enter(ordinal_); }
 
   const int ordinal_;
+  int multiprocessors_ = 0;
   cudaStream_t stream_ = nullptr;
 };
 

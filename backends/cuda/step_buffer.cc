@@ -48,7 +48,7 @@ absl::Status StepBuffer::SetRows(const RowSet& rows, int64_t begin,
                                  const uint8_t* active) {
   MB_RETURN_IF_ERROR(Begin());
   int32_t* const index = Host<int32_t>(index_);
-  const bool shared = rows.offsets.empty();
+  shared_ = rows.offsets.empty();
   for (int64_t m = 0; m < models_; ++m) {
     const absl::Span<const int32_t> all = RowsOf(rows, m);
     const int64_t count = std::min(
@@ -60,8 +60,8 @@ absl::Status StepBuffer::SetRows(const RowSet& rows, int64_t begin,
                              : count == 0 ? Outcome::kEmpty
                                           : Outcome::kStepped);
     Host<int32_t>(rows_)[m] = is_active ? static_cast<int32_t>(count) : 0;
-    Host<int64_t>(begin_)[m] = shared ? 0 : used_;
-    if (shared ? m > 0 : !is_active) continue;
+    Host<int64_t>(begin_)[m] = shared_ ? 0 : used_;
+    if (shared_ ? m > 0 : !is_active) continue;
     std::copy_n(all.data() + (count > 0 ? begin : 0), count, index + used_);
     used_ += count;
   }

@@ -52,6 +52,9 @@ class StepBuffer {
   // `mu_products` of models that stepped; null: not wanted.
   absl::Status Wait(float* losses, Outcome* outcomes, float* mu_products);
 
+  // Whether all models see the same rows, of the last SetRows.
+  bool shared() const { return shared_; }
+
   int64_t bytes() const {
     return device_.bytes() + blocks_[0].host.bytes() + blocks_[1].host.bytes() +
            results_.bytes();
@@ -102,6 +105,7 @@ class StepBuffer {
   DeviceArray<char> device_;
   Block blocks_[2];
   int current_ = 0;
+  bool shared_ = false;
   HostArray<char> results_;
 };
 

@@ -14,7 +14,7 @@ namespace {
 auto Facts(const StepKind& kind) {
   return std::tie(kind.optimizer, kind.gradient_scale, kind.clip_value,
                   kind.clip_norm, kind.keep_gradients, kind.accumulate,
-                  kind.update);
+                  kind.update, kind.shared_rows);
 }
 
 }  // namespace
@@ -32,6 +32,7 @@ std::string StepKind::ToString() const {
   if (clip_norm) text += ", clip_norm";
   if (keep_gradients) text += ", keeps gradients";
   if (accumulate) text += ", accumulates";
+  if (shared_rows) text += ", shared rows";
   return text;
 }
 

@@ -28,6 +28,7 @@ struct StepKind {
   grouped::OptimizerKind optimizer = grouped::OptimizerKind::kNone;
   bool gradient_scale = false, clip_value = false, clip_norm = false;
   bool keep_gradients = false, accumulate = false, update = false;
+  bool shared_rows = false;  // of a plan whose launches depend on it
   // Of the dataset and the arenas, which come and go.
   std::vector<const void*> addresses;
 

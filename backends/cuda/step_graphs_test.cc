@@ -74,14 +74,15 @@ CompileRequest Request() {
 
 // A session with weights, and its device.
 struct Trained {
-  explicit Trained(const std::string& optimizer = "adam")
+  explicit Trained(const std::string& optimizer = "adam",
+                   const CompileRequest& request = Request())
       : backend([this]() -> absl::StatusOr<std::unique_ptr<Gpu>> {
           auto opened = std::make_unique<EmulatedGpu>();
           gpu = opened.get();
           return std::unique_ptr<Gpu>(std::move(opened));
         }) {
     data = NewData(1);
-    session = *backend.Compile(Request());
+    session = *backend.Compile(request);
     EXPECT_TRUE(session->SetOptimizer(optimizer).ok());
     for (int m = 0; m < kModels; ++m) {
       for (const Parameter& p : ParametersOf(m)) {
@@ -267,6 +268,31 @@ TEST(StepGraphs, OtherLaunchesAreRecordedOnceEach) {
   const std::string notes = tuned.Tune().notes;
   EXPECT_THAT(notes, HasSubstr("4 recorded, of them 0 again"));
   EXPECT_THAT(notes, HasSubstr("; 9 steps launched as one"));
+}
+
+// Where all models see the same rows, another kernel may compute the first
+// layer.
+TEST(StepGraphs, SharedRowsAndRowsOfOnesOwnAreTwoKinds) {
+  CompileRequest request = Request();
+  request.max_rows = 70;  // so that a wide product has two tiles
+  Trained eager("adam", request), tuned("adam", request);
+  tuned.Tune();
+  Step own;
+  own.offsets = {0, 1, 3, 5};
+  StepBoth(eager, tuned, Step());
+  EXPECT_THAT(tuned.gpu->TakeCalls(), Contains("product wide"));
+  StepBoth(eager, tuned, own);
+  EXPECT_THAT(tuned.gpu->TakeCalls(), Not(Contains("product wide")));
+  for (int round = 0; round < 3; ++round) {
+    StepBoth(eager, tuned, Step());
+    StepBoth(eager, tuned, own);
+    Step frozen;
+    frozen.active = {0, 1, 0};
+    StepBoth(eager, tuned, frozen);
+  }
+  EXPECT_EQ(Recordings(tuned), 2);
+  EXPECT_THAT(tuned.Tune().choices[0].operation,
+              HasSubstr("step with adam, shared rows"));
 }
 
 TEST(StepGraphs, AnotherDatasetAndAnotherOptimizerAreOtherSteps) {

@@ -35,6 +35,7 @@ class EmulatedGpu : public Gpu {
   ~EmulatedGpu() override;
 
   const Kernels& kernels() const override;
+  int multiprocessors() const override { return 1; }
   absl::StatusOr<void*> Allocate(int64_t bytes) override;
   void Free(void* memory) override;
   absl::StatusOr<void*> AllocateHost(int64_t bytes) override;

@@ -62,7 +62,8 @@ struct Grid {
 struct ProductArgs {
   const Tile* tiles = nullptr;
   const ProductProblem* problems = nullptr;
-  const int32_t* rows = nullptr;  // by model
+  const ColumnGroup* groups = nullptr;  // of a wide product
+  const int32_t* rows = nullptr;        // by model
   const float* a = nullptr;
   const float* b = nullptr;
   float* c = nullptr;

@@ -18,6 +18,7 @@ struct Kernel {
 struct Kernels {
   // By Product and TileShape.
   Kernel<ProductArgs> products[3][4];
+  Kernel<ProductArgs> wide_product;  // forward, for all models at once
   Kernel<UnaryArgs> apply_activation;
   Kernel<UnaryBackwardArgs> derive_activation;
   Kernel<AddArgs> add_or_copy;

@@ -104,11 +104,16 @@ __device__ inline void Store4(float* to, const float (&values)[4], int count) {
 // kTileRows x kTileCols elements of c a block, kRows x 4 a thread. Sixteen
 // warps a multiprocessor, which 128 registers a thread allow, hide the latency
 // of memory.
-template <Product kProduct, int kTileRows, int kTileCols, int kRows>
+//
+// kWide: kForward where all models see the same rows. Columns are those of all
+// models side by side, in groups of four, which are a thread's columns: a tile
+// is of several models, inactive ones among them.
+template <Product kProduct, int kTileRows, int kTileCols, int kRows,
+          bool kWide = false>
 __global__ void __launch_bounds__(kTileRows / kRows * kTileCols / 4,
                                   512 / (kTileRows / kRows * kTileCols / 4))
     MultiplyTiles(ProductArgs args) {
-  constexpr int kCols = 4;
+  constexpr int kCols = kGroupCols;
   constexpr int kThreads = kTileRows / kRows * kTileCols / kCols;
   constexpr bool kForward = kProduct == Product::kForward;
   constexpr bool kWeights = kProduct == Product::kWeightGradient;
@@ -120,10 +125,35 @@ __global__ void __launch_bounds__(kTileRows / kRows * kTileCols / 4,
   __shared__ Shared<float, 2 * kStageA> a_tile;
   __shared__ Shared<float, 2 * kStageB> b_tile;
   __shared__ Shared<int32_t, kTileRows> row_ids;
+  // kWide: where each column's weights begin, and rows of each group's model.
+  __shared__ Shared<int64_t, kWide ? kTileCols : 1> columns;
+  __shared__ Shared<int32_t, kWide ? kTileCols / kCols : 1> group_rows;
 
   const Tile tile = args.tiles[blockIdx.x];
   const ProductProblem& problem = args.problems[tile.problem];
-  const int rows = args.rows[problem.model];
+  int rows = 0;
+  if constexpr (kWide) {
+    for (int i = static_cast<int>(threadIdx.x); i < kTileCols; i += kThreads) {
+      const ColumnGroup group = args.groups[(tile.col + i) / kCols];
+      int64_t at = problem.b;  // for columns that are not kept: any
+      int32_t own_rows = 0;
+      if (group.problem >= 0) {
+        const ProductProblem& own = args.problems[group.problem];
+        const int j = group.col + i % kCols;
+        if (j < own.n) at = own.b + int64_t{j} * own.ldb;
+        own_rows = args.rows[own.model];
+      }
+      columns[i] = at;
+      if (i % kCols == 0) group_rows[i / kCols] = own_rows;
+    }
+    __syncthreads();
+    for (int g = 0; g < kTileCols / kCols; ++g) {
+      const int own_rows = group_rows[g];
+      if (own_rows > rows) rows = own_rows;
+    }
+  } else {
+    rows = args.rows[problem.model];
+  }
   const int m = kWeights ? problem.m : rows;
   const int k = kWeights ? rows : problem.k;
   if (rows == 0 || tile.row >= m) return;
@@ -165,7 +195,11 @@ __global__ void __launch_bounds__(kTileRows / kRows * kTileCols / 4,
       slice_a.Load(a, SliceA::kStep * lda, size_a, depth);
       a += kWeights ? kDepth * lda : kDepth;
     }
-    if (kWeights && index != nullptr) {
+    if constexpr (kWide) {
+      slice_b.LoadRows(kTileCols, depth, [&](int j, int p) {
+        return args.b + columns[j] + p0 + p;
+      });
+    } else if (kWeights && index != nullptr) {
       slice_b.LoadRows(size_b, depth, [&](int j, int p) {
         return b + index[p0 + p] * ldb + tile.col + j;
       });
@@ -224,26 +258,35 @@ __global__ void __launch_bounds__(kTileRows / kRows * kTileCols / 4,
     __syncthreads();
   }
 
-  const int count = size_b - col;
+  // The thread's columns, those from j on of a product.
+  const ProductProblem* own = &problem;
+  int count = size_b - col;
+  int64_t j = tile.col + col;
+  if constexpr (kWide) {
+    const ColumnGroup group = args.groups[(tile.col + col) / kCols];
+    if (group.problem < 0) return;
+    own = &args.problems[group.problem];
+    if (args.rows[own->model] == 0) return;
+    count = own->n - group.col;
+    j = group.col;
+  }
   if (count <= 0) return;
 #pragma unroll
   for (int r = 0; r < kRows; ++r) {
     if (row + r >= size_a) break;
     const int64_t i = tile.row + row + r;
-    const int64_t j = tile.col + col;
-    float* const to = args.c + problem.c + i * problem.ldc + j;
+    float* const to = args.c + own->c + i * own->ldc + j;
     float(&sum)[kCols] = acc[r];
     if constexpr (kForward) {
-      if (problem.bias >= 0) {
-        const float* const bias = args.params + problem.bias + j;
+      if (own->bias >= 0) {
+        const float* const bias = args.params + own->bias + j;
 #pragma unroll
         for (int c = 0; c < kCols; ++c) {
           if (c < count) sum[c] = sum[c] + bias[c];
         }
       }
-      if (problem.saved >= 0) {
-        Store4(args.workspace + problem.saved + i * problem.ld_saved + j, sum,
-               count);
+      if (own->saved >= 0) {
+        Store4(args.workspace + own->saved + i * own->ld_saved + j, sum, count);
       }
       if (args.activation != Activation::kNone) {
 #pragma unroll
@@ -254,7 +297,7 @@ __global__ void __launch_bounds__(kTileRows / kRows * kTileCols / 4,
     } else if constexpr (!kWeights) {
       if (args.activation != Activation::kNone) {
         const float* const saved =
-            args.workspace + problem.saved + i * problem.ld_saved + j;
+            args.workspace + own->saved + i * own->ld_saved + j;
 #pragma unroll
         for (int c = 0; c < kCols; ++c) {
           if (c < count) sum[c] = Derive(args.activation, saved[c], sum[c]);

@@ -55,6 +55,11 @@ inline Kernels MakeKernels() {
   FillProducts<Product::kForward>(k.products[0]);
   FillProducts<Product::kInputGradient>(k.products[1]);
   FillProducts<Product::kWeightGradient>(k.products[2]);
+  k.wide_product = {
+      "product wide",
+      MODELBATCH_CUDA_FUNCTION(
+          ProductArgs, (MultiplyTiles<Product::kForward, 64, 64, 8, true>)),
+      128};
 #define MODELBATCH_CUDA_KERNEL(args, kernel, threads) \
   {#kernel, MODELBATCH_CUDA_FUNCTION(args, (kernel)), threads}
   k.apply_activation =

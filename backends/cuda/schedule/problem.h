@@ -58,6 +58,14 @@ struct Tile {
   int32_t col = 0;
 };
 
+// Four neighbouring columns of one product, in a product that is wide
+// (tiles.h).
+struct ColumnGroup {
+  int32_t problem = -1;  // -1: none, at the end of the last tile
+  int32_t col = 0;
+};
+inline constexpr int kGroupCols = 4;
+
 // A part of a model's state, compact.
 struct StateTile {
   int64_t offset = 0;
