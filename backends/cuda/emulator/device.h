@@ -40,6 +40,10 @@ struct alignas(16) float4 {
 inline float4 make_float4(float x, float y, float z, float w) {
   return {x, y, z, w};
 }
+struct alignas(8) float2 {
+  float x, y;
+};
+inline float2 make_float2(float x, float y) { return {x, y}; }
 inline uint32_t __umulhi(uint32_t a, uint32_t b) {
   return static_cast<uint32_t>(static_cast<uint64_t>(a) * b >> 32);
 }
@@ -94,6 +98,10 @@ class Shared {
     auto& self = const_cast<Shared&>(*this);
     if (i % 4 != 0) emulator::Fail("a misaligned load of four", i);
     return {self[i], self[i + 1], self[i + 2], self[i + 3]};
+  }
+  void Store4(int i, T x, T y, T z, T w) {
+    if (i % 4 != 0) emulator::Fail("a misaligned store of four", i);
+    (*this)[i] = x, (*this)[i + 1] = y, (*this)[i + 2] = z, (*this)[i + 3] = w;
   }
 
  private:
