@@ -273,6 +273,7 @@ absl::Status CudaExecutor::LaunchProduct(Product product, const GroupedOp& op,
       args.a = args.workspace;
       args.b = x.data;
       args.c = gradients;
+      args.bad = step_.bad();
       args.index = x.index;
       args.begin = x.begin;
       problems = &tables.weight_gradient;
@@ -436,12 +437,6 @@ absl::Status CudaExecutor::LaunchBackwardOp(const GroupedOp& op,
     case OpCode::kLinear: {
       MB_RETURN_IF_ERROR(
           LaunchProduct(Product::kWeightGradient, op, gradients));
-      if (op.bias >= 0) {
-        const ColumnSumArgs args = {step_.rows(), sum_parts(), dy,
-                                    tables_.At(tables.bias), gradients};
-        MB_RETURN_IF_ERROR(
-            gpu_->Launch(kernels().sum_columns, models() * args.parts, args));
-      }
       if (!op.wants_gradient[0]) return absl::OkStatus();
       return LaunchProduct(Product::kInputGradient, op, gradients);
     }
@@ -492,6 +487,7 @@ absl::Status CudaExecutor::LaunchBackwardOp(const GroupedOp& op,
       args.x = Value(op.inputs[0]);
       args.dy = dy;
       args.gradients = gradients;
+      args.bad = step_.bad();
       args.grid = {step_.rows(), sum_parts()};
       MB_RETURN_IF_ERROR(gpu_->Launch(kernels().sum_layer_norm_columns,
                                       models() * args.grid.parts, args));
@@ -519,12 +515,7 @@ absl::Status CudaExecutor::LaunchState(const Kernel<StateArgs>& kernel,
 }
 
 absl::Status CudaExecutor::LaunchFindNonFinite(const float* gradients) {
-  MB_RETURN_IF_ERROR(
-      LaunchState(kernels().find_non_finite, gradients, nullptr));
-  const OutcomeArgs args = {static_cast<int32_t>(models()), step_.outcomes(),
-                            step_.bad()};
-  return gpu_->Launch(kernels().end_non_finite, Parts(models(), kStateThreads),
-                      args);
+  return LaunchState(kernels().find_non_finite, gradients, nullptr);
 }
 
 absl::Status CudaExecutor::LaunchUpdate(const grouped::UpdateRule& rule,
@@ -537,6 +528,7 @@ absl::Status CudaExecutor::LaunchUpdate(const grouped::UpdateRule& rule,
     ClipArgs args;
     args.tiles = tables_.At(state_tiles_);
     args.outcomes = step_.outcomes();
+    args.bad = step_.bad();
     args.gradients = gradients;
     args.scale = column(clip.scale, 0);
     args.value = column(clip.clip_value, 1);
@@ -546,6 +538,7 @@ absl::Status CudaExecutor::LaunchUpdate(const grouped::UpdateRule& rule,
   if (clip.clip_norm != nullptr) {
     NormArgs norm;
     norm.outcomes = step_.outcomes();
+    norm.bad = step_.bad();
     norm.offsets = tables_.At(state_offsets_);
     norm.sizes = tables_.At(state_sizes_);
     norm.gradients = gradients;
@@ -554,7 +547,7 @@ absl::Status CudaExecutor::LaunchUpdate(const grouped::UpdateRule& rule,
     MB_RETURN_IF_ERROR(
         gpu_->Launch(kernels().find_norm_factor, models(), norm));
     const ScaleArgs scale = {tables_.At(state_tiles_), step_.outcomes(),
-                             factors_.data(), gradients};
+                             step_.bad(), factors_.data(), gradients};
     MB_RETURN_IF_ERROR(
         gpu_->Launch(kernels().scale_gradients, state_tiles_.size, scale));
   }
@@ -565,6 +558,7 @@ absl::Status CudaExecutor::LaunchUpdate(const grouped::UpdateRule& rule,
   UpdateArgs update;
   update.tiles = tables_.At(state_tiles_);
   update.outcomes = step_.outcomes();
+  update.bad = step_.bad();
   update.models = models();
   update.columns = step_.column(0);
   update.steps = step_.steps();
@@ -637,7 +631,6 @@ absl::Status CudaExecutor::LaunchStep(const grouped::TrainArgs& args) {
   float* const gradients =
       args.keep_gradients && !args.accumulate ? kept : gradients_.data();
   MB_RETURN_IF_ERROR(LaunchBackward(gradients));
-  MB_RETURN_IF_ERROR(LaunchFindNonFinite(gradients));
   if (args.accumulate) {
     MB_RETURN_IF_ERROR(LaunchState(kernels().add_gradients, gradients, kept));
   }
@@ -723,7 +716,6 @@ absl::Status CudaExecutor::Backward(const grouped::BackwardArgs& args) {
   MB_RETURN_IF_ERROR(gpu_->Launch(kernels().unpack_rows,
                                   models() * unpack.grid.parts, unpack));
   MB_RETURN_IF_ERROR(LaunchBackward(gradients_.data()));
-  MB_RETURN_IF_ERROR(LaunchFindNonFinite(gradients_.data()));
   MB_RETURN_IF_ERROR(LaunchState(kernels().add_gradients, gradients_.data(),
                                  arena(Arena::kGradient)));
   MB_RETURN_IF_ERROR(step_.Download());

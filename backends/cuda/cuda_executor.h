@@ -100,7 +100,8 @@ class CudaExecutor : public grouped::Executor {
   absl::Status LaunchLoss(bool training);
   absl::Status LaunchBackward(float* gradients);
   absl::Status LaunchBackwardOp(const grouped::GroupedOp& op, float* gradients);
-  // Models whose gradient is not finite do not step.
+  // In gradients that the backward pass has not looked at. Models with such do
+  // not step.
   absl::Status LaunchFindNonFinite(const float* gradients);
   absl::Status LaunchUpdate(const grouped::UpdateRule& rule, float* gradients);
   absl::Status LaunchState(const Kernel<StateArgs>& kernel, const float* from,

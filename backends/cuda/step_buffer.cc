@@ -33,7 +33,7 @@ absl::Status StepBuffer::Allocate(Gpu* gpu, int64_t models, int64_t max_rows) {
     std::memset(block.host.data(), 0, bytes);
     MB_ASSIGN_OR_RETURN(block.uploaded, gpu->CreateEvent());
   }
-  return results_.Allocate(gpu, index_ - outcomes_);
+  return results_.Allocate(gpu, index_ - bad_);
 }
 
 absl::Status StepBuffer::Begin() {
@@ -99,14 +99,17 @@ absl::Status StepBuffer::Upload() {
 }
 
 absl::Status StepBuffer::Download() {
-  return gpu_->Download(results_.data(), At<char>(outcomes_), results_.bytes());
+  return gpu_->Download(results_.data(), At<char>(bad_), results_.bytes());
 }
 
 absl::Status StepBuffer::Wait(float* losses, Outcome* outcomes,
                               float* mu_products) {
   MB_RETURN_IF_ERROR(gpu_->Synchronize());
   for (int64_t m = 0; m < models_; ++m) {
-    const auto outcome = static_cast<Outcome>(Result<int32_t>(outcomes_)[m]);
+    auto outcome = static_cast<Outcome>(Result<int32_t>(outcomes_)[m]);
+    if (outcome == Outcome::kStepped && Result<int32_t>(bad_)[m] != 0) {
+      outcome = Outcome::kNonFiniteGradient;
+    }
     if (losses != nullptr) losses[m] = Result<float>(losses_)[m];
     if (outcomes != nullptr) outcomes[m] = outcome;
     if (mu_products != nullptr && outcome == Outcome::kStepped) {

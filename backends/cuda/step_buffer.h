@@ -83,10 +83,10 @@ class StepBuffer {
   T* Host(int64_t offset) const {
     return reinterpret_cast<T*>(blocks_[current_].host.data() + offset);
   }
-  // Of the device's block, from `outcomes_` on.
+  // Of the device's block, from `bad_` on.
   template <typename T>
   const T* Result(int64_t offset) const {
-    return reinterpret_cast<const T*>(results_.data() + offset - outcomes_);
+    return reinterpret_cast<const T*>(results_.data() + offset - bad_);
   }
   absl::Status Begin();
 

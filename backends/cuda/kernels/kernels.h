@@ -31,7 +31,6 @@ struct Kernels {
   Kernel<LossArgs> mse, smooth_l1, huber, bce_with_logits;
   Kernel<EvaluateArgs> add_to_evaluation;
   Kernel<StateArgs> find_non_finite, add_gradients, copy_gradients;
-  Kernel<OutcomeArgs> end_non_finite;
   Kernel<ClipArgs> clip_elements;
   Kernel<NormArgs> find_norm_factor;
   Kernel<ScaleArgs> scale_gradients;

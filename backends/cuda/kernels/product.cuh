@@ -88,6 +88,22 @@ __device__ inline void LoadFragment(const Tile& tile, int start,
   }
 }
 
+// The 16 lanes from `start` on, `pitch` apart in shared memory, joined by
+// halving. (As constant loops: an array that is no register would be memory.)
+template <typename Tile>
+__device__ inline float JoinLanesOf(Tile& tile, int start, int pitch) {
+  float sum[kLanes / 2];
+#pragma unroll
+  for (int l = 0; l < 8; ++l) {
+    sum[l] = tile[start + l * pitch] + tile[start + (l + 8) * pitch];
+  }
+#pragma unroll
+  for (int l = 0; l < 4; ++l) sum[l] = sum[l] + sum[l + 4];
+#pragma unroll
+  for (int l = 0; l < 2; ++l) sum[l] = sum[l] + sum[l + 2];
+  return sum[0] + sum[1];
+}
+
 // kTileRows x kTileCols elements of c a block, kRows x 4 a thread. Sixteen
 // warps a multiprocessor, which 128 registers a thread allow, hide the latency
 // of memory.
@@ -195,7 +211,23 @@ __global__ void __launch_bounds__(kTileRows / kRows * kTileCols / 4,
       b += kForward ? kDepth : kDepth * ldb;
     }
   };
+  // Of a weight gradient's first tiles: the biases' gradient, the sum of dy
+  // over rows. Slices of kDepth rows of dy are the 16 lanes of
+  // docs/arithmetic.md; a thread adds up those that it brings to shared memory
+  // anyway.
+  static_assert(kDepth == kLanes, "");
+  const bool sums_bias = kWeights && problem.bias >= 0 && tile.col == 0;
+  float lanes[SliceA::kLoads];
+#pragma unroll
+  for (int s = 0; s < SliceA::kLoads; ++s) lanes[s] = 0.0f;
+
   const auto store = [&](int stage) {
+    if (sums_bias) {
+#pragma unroll
+      for (int s = 0; s < SliceA::kLoads; ++s) {
+        lanes[s] = lanes[s] + slice_a.values[s];
+      }
+    }
     slice_a.Store(a_tile, stage * kStageA);
     slice_b.Store(b_tile, stage * kStageB);
   };
@@ -243,6 +275,25 @@ __global__ void __launch_bounds__(kTileRows / kRows * kTileCols / 4,
     }
     if (more) store(stage ^ 1);
     __syncthreads();
+  }
+
+  if constexpr (kWeights) {
+    if (sums_bias) {
+      const int t = static_cast<int>(threadIdx.x);
+#pragma unroll
+      for (int s = 0; s < SliceA::kLoads; ++s) {
+        a_tile[SliceA::Depth(s) * SliceA::kPitch + SliceA::Element(s)] =
+            lanes[s];
+      }
+      __syncthreads();
+      if (t < kTileRows && t < size_a) {
+        const float sum = JoinLanesOf(a_tile, t, SliceA::kPitch);
+        args.c[problem.bias + tile.row + t] = sum;
+        if (!IsFinite(sum) && args.bad != nullptr) {
+          args.bad[problem.model] = 1;
+        }
+      }
+    }
   }
 
   // The thread's columns, those from j on of a product.

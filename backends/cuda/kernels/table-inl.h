@@ -98,8 +98,6 @@ inline Kernels MakeKernels() {
       MODELBATCH_CUDA_KERNEL(StateArgs, AddGradients, kStateThreads);
   k.copy_gradients =
       MODELBATCH_CUDA_KERNEL(StateArgs, CopyGradients, kStateThreads);
-  k.end_non_finite =
-      MODELBATCH_CUDA_KERNEL(OutcomeArgs, EndNonFinite, kStateThreads);
   k.clip_elements =
       MODELBATCH_CUDA_KERNEL(ClipArgs, ClipElements, kStateThreads);
   k.find_norm_factor =

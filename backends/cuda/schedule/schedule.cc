@@ -76,6 +76,7 @@ LinearSchedule ScheduleLinear(const grouped::Plan& plan, const Schedule& s,
     weight.ldb = x.ld;
     weight.c = param(op.weight);
     weight.ldc = in;
+    if (op.bias >= 0) weight.bias = param(op.bias);
     linear.weight_gradient.problems.push_back(weight);
 
     if (!op.wants_gradient[0]) continue;
