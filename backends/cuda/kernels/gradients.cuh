@@ -55,7 +55,8 @@ __global__ void __launch_bounds__(kStateThreads) ClipElements(ClipArgs args) {
 }
 
 // The model's norm in double over the 16 lanes, element e in lane e % 16, which
-// makes 16 chains of a model: the block's other threads only fetch.
+// makes 16 chains of a model: the block's other threads only fetch, the next
+// part while one is added.
 inline constexpr int kNormTile = 2048;
 
 __global__ void __launch_bounds__(kStateThreads) FindNormFactor(NormArgs args) {
@@ -70,12 +71,25 @@ __global__ void __launch_bounds__(kStateThreads) FindNormFactor(NormArgs args) {
   }
   const int64_t size = args.sizes[model];
   const float* const g = args.gradients + args.offsets[model];
+  float next[kNormTile / kStateThreads];
+  const auto load = [&](int64_t first) {
+#pragma unroll
+    for (int i = 0; i < kNormTile / kStateThreads; ++i) {
+      const int64_t e = first + t + i * kStateThreads;
+      next[i] = e < size ? g[e] : 0.0f;
+    }
+  };
   double sum = 0;
+  load(0);
   for (int64_t first = 0; first < size; first += kNormTile) {
     const int count =
         static_cast<int>(size - first < kNormTile ? size - first : kNormTile);
-    for (int e = t; e < count; e += kStateThreads) part[e] = g[first + e];
+#pragma unroll
+    for (int i = 0; i < kNormTile / kStateThreads; ++i) {
+      part[t + i * kStateThreads] = next[i];
+    }
     __syncthreads();
+    load(first + kNormTile);
     if (t < kLanes) {
       for (int e = t; e < count; e += kLanes) {
         const double value = part[e];
