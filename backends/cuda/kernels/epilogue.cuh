@@ -1,7 +1,6 @@
 // What a product does with its sums before they are stored: bias and
 // activation, the activation's derivative, the search for gradients that are
-// not finite. Each step is rounded to fp32, in
-// every precision.
+// not finite. Each step is rounded to fp32, in every precision.
 #ifndef BACKENDS_CUDA_KERNELS_EPILOGUE_CUH_
 #define BACKENDS_CUDA_KERNELS_EPILOGUE_CUH_
 
