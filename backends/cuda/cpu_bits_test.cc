@@ -2,7 +2,9 @@
 // its kernels run on the emulator, in several orders.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -20,6 +22,7 @@ class CpuBits : public ::testing::TestWithParam<Order> {};
 
 TEST_P(CpuBits, OfAnyCallsOnAnyPopulation) {
   int compiled = 0, stepped = 0;
+  int64_t wide = 0;  // launches
   for (uint64_t seed = 0; seed < 60; ++seed) {
     RunOptions order;
     order.order = GetParam();
@@ -37,8 +40,10 @@ TEST_P(CpuBits, OfAnyCallsOnAnyPopulation) {
     for (int call = 0; call < 7 && !HasFailure(); ++call) {
       comparison.CallAnything();
       comparison.Compare();
-      for (const EmulatedGpu* gpu : gpus) {
+      for (EmulatedGpu* gpu : gpus) {
         EXPECT_TRUE(gpu->CheckGuards().ok()) << gpu->CheckGuards();
+        const std::vector<std::string> calls = gpu->TakeCalls();
+        wide += std::count(calls.begin(), calls.end(), "product wide");
       }
     }
     stepped += comparison.stepped();
@@ -49,6 +54,7 @@ TEST_P(CpuBits, OfAnyCallsOnAnyPopulation) {
   // The test tested something.
   EXPECT_GT(compiled, 40);
   EXPECT_GT(stepped, 300);
+  EXPECT_GT(wide, 20);
 }
 
 INSTANTIATE_TEST_SUITE_P(Orders, CpuBits,

@@ -27,7 +27,7 @@ Capabilities CudaBackend::capabilities() const {
           grouped::GroupedOptimizers(),
           Precisions(),
           {"bitwise_independence", "mixed_widths", "ragged_rows", "gradients",
-           "gradient_clipping"}};
+           "gradient_clipping", "tuning"}};
 }
 
 absl::StatusOr<std::unique_ptr<Session>> CudaBackend::Compile(

@@ -58,7 +58,8 @@ absl::StatusOr<std::unique_ptr<CudaExecutor>> CudaExecutor::Create(
   e.plan_ = std::move(plan);
   e.gpu_ = std::move(gpu);
   MB_ASSIGN_OR_RETURN(e.precision_, FindPrecision(e.plan_->precision));
-  MB_ASSIGN_OR_RETURN(e.schedule_, BuildSchedule(*e.plan_));
+  MB_ASSIGN_OR_RETURN(e.schedule_,
+                      BuildSchedule(*e.plan_, e.gpu_->multiprocessors()));
   const int64_t models = e.models();
   const int64_t parts = std::max(Parts(e.plan_->max_rows, kElementRows),
                                  Parts(e.plan_->max_output_size, kSumCols));
@@ -111,6 +112,8 @@ void CudaExecutor::BuildTables() {
     tables.forward = AddProduct(linear.forward);
     tables.input_gradient = AddProduct(linear.input_gradient);
     tables.weight_gradient = AddProduct(linear.weight_gradient);
+    tables.groups = tables_.Add(linear.wide.groups);
+    tables.wide = tables_.Add(linear.wide.tiles);
     std::vector<int64_t> weight, bias, stats;
     std::vector<float> eps;
     std::vector<DropoutMask> masks;
@@ -280,6 +283,7 @@ absl::Status CudaExecutor::LaunchProduct(Product product, const GroupedOp& op,
       args.a = args.workspace;
       args.b = x.data;
       args.c = gradients;
+      args.bad = step_.bad();
       args.index = x.index;
       args.begin = x.begin;
       problems = &tables.weight_gradient;
@@ -290,6 +294,12 @@ absl::Status CudaExecutor::LaunchProduct(Product product, const GroupedOp& op,
     args.activation = ActivationOf(plan_->ops[activation].code);
   }
   args.problems = tables_.At(problems->problems);
+  if (product == Product::kForward && precision_ == Precision::kFp32 &&
+      step_.shared() && linear.wide.used()) {
+    args.groups = tables_.At(tables.groups);
+    args.tiles = tables_.At(tables.wide);
+    return gpu_->Launch(kernels().wide_product, tables.wide.size, args);
+  }
   for (size_t l = 0; l < schedule->lists.size(); ++l) {
     args.tiles = tables_.At(problems->tiles[l]);
     MB_RETURN_IF_ERROR(gpu_->Launch(
@@ -438,9 +448,11 @@ absl::Status CudaExecutor::LaunchBackwardOp(const GroupedOp& op,
     case OpCode::kLinear: {
       MB_RETURN_IF_ERROR(
           LaunchProduct(Product::kWeightGradient, op, gradients));
-      if (op.bias >= 0) {
-        const ColumnSumArgs args = {step_.rows(), sum_parts(), dy,
-                                    tables_.At(tables.bias), gradients};
+      // Fp32's products bring the bias' gradient with them.
+      if (op.bias >= 0 && precision_ != Precision::kFp32) {
+        const ColumnSumArgs args = {step_.rows(), sum_parts(),
+                                    dy,           tables_.At(tables.bias),
+                                    gradients,    step_.bad()};
         MB_RETURN_IF_ERROR(
             gpu_->Launch(kernels().sum_columns, models() * args.parts, args));
       }
@@ -494,6 +506,7 @@ absl::Status CudaExecutor::LaunchBackwardOp(const GroupedOp& op,
       args.x = Value(op.inputs[0]);
       args.dy = dy;
       args.gradients = gradients;
+      args.bad = step_.bad();
       args.grid = {step_.rows(), sum_parts()};
       MB_RETURN_IF_ERROR(gpu_->Launch(kernels().sum_layer_norm_columns,
                                       models() * args.grid.parts, args));
@@ -521,12 +534,7 @@ absl::Status CudaExecutor::LaunchState(const Kernel<StateArgs>& kernel,
 }
 
 absl::Status CudaExecutor::LaunchFindNonFinite(const float* gradients) {
-  MB_RETURN_IF_ERROR(
-      LaunchState(kernels().find_non_finite, gradients, nullptr));
-  const OutcomeArgs args = {static_cast<int32_t>(models()), step_.outcomes(),
-                            step_.bad()};
-  return gpu_->Launch(kernels().end_non_finite, Parts(models(), kStateThreads),
-                      args);
+  return LaunchState(kernels().find_non_finite, gradients, nullptr);
 }
 
 absl::Status CudaExecutor::LaunchUpdate(const grouped::UpdateRule& rule,
@@ -539,6 +547,7 @@ absl::Status CudaExecutor::LaunchUpdate(const grouped::UpdateRule& rule,
     ClipArgs args;
     args.tiles = tables_.At(state_tiles_);
     args.outcomes = step_.outcomes();
+    args.bad = step_.bad();
     args.gradients = gradients;
     args.scale = column(clip.scale, 0);
     args.value = column(clip.clip_value, 1);
@@ -548,6 +557,7 @@ absl::Status CudaExecutor::LaunchUpdate(const grouped::UpdateRule& rule,
   if (clip.clip_norm != nullptr) {
     NormArgs norm;
     norm.outcomes = step_.outcomes();
+    norm.bad = step_.bad();
     norm.offsets = tables_.At(state_offsets_);
     norm.sizes = tables_.At(state_sizes_);
     norm.gradients = gradients;
@@ -556,7 +566,7 @@ absl::Status CudaExecutor::LaunchUpdate(const grouped::UpdateRule& rule,
     MB_RETURN_IF_ERROR(
         gpu_->Launch(kernels().find_norm_factor, models(), norm));
     const ScaleArgs scale = {tables_.At(state_tiles_), step_.outcomes(),
-                             factors_.data(), gradients};
+                             step_.bad(), factors_.data(), gradients};
     MB_RETURN_IF_ERROR(
         gpu_->Launch(kernels().scale_gradients, state_tiles_.size, scale));
   }
@@ -567,6 +577,7 @@ absl::Status CudaExecutor::LaunchUpdate(const grouped::UpdateRule& rule,
   UpdateArgs update;
   update.tiles = tables_.At(state_tiles_);
   update.outcomes = step_.outcomes();
+  update.bad = step_.bad();
   update.models = models();
   update.columns = step_.column(0);
   update.steps = step_.steps();
@@ -609,38 +620,87 @@ void CudaExecutor::CountSteps(const Outcome* outcomes) {
   }
 }
 
-absl::Status CudaExecutor::TrainStep(const grouped::TrainArgs& args) {
-  MB_RETURN_IF_ERROR(SetDataset(args.dataset));
-  step_.SetRows(args.rows, 0, args.active);
-  SetColumns(args.rule);
-  MB_RETURN_IF_ERROR(step_.Upload(gpu_.get()));
+StepKind CudaExecutor::KindOf(const grouped::TrainArgs& args) const {
+  StepKind kind;
+  kind.keep_gradients = args.keep_gradients;
+  kind.accumulate = args.accumulate;
+  kind.update = args.update;
+  for (const LinearSchedule& linear : schedule_.linear) {
+    if (linear.wide.used()) kind.shared_rows = step_.shared();
+  }
+  if (args.update) {
+    const grouped::GradientColumns& clip = args.rule.gradients;
+    kind.optimizer = args.rule.optimizer;
+    kind.gradient_scale = clip.scale != nullptr;
+    kind.clip_value = clip.clip_value != nullptr;
+    kind.clip_norm = clip.clip_norm != nullptr;
+  }
+  kind.addresses = {dataset_->device_features(), dataset_->device_classes(),
+                    dataset_->device_values()};
+  for (const DeviceArray<float>& memory : arenas_) {
+    kind.addresses.push_back(memory.data());
+  }
+  return kind;
+}
+
+absl::Status CudaExecutor::LaunchStep(const grouped::TrainArgs& args) {
   MB_RETURN_IF_ERROR(LaunchForward(/*training=*/true));
   MB_RETURN_IF_ERROR(LaunchLoss(/*training=*/true));
   float* const kept = arena(Arena::kGradient);
   float* const gradients =
       args.keep_gradients && !args.accumulate ? kept : gradients_.data();
   MB_RETURN_IF_ERROR(LaunchBackward(gradients));
-  MB_RETURN_IF_ERROR(LaunchFindNonFinite(gradients));
   if (args.accumulate) {
     MB_RETURN_IF_ERROR(LaunchState(kernels().add_gradients, gradients, kept));
   }
   if (args.update) MB_RETURN_IF_ERROR(LaunchUpdate(args.rule, gradients));
+  return step_.Download();
+}
+
+absl::Status CudaExecutor::TrainStep(const grouped::TrainArgs& args) {
+  MB_RETURN_IF_ERROR(SetDataset(args.dataset));
+  MB_RETURN_IF_ERROR(step_.SetRows(args.rows, 0, args.active));
+  SetColumns(args.rule);
+  MB_RETURN_IF_ERROR(step_.Upload());
   MB_RETURN_IF_ERROR(
-      step_.Download(gpu_.get(), args.losses, args.outcomes,
-                     args.update ? args.rule.mu_product : nullptr));
+      graphs_.Run(gpu_.get(), KindOf(args), [&] { return LaunchStep(args); }));
+  MB_RETURN_IF_ERROR(step_.Wait(args.losses, args.outcomes,
+                                args.update ? args.rule.mu_product : nullptr));
   if (args.update) CountSteps(args.outcomes);
   return absl::OkStatus();
 }
 
+absl::StatusOr<TuneReport> CudaExecutor::Tune(const TuneOptions& options) {
+  graphs_.Enable();
+  TuneReport report;
+  report.choices = graphs_.Choices();
+  report.notes = graphs_.Notes();
+  if (!options.cache.empty()) {
+    absl::StrAppend(&report.notes, "  nothing is measured: ", options.cache,
+                    " is neither read nor written\n");
+  }
+  return report;
+}
+
+std::string CudaExecutor::tuning() const {
+  if (!graphs_.enabled() && graphs_.Notes().empty()) return "";
+  std::string text;
+  for (const TuneChoice& choice : graphs_.Choices()) {
+    absl::StrAppend(&text, "  tuned, ", choice.operation, ": ", choice.choice,
+                    "\n");
+  }
+  return text + graphs_.Notes();
+}
+
 absl::Status CudaExecutor::Update(const grouped::UpdateArgs& args) {
-  step_.SetOutcomes(args.outcomes);
+  MB_RETURN_IF_ERROR(step_.SetOutcomes(args.outcomes));
   SetColumns(args.rule);
-  MB_RETURN_IF_ERROR(step_.Upload(gpu_.get()));
+  MB_RETURN_IF_ERROR(step_.Upload());
   float* const gradients = arena(Arena::kGradient);
   MB_RETURN_IF_ERROR(LaunchFindNonFinite(gradients));
   MB_RETURN_IF_ERROR(LaunchUpdate(args.rule, gradients));
-  MB_RETURN_IF_ERROR(
-      step_.Download(gpu_.get(), nullptr, args.outcomes, args.rule.mu_product));
+  MB_RETURN_IF_ERROR(step_.Download());
+  MB_RETURN_IF_ERROR(step_.Wait(nullptr, args.outcomes, args.rule.mu_product));
   CountSteps(args.outcomes);
   return absl::OkStatus();
 }
@@ -654,7 +714,7 @@ absl::Status CudaExecutor::AllocateStaging() {
 absl::Status CudaExecutor::Backward(const grouped::BackwardArgs& args) {
   MB_RETURN_IF_ERROR(SetDataset(args.dataset));
   MB_RETURN_IF_ERROR(AllocateStaging());
-  step_.SetRows(args.rows, 0, args.active);
+  MB_RETURN_IF_ERROR(step_.SetRows(args.rows, 0, args.active));
   step_.SetSteps(steps_);
   for (int64_t m = 0; m < models(); ++m) {
     if (args.output_gradients[m] == nullptr) continue;
@@ -663,7 +723,7 @@ absl::Status CudaExecutor::Backward(const grouped::BackwardArgs& args) {
     std::copy_n(args.output_gradients[m], size,
                 packed_host_.data() + packed_offsets_[m]);
   }
-  MB_RETURN_IF_ERROR(step_.Upload(gpu_.get()));
+  MB_RETURN_IF_ERROR(step_.Upload());
   MB_RETURN_IF_ERROR(
       gpu_->Upload(packed_.data(), packed_host_.data(), packed_host_.bytes()));
   MB_RETURN_IF_ERROR(LaunchForward(/*training=*/true));
@@ -675,10 +735,10 @@ absl::Status CudaExecutor::Backward(const grouped::BackwardArgs& args) {
   MB_RETURN_IF_ERROR(gpu_->Launch(kernels().unpack_rows,
                                   models() * unpack.grid.parts, unpack));
   MB_RETURN_IF_ERROR(LaunchBackward(gradients_.data()));
-  MB_RETURN_IF_ERROR(LaunchFindNonFinite(gradients_.data()));
   MB_RETURN_IF_ERROR(LaunchState(kernels().add_gradients, gradients_.data(),
                                  arena(Arena::kGradient)));
-  return step_.Download(gpu_.get(), nullptr, args.outcomes, nullptr);
+  MB_RETURN_IF_ERROR(step_.Download());
+  return step_.Wait(nullptr, args.outcomes, nullptr);
 }
 
 absl::Status CudaExecutor::Forward(const grouped::ForwardArgs& args) {
@@ -689,9 +749,9 @@ absl::Status CudaExecutor::Forward(const grouped::ForwardArgs& args) {
     most = std::max(most, static_cast<int64_t>(RowsOf(args.rows, m).size()));
   }
   for (int64_t begin = 0; begin < most; begin += plan_->max_rows) {
-    step_.SetRows(args.rows, begin, nullptr);
+    MB_RETURN_IF_ERROR(step_.SetRows(args.rows, begin, nullptr));
     step_.SetSteps(steps_);
-    MB_RETURN_IF_ERROR(step_.Upload(gpu_.get()));
+    MB_RETURN_IF_ERROR(step_.Upload());
     MB_RETURN_IF_ERROR(LaunchForward(args.training));
     PackArgs pack;
     pack.grid = RowGrid(kElementRows);
@@ -740,11 +800,9 @@ absl::Status CudaExecutor::Evaluate(const grouped::EvaluateArgs& args) {
   add.totals = sums_.data() + models();
   add.correct = reinterpret_cast<int64_t*>(sums_.data() + 2 * models());
   for (int64_t begin = 0; begin < most; begin += plan_->max_rows) {
-    // The host's side of the buffer is free again.
-    MB_RETURN_IF_ERROR(gpu_->Synchronize());
-    step_.SetRows(args.rows, begin, args.active);
+    MB_RETURN_IF_ERROR(step_.SetRows(args.rows, begin, args.active));
     step_.SetSteps(steps_);
-    MB_RETURN_IF_ERROR(step_.Upload(gpu_.get()));
+    MB_RETURN_IF_ERROR(step_.Upload());
     MB_RETURN_IF_ERROR(LaunchForward(/*training=*/false));
     MB_RETURN_IF_ERROR(LaunchLoss(/*training=*/false));
     MB_RETURN_IF_ERROR(

@@ -1,11 +1,14 @@
 // The grouped executor on a CUDA device: operation by operation, one launch for
 // all models. A step uploads rows and hyper-parameters and downloads losses and
-// outcomes; between, nothing is allocated, waited for or read.
+// outcomes; between, nothing is allocated, waited for or read. After Tune, a
+// kind of step is recorded once and then launched as one CUDA graph
+// (step_graphs.h).
 #ifndef BACKENDS_CUDA_CUDA_EXECUTOR_H_
 #define BACKENDS_CUDA_CUDA_EXECUTOR_H_
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -17,9 +20,11 @@
 #include "backends/cuda/kernels/precision.h"
 #include "backends/cuda/schedule/schedule.h"
 #include "backends/cuda/step_buffer.h"
+#include "backends/cuda/step_graphs.h"
 #include "backends/cuda/tables.h"
 #include "backends/grouped/executor.h"
 #include "backends/grouped/plan.h"
+#include "modelbatch/backend/tune_report.h"
 
 namespace modelbatch::cuda {
 
@@ -47,6 +52,8 @@ class CudaExecutor : public grouped::Executor {
   absl::Status Forward(const grouped::ForwardArgs& args) override;
   absl::Status Backward(const grouped::BackwardArgs& args) override;
   absl::Status Update(const grouped::UpdateArgs& args) override;
+  absl::StatusOr<TuneReport> Tune(const TuneOptions& options) override;
+  std::string tuning() const override;
   int64_t workspace_bytes() const override;
 
  private:
@@ -57,6 +64,8 @@ class CudaExecutor : public grouped::Executor {
   // By operation; which are used depends on its kind.
   struct OpTables {
     ProductTables forward, input_gradient, weight_gradient;
+    Table<ColumnGroup> groups;  // of the wide product, its tiles likewise
+    Table<Tile> wide;
     Table<int64_t> weight, bias;  // by model: offset in the state
     Table<int64_t> stats;
     Table<float> eps;
@@ -83,6 +92,8 @@ class CudaExecutor : public grouped::Executor {
   Grid RowGrid(int64_t rows_of_block) const;
   absl::Status LaunchProduct(Product product, const grouped::GroupedOp& op,
                              float* gradients);
+  StepKind KindOf(const grouped::TrainArgs& args) const;
+  absl::Status LaunchStep(const grouped::TrainArgs& args);
   absl::Status LaunchForward(bool training);
   absl::Status LaunchForwardOp(const grouped::GroupedOp& op, bool training);
   absl::Status LaunchDropout(const grouped::GroupedOp& op, Source x, Target y,
@@ -90,7 +101,8 @@ class CudaExecutor : public grouped::Executor {
   absl::Status LaunchLoss(bool training);
   absl::Status LaunchBackward(float* gradients);
   absl::Status LaunchBackwardOp(const grouped::GroupedOp& op, float* gradients);
-  // Models whose gradient is not finite do not step.
+  // In gradients that the backward pass has not looked at. Models with such do
+  // not step.
   absl::Status LaunchFindNonFinite(const float* gradients);
   absl::Status LaunchUpdate(const grouped::UpdateRule& rule, float* gradients);
   absl::Status LaunchState(const Kernel<StateArgs>& kernel, const float* from,
@@ -116,6 +128,7 @@ class CudaExecutor : public grouped::Executor {
 
   std::vector<int64_t> steps_;
   StepBuffer step_;
+  StepGraphs graphs_;
   DeviceArray<float> arenas_[grouped::kNumArenas];
   DeviceArray<float> workspace_, gradients_, factors_;
   DeviceArray<float> row_losses_, row_weights_;

@@ -89,33 +89,109 @@ TEST(CudaExecutor, AStepIsOneCopyThereAndOneBack) {
   }
 }
 
+// What a first step calls, of models that see the same rows or rows of their
+// own.
+std::vector<std::string> CallsOfAStep(int models, bool shared) {
+  Watched watched;
+  const auto data = Data(watched.backend);
+  auto session = *watched.backend.Compile(Request(models));
+  EXPECT_TRUE(session->SetOptimizer("adam").ok());
+  std::vector<int32_t> rows = {0, 1, 2, 7};
+  std::vector<int64_t> offsets;
+  if (!shared) {
+    offsets.push_back(0);
+    rows.clear();
+    for (int m = 0; m < models; ++m) {
+      rows.insert(rows.end(), {0, 1, 2, 7});
+      offsets.push_back(static_cast<int64_t>(rows.size()));
+    }
+  }
+  const std::vector<Column> columns = Columns(models);
+  StepRequest request;
+  request.dataset = data.get();
+  request.rows = {rows, offsets};
+  request.columns = columns;
+  StepResult result;
+  watched.gpu->TakeCalls();
+  EXPECT_TRUE(session->TrainStep(request, &result).ok());
+  return watched.gpu->TakeCalls();
+}
+
 // The launches do not depend on the number of models.
 TEST(CudaExecutor, AStepHasAsManyLaunchesForManyModelsAsForOne) {
-  std::vector<std::string> calls[2];
-  for (const int models : {1, 9}) {
-    Watched watched;
-    const auto data = Data(watched.backend);
-    auto session = *watched.backend.Compile(Request(models));
-    ASSERT_TRUE(session->SetOptimizer("adam").ok());
-    const std::vector<int32_t> rows = {0, 1, 2, 7};
-    const std::vector<Column> columns = Columns(models);
-    StepRequest request;
-    request.dataset = data.get();
-    request.rows = {rows, {}};
-    request.columns = columns;
-    StepResult result;
-    watched.gpu->TakeCalls();
-    ASSERT_TRUE(session->TrainStep(request, &result).ok());
-    calls[models == 9] = watched.gpu->TakeCalls();
-  }
-  EXPECT_EQ(calls[0], calls[1]);
+  const std::vector<std::string> one = CallsOfAStep(1, /*shared=*/false);
+  EXPECT_EQ(one, CallsOfAStep(9, /*shared=*/false));
+  EXPECT_EQ(one, CallsOfAStep(1, /*shared=*/true));
   // gelu is in the products on both sides of it.
   EXPECT_THAT(
-      calls[0],
-      ElementsAre("upload", "product 64x64", "product 64x16",
-                  "MeanLoss<ValueLoss::kMse>", "product 16x64", "SumColumns",
-                  "product 64x64", "product 64x16", "SumColumns",
-                  "FindNonFinite", "EndNonFinite", "update", "download"));
+      one, ElementsAre("upload", "product 64x64", "product 64x16",
+                       "MeanLoss<ValueLoss::kMse>", "product 16x64",
+                       "product 64x64", "product 64x16", "update", "download"));
+}
+
+TEST(CudaExecutor, ManyModelsThatSeeTheSameRowsHaveAWideFirstLayer) {
+  std::vector<std::string> calls = CallsOfAStep(9, /*shared=*/false);
+  calls[1] = "product wide";
+  EXPECT_EQ(CallsOfAStep(9, /*shared=*/true), calls);
+}
+
+// Each kernel that writes gradients looks for what is not finite: where nothing
+// else of the model's gradient is, it is found all the same, and nobody else
+// pays for it.
+TEST(CudaExecutor, OneElementThatIsNotFiniteIsFoundWhereverItIs) {
+  struct Case {
+    const char* name;
+    bool layer_norm;
+    // Two rows: of the last feature, and of the last output's gradient.
+    float x[2], dy[2];
+  };
+  for (const Case& c : {
+           Case{"a weight", false, {1e30f, 0}, {1e30f, -1e30f}},
+           Case{"a bias", false, {0, 0}, {3e38f, 3e38f}},
+           Case{"layer norm's weight", true, {1, -1}, {3e38f, -3e38f}},
+           Case{"layer norm's bias", true, {0, 0}, {3e38f, 3e38f}},
+           Case{"nothing", false, {1, 1}, {1e30f, 1e30f}},
+       }) {
+    SCOPED_TRACE(c.name);
+    Watched watched;
+    CompileRequest request;
+    // Beyond the first tile in both directions.
+    constexpr int64_t kWidth = 70;
+    for (int m = 0; m < 2; ++m) {
+      ModelSpec spec({kWidth});
+      if (c.layer_norm) {
+        spec.LayerNorm();
+      } else {
+        spec.Linear(kWidth);
+      }
+      request.models.push_back({m, 0, spec});
+    }
+    request.loss = {"mse", {}};
+    request.max_rows = 2;
+    Tensor features = Tensor::Zeros(DType::kFloat32, {2, kWidth});
+    std::vector<Tensor> gradients;
+    for (int m = 0; m < 2; ++m) {
+      gradients.push_back(Tensor::Zeros(DType::kFloat32, {2, kWidth}));
+    }
+    for (int row = 0; row < 2; ++row) {
+      features.data<float>()[(row + 1) * kWidth - 1] = c.x[row];
+      gradients[0].data<float>()[(row + 1) * kWidth - 1] = c.dy[row];
+    }
+    const auto data = *watched.backend.CreateDataset(
+        std::move(features), Tensor::Zeros(DType::kFloat32, {2, kWidth}));
+    auto session = *watched.backend.Compile(request);
+    const std::vector<int32_t> rows = {0, 1};
+    BackwardRequest backward;
+    backward.dataset = data.get();
+    backward.rows = {rows, {}};
+    backward.output_gradients = gradients;
+    std::vector<Outcome> outcomes;
+    ASSERT_TRUE(session->Backward(backward, &outcomes).ok());
+    EXPECT_EQ(outcomes[0], std::string(c.name) == "nothing"
+                               ? Outcome::kStepped
+                               : Outcome::kNonFiniteGradient);
+    EXPECT_EQ(outcomes[1], Outcome::kStepped);
+  }
 }
 
 TEST(CudaExecutor, TooLittleMemorySaysHowMuchAndHowManyModelsFit) {

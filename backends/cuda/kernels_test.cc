@@ -32,6 +32,7 @@ DeviceArray<T> OnDevice(EmulatedGpu& gpu, const std::vector<T>& values) {
   DeviceArray<T> array;
   EXPECT_TRUE(array.Allocate(&gpu, static_cast<int64_t>(values.size())).ok());
   EXPECT_TRUE(gpu.Upload(array.data(), values.data(), array.bytes()).ok());
+  EXPECT_TRUE(gpu.Synchronize().ok());
   return array;
 }
 
@@ -39,6 +40,7 @@ template <typename T>
 std::vector<T> ToHost(EmulatedGpu& gpu, const DeviceArray<T>& array) {
   std::vector<T> values(array.size());
   EXPECT_TRUE(gpu.Download(values.data(), array.data(), array.bytes()).ok());
+  EXPECT_TRUE(gpu.Synchronize().ok());
   return values;
 }
 

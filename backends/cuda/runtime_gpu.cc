@@ -30,6 +30,56 @@ absl::Status ToStatus(cudaError_t error, absl::string_view call) {
   }
 }
 
+// A thread's current device is its own, and others may have set it.
+absl::Status Enter(int ordinal) {
+  return ToStatus(cudaSetDevice(ordinal), "cudaSetDevice");
+}
+
+class RuntimeEvent : public Event {
+ public:
+  RuntimeEvent(int ordinal, cudaStream_t stream, cudaEvent_t event)
+      : ordinal_(ordinal), stream_(stream), event_(event) {}
+  ~RuntimeEvent() override {
+    if (Enter(ordinal_).ok()) cudaEventDestroy(event_);
+  }
+
+  absl::Status Record() override {
+    MB_RETURN_IF_ERROR(Enter(ordinal_));
+    return ToStatus(cudaEventRecord(event_, stream_), "cudaEventRecord");
+  }
+  absl::Status Wait() override {
+    MB_RETURN_IF_ERROR(Enter(ordinal_));
+    return ToStatus(cudaEventSynchronize(event_), "cudaEventSynchronize");
+  }
+
+ private:
+  const int ordinal_;
+  const cudaStream_t stream_;
+  const cudaEvent_t event_;
+};
+
+class RuntimeGraph : public Graph {
+ public:
+  RuntimeGraph(int ordinal, cudaStream_t stream, cudaGraphExec_t graph,
+               int64_t nodes)
+      : ordinal_(ordinal), stream_(stream), graph_(graph), nodes_(nodes) {}
+  ~RuntimeGraph() override {
+    if (Enter(ordinal_).ok()) cudaGraphExecDestroy(graph_);
+  }
+
+  int64_t nodes() const override { return nodes_; }
+  absl::Status Launch() override {
+    MB_RETURN_IF_ERROR(Enter(ordinal_));
+    return ToStatus(cudaGraphLaunch(graph_, stream_), "cudaGraphLaunch");
+  }
+
+ private:
+  const int ordinal_;
+  const cudaStream_t stream_;
+  const cudaGraphExec_t graph_;
+  const int64_t nodes_;
+};
+
 class RuntimeGpu : public Gpu {
  public:
   explicit RuntimeGpu(int ordinal) : ordinal_(ordinal) {}
@@ -41,11 +91,16 @@ class RuntimeGpu : public Gpu {
 
   absl::Status Open() {
     MB_RETURN_IF_ERROR(Enter());
+    MB_RETURN_IF_ERROR(ToStatus(
+        cudaDeviceGetAttribute(&multiprocessors_,
+                               cudaDevAttrMultiProcessorCount, ordinal_),
+        "cudaDeviceGetAttribute"));
     return ToStatus(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking),
                     "cudaStreamCreateWithFlags");
   }
 
   const Kernels& kernels() const override { return DeviceKernels(); }
+  int multiprocessors() const override { return multiprocessors_; }
 
   absl::StatusOr<void*> Allocate(int64_t bytes) override {
     MB_RETURN_IF_ERROR(Enter());
@@ -104,11 +159,46 @@ class RuntimeGpu : public Gpu {
     MB_RETURN_IF_ERROR(Enter());
     return ToStatus(cudaStreamSynchronize(stream_), "cudaStreamSynchronize");
   }
+  absl::StatusOr<std::unique_ptr<Event>> CreateEvent() override {
+    MB_RETURN_IF_ERROR(Enter());
+    cudaEvent_t event = nullptr;
+    MB_RETURN_IF_ERROR(
+        ToStatus(cudaEventCreateWithFlags(&event, cudaEventDisableTiming),
+                 "cudaEventCreateWithFlags"));
+    return std::unique_ptr<Event>(
+        std::make_unique<RuntimeEvent>(ordinal_, stream_, event));
+  }
+
+  absl::Status BeginCapture() override {
+    MB_RETURN_IF_ERROR(Enter());
+    // Of this thread: what others allocate meanwhile is their business.
+    return ToStatus(
+        cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal),
+        "cudaStreamBeginCapture");
+  }
+  absl::StatusOr<std::unique_ptr<Graph>> EndCapture() override {
+    MB_RETURN_IF_ERROR(Enter());
+    cudaGraph_t recorded = nullptr;
+    MB_RETURN_IF_ERROR(ToStatus(cudaStreamEndCapture(stream_, &recorded),
+                                "cudaStreamEndCapture"));
+    size_t nodes = 0;
+    cudaGraphExec_t graph = nullptr;
+    absl::Status status = ToStatus(cudaGraphGetNodes(recorded, nullptr, &nodes),
+                                   "cudaGraphGetNodes");
+    if (status.ok()) {
+      status = ToStatus(cudaGraphInstantiate(&graph, recorded, /*flags=*/0),
+                        "cudaGraphInstantiate");
+    }
+    cudaGraphDestroy(recorded);
+    MB_RETURN_IF_ERROR(status);
+    return std::unique_ptr<Graph>(std::make_unique<RuntimeGraph>(
+        ordinal_, stream_, graph, static_cast<int64_t>(nodes)));
+  }
 
  protected:
   absl::Status LaunchFunction(const char* name, const void* function,
-                              int64_t blocks, int threads,
-                              const void* args) override {
+                              int64_t blocks, int threads, const void* args,
+                              int64_t /*args_bytes*/) override {
     MB_RETURN_IF_ERROR(Enter());
     void* parameters[] = {const_cast<void*>(args)};
     return ToStatus(
@@ -119,12 +209,10 @@ class RuntimeGpu : public Gpu {
   }
 
  private:
-  // A thread's current device is its own, and others may have set it.
-  absl::Status Enter() const {
-    return ToStatus(cudaSetDevice(ordinal_), "cudaSetDevice");
-  }
+  absl::Status Enter() const { return cuda::Enter(ordinal_); }
 
   const int ordinal_;
+  int multiprocessors_ = 0;
   cudaStream_t stream_ = nullptr;
 };
 

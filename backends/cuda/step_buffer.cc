@@ -8,6 +8,7 @@
 namespace modelbatch::cuda {
 
 absl::Status StepBuffer::Allocate(Gpu* gpu, int64_t models, int64_t max_rows) {
+  gpu_ = gpu;
   models_ = models;
   max_rows_ = max_rows;
   int64_t bytes = 0;
@@ -27,21 +28,27 @@ absl::Status StepBuffer::Allocate(Gpu* gpu, int64_t models, int64_t max_rows) {
   new_mu_products_ = take(models * sizeof(float));
   index_ = take(models * max_rows * sizeof(int32_t));
   MB_RETURN_IF_ERROR(device_.Allocate(gpu, bytes));
-  MB_RETURN_IF_ERROR(host_.Allocate(gpu, bytes));
-  std::memset(host_.data(), 0, bytes);
+  for (Block& block : blocks_) {
+    MB_RETURN_IF_ERROR(block.host.Allocate(gpu, bytes));
+    std::memset(block.host.data(), 0, bytes);
+    MB_ASSIGN_OR_RETURN(block.uploaded, gpu->CreateEvent());
+  }
+  return results_.Allocate(gpu, index_ - bad_);
+}
+
+absl::Status StepBuffer::Begin() {
+  current_ ^= 1;
+  MB_RETURN_IF_ERROR(blocks_[current_].uploaded->Wait());
+  std::memset(Host<char>(rows_), 0, index_ - rows_);
+  used_ = 0;
   return absl::OkStatus();
 }
 
-void StepBuffer::Clear() {
-  std::memset(Host<char>(rows_), 0, index_ - rows_);
-  used_ = 0;
-}
-
-void StepBuffer::SetRows(const RowSet& rows, int64_t begin,
-                         const uint8_t* active) {
-  Clear();
+absl::Status StepBuffer::SetRows(const RowSet& rows, int64_t begin,
+                                 const uint8_t* active) {
+  MB_RETURN_IF_ERROR(Begin());
   int32_t* const index = Host<int32_t>(index_);
-  const bool shared = rows.offsets.empty();
+  shared_ = rows.offsets.empty();
   for (int64_t m = 0; m < models_; ++m) {
     const absl::Span<const int32_t> all = RowsOf(rows, m);
     const int64_t count = std::min(
@@ -53,18 +60,20 @@ void StepBuffer::SetRows(const RowSet& rows, int64_t begin,
                              : count == 0 ? Outcome::kEmpty
                                           : Outcome::kStepped);
     Host<int32_t>(rows_)[m] = is_active ? static_cast<int32_t>(count) : 0;
-    Host<int64_t>(begin_)[m] = shared ? 0 : used_;
-    if (shared ? m > 0 : !is_active) continue;
+    Host<int64_t>(begin_)[m] = shared_ ? 0 : used_;
+    if (shared_ ? m > 0 : !is_active) continue;
     std::copy_n(all.data() + (count > 0 ? begin : 0), count, index + used_);
     used_ += count;
   }
+  return absl::OkStatus();
 }
 
-void StepBuffer::SetOutcomes(const Outcome* outcomes) {
-  Clear();
+absl::Status StepBuffer::SetOutcomes(const Outcome* outcomes) {
+  MB_RETURN_IF_ERROR(Begin());
   for (int64_t m = 0; m < models_; ++m) {
     Host<int32_t>(outcomes_)[m] = static_cast<int32_t>(outcomes[m]);
   }
+  return absl::OkStatus();
 }
 
 void StepBuffer::SetSteps(absl::Span<const int64_t> steps) {
@@ -81,22 +90,30 @@ void StepBuffer::SetMuProducts(const float* values) {
   std::copy_n(values, models_, Host<float>(new_mu_products_));
 }
 
-absl::Status StepBuffer::Upload(Gpu* gpu) {
-  return gpu->Upload(device_.data(), host_.data(),
-                     index_ + used_ * static_cast<int64_t>(sizeof(int32_t)));
+absl::Status StepBuffer::Upload() {
+  const Block& block = blocks_[current_];
+  MB_RETURN_IF_ERROR(
+      gpu_->Upload(device_.data(), block.host.data(),
+                   index_ + used_ * static_cast<int64_t>(sizeof(int32_t))));
+  return block.uploaded->Record();
 }
 
-absl::Status StepBuffer::Download(Gpu* gpu, float* losses, Outcome* outcomes,
-                                  float* mu_products) {
-  MB_RETURN_IF_ERROR(gpu->Download(Host<char>(outcomes_), At<char>(outcomes_),
-                                   index_ - outcomes_));
-  MB_RETURN_IF_ERROR(gpu->Synchronize());
+absl::Status StepBuffer::Download() {
+  return gpu_->Download(results_.data(), At<char>(bad_), results_.bytes());
+}
+
+absl::Status StepBuffer::Wait(float* losses, Outcome* outcomes,
+                              float* mu_products) {
+  MB_RETURN_IF_ERROR(gpu_->Synchronize());
   for (int64_t m = 0; m < models_; ++m) {
-    const auto outcome = static_cast<Outcome>(Host<int32_t>(outcomes_)[m]);
-    if (losses != nullptr) losses[m] = Host<float>(losses_)[m];
+    auto outcome = static_cast<Outcome>(Result<int32_t>(outcomes_)[m]);
+    if (outcome == Outcome::kStepped && Result<int32_t>(bad_)[m] != 0) {
+      outcome = Outcome::kNonFiniteGradient;
+    }
+    if (losses != nullptr) losses[m] = Result<float>(losses_)[m];
     if (outcomes != nullptr) outcomes[m] = outcome;
     if (mu_products != nullptr && outcome == Outcome::kStepped) {
-      mu_products[m] = Host<float>(new_mu_products_)[m];
+      mu_products[m] = Result<float>(new_mu_products_)[m];
     }
   }
   return absl::OkStatus();

@@ -1,10 +1,19 @@
 // What goes to the device for a step and comes back from it, one copy each:
 // which rows each model sees, its hyper-parameters and its step count; its
-// outcome and its loss.
+// outcome and its loss. The host has two blocks that take turns, so that one is
+// filled while the other is still on its way.
+//
+//   MB_RETURN_IF_ERROR(step.SetRows(rows, 0, active));  // first
+//   step.SetSteps(steps);
+//   MB_RETURN_IF_ERROR(step.Upload());
+//   ...launches...
+//   MB_RETURN_IF_ERROR(step.Download());
+//   MB_RETURN_IF_ERROR(step.Wait(losses, outcomes, nullptr));
 #ifndef BACKENDS_CUDA_STEP_BUFFER_H_
 #define BACKENDS_CUDA_STEP_BUFFER_H_
 
 #include <cstdint>
+#include <memory>
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
@@ -21,23 +30,35 @@ class StepBuffer {
 
   absl::Status Allocate(Gpu* gpu, int64_t models, int64_t max_rows);
 
+  // Both wait for a block that is free and begin what is uploaded next.
+  //
   // Rows [begin, begin + max_rows) of each model, as far as it has them. Models
   // with `active` 0 are inactive and see no rows, those without rows are empty.
-  void SetRows(const RowSet& rows, int64_t begin, const uint8_t* active);
+  absl::Status SetRows(const RowSet& rows, int64_t begin,
+                       const uint8_t* active);
   // No model sees a row; those that are kStepped in `outcomes` stay so.
-  void SetOutcomes(const Outcome* outcomes);
+  absl::Status SetOutcomes(const Outcome* outcomes);
+
   void SetSteps(absl::Span<const int64_t> steps);
   void SetColumn(int column, const double* values);
   // nadam's numbers, by model.
   void SetMuProducts(const float* values);
 
-  absl::Status Upload(Gpu* gpu);
+  // As much as the rows of this step need.
+  absl::Status Upload();
+  // The same copy for each step: it may be recorded.
+  absl::Status Download();
   // Waits, then `losses` and `outcomes`, by model, are the step's, and the
   // `mu_products` of models that stepped; null: not wanted.
-  absl::Status Download(Gpu* gpu, float* losses, Outcome* outcomes,
-                        float* mu_products);
+  absl::Status Wait(float* losses, Outcome* outcomes, float* mu_products);
 
-  int64_t bytes() const { return device_.bytes() + host_.bytes(); }
+  // Whether all models see the same rows, of the last SetRows.
+  bool shared() const { return shared_; }
+
+  int64_t bytes() const {
+    return device_.bytes() + blocks_[0].host.bytes() + blocks_[1].host.bytes() +
+           results_.bytes();
+  }
 
   // On the device.
   const int64_t* begin() const { return At<const int64_t>(begin_); }
@@ -60,10 +81,21 @@ class StepBuffer {
   }
   template <typename T>
   T* Host(int64_t offset) const {
-    return reinterpret_cast<T*>(host_.data() + offset);
+    return reinterpret_cast<T*>(blocks_[current_].host.data() + offset);
   }
-  void Clear();
+  // Of the device's block, from `bad_` on.
+  template <typename T>
+  const T* Result(int64_t offset) const {
+    return reinterpret_cast<const T*>(results_.data() + offset - bad_);
+  }
+  absl::Status Begin();
 
+  struct Block {
+    HostArray<char> host;
+    std::unique_ptr<Event> uploaded;
+  };
+
+  Gpu* gpu_ = nullptr;
   int64_t models_ = 0, max_rows_ = 0;
   // In bytes. The last is `index_`, of which a step uploads what it uses.
   int64_t begin_ = 0, steps_ = 0, columns_ = 0, rows_ = 0, bad_ = 0;
@@ -71,7 +103,10 @@ class StepBuffer {
   int64_t index_ = 0;
   int64_t used_ = 0;  // entries of the index
   DeviceArray<char> device_;
-  HostArray<char> host_;
+  Block blocks_[2];
+  int current_ = 0;
+  bool shared_ = false;
+  HostArray<char> results_;
 };
 
 }  // namespace modelbatch::cuda

@@ -54,6 +54,13 @@ std::vector<std::string> GroupedOptimizers() {
   return names;
 }
 
+const char* OptimizerKindName(OptimizerKind kind) {
+  for (const KindName& known : kKinds) {
+    if (known.kind == kind) return known.name;
+  }
+  return "none";
+}
+
 absl::StatusOr<std::unique_ptr<Session>> GroupedSession::Create(
     std::shared_ptr<const Plan> plan, std::unique_ptr<Executor> executor) {
   MB_RETURN_IF_ERROR(executor->Allocate(Arena::kParam));

@@ -18,6 +18,8 @@ namespace modelbatch::grouped {
 
 // The optimizers that a session has a kind for.
 std::vector<std::string> GroupedOptimizers();
+// "adam"; "none".
+const char* OptimizerKindName(OptimizerKind kind);
 
 class GroupedSession : public Session {
  public:

@@ -13,11 +13,11 @@
 
 namespace modelbatch::cuda {
 
-// What became of each model: the numbers of modelbatch::Outcome.
+// What became of each model: the numbers of modelbatch::Outcome. A model whose
+// gradient is not finite is kStepped, and `bad`: it does not step.
 inline constexpr int32_t kStepped = 0;
 inline constexpr int32_t kEmpty = 2;
 inline constexpr int32_t kNonFiniteLoss = 3;
-inline constexpr int32_t kNonFiniteGradient = 4;
 
 // What a block takes of each family of kernels.
 //
@@ -62,7 +62,8 @@ struct Grid {
 struct ProductArgs {
   const Tile* tiles = nullptr;
   const ProductProblem* problems = nullptr;
-  const int32_t* rows = nullptr;  // by model
+  const ColumnGroup* groups = nullptr;  // of a wide product
+  const int32_t* rows = nullptr;        // by model
   const float* a = nullptr;
   const float* b = nullptr;
   float* c = nullptr;
@@ -73,6 +74,9 @@ struct ProductArgs {
   const int64_t* begin = nullptr;
   Activation activation = Activation::kNone;
   bool accumulate = false;  // kInputGradient: add to c
+  // kWeightGradient, by model: set to 1 by what is not finite; null: not looked
+  // for.
+  int32_t* bad = nullptr;
 };
 
 struct UnaryArgs {
@@ -141,6 +145,7 @@ struct LayerNormBackwardArgs {
   Target dx;
   bool accumulate = false;
   float* gradients = nullptr;
+  int32_t* bad = nullptr;  // by model; what is not finite sets 1
 };
 
 struct ColumnSumArgs {
@@ -149,6 +154,7 @@ struct ColumnSumArgs {
   Source x;
   const int64_t* out = nullptr;  // by model, in gradients
   float* gradients = nullptr;
+  int32_t* bad = nullptr;  // by model; what is not finite sets 1
 };
 
 // One block a model.
@@ -200,16 +206,11 @@ struct StateArgs {
   float* to = nullptr;
 };
 
-struct OutcomeArgs {
-  int32_t models = 0;
-  int32_t* outcomes = nullptr;
-  const int32_t* bad = nullptr;
-};
-
 // The columns of GradientHyperParameters, by model; null: not given.
 struct ClipArgs {
   const StateTile* tiles = nullptr;
   const int32_t* outcomes = nullptr;
+  const int32_t* bad = nullptr;
   float* gradients = nullptr;
   const double* scale = nullptr;
   const double* value = nullptr;
@@ -218,6 +219,7 @@ struct ClipArgs {
 // One block a model: the factor that brings its gradient to the norm.
 struct NormArgs {
   const int32_t* outcomes = nullptr;
+  const int32_t* bad = nullptr;
   const int64_t* offsets = nullptr;  // by model: of its state
   const int64_t* sizes = nullptr;
   const float* gradients = nullptr;
@@ -228,6 +230,7 @@ struct NormArgs {
 struct ScaleArgs {
   const StateTile* tiles = nullptr;
   const int32_t* outcomes = nullptr;
+  const int32_t* bad = nullptr;
   const float* factors = nullptr;
   float* gradients = nullptr;
 };
@@ -249,6 +252,7 @@ inline constexpr int kNumOptimizers = 9;
 struct UpdateArgs {
   const StateTile* tiles = nullptr;
   const int32_t* outcomes = nullptr;
+  const int32_t* bad = nullptr;
   int64_t models = 0;
   const double* columns = nullptr;  // [column, models]
   const int64_t* steps = nullptr;   // by model: updates made

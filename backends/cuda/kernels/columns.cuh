@@ -43,6 +43,7 @@ __global__ void __launch_bounds__(kSumThreads) SumColumns(ColumnSumArgs args) {
       SumRows(sums, rows, j < cols, [&](int i) { return x.Row(i)[j]; });
   if (threadIdx.x < kSumCols && j < cols) {
     args.gradients[args.out[model] + j] = sum;
+    if (!IsFinite(sum)) args.bad[model] = 1;
   }
 }
 
@@ -67,6 +68,7 @@ __global__ void __launch_bounds__(kSumThreads)
   if (threadIdx.x < kSumCols && j < cols) {
     args.gradients[args.weight[model] + j] = weight;
     args.gradients[args.bias[model] + j] = bias;
+    if (!IsFinite(weight) || !IsFinite(bias)) args.bad[model] = 1;
   }
 }
 

@@ -106,6 +106,12 @@ __device__ inline bool IsFinite(float x) {
   return math::Less(math::Abs(x), __builtin_inff());
 }
 
+// Whether a model's state is touched.
+__device__ inline bool Steps(const int32_t* outcomes, const int32_t* bad,
+                             int model) {
+  return outcomes[model] == kStepped && bad[model] == 0;
+}
+
 __device__ inline float Activate(Activation activation, float x) {
   switch (activation) {
     case Activation::kRelu:

@@ -1,6 +1,6 @@
 // What a product does with its sums before they are stored: bias and
-// activation, or the activation's derivative. Each step is rounded to fp32, in
-// every precision.
+// activation, the activation's derivative, the search for gradients that are
+// not finite. Each step is rounded to fp32, in every precision.
 #ifndef BACKENDS_CUDA_KERNELS_EPILOGUE_CUH_
 #define BACKENDS_CUDA_KERNELS_EPILOGUE_CUH_
 
@@ -70,6 +70,15 @@ __device__ inline void FinishRow(const ProductArgs& args,
         if (c < count) sum[c] = to[c] + sum[c];
       }
     }
+  }
+  if constexpr (kProduct == Product::kWeightGradient) {
+    bool finite = true;
+#pragma unroll
+    for (int c = 0; c < kCols; ++c) {
+      finite = finite && (c >= count || IsFinite(sum[c]));
+    }
+    // All who find one write the same.
+    if (!finite && args.bad != nullptr) args.bad[problem.model] = 1;
   }
   StoreRow(to, sum, count);
 }

@@ -19,6 +19,7 @@ struct Kernel {
 struct Kernels {
   // By Precision, Product and TileShape.
   Kernel<ProductArgs> products[kNumPrecisions][3][4];
+  Kernel<ProductArgs> wide_product;  // fp32 forward, for all models at once
   Kernel<UnaryArgs> apply_activation;
   Kernel<UnaryBackwardArgs> derive_activation;
   Kernel<AddArgs> add_or_copy;
@@ -31,7 +32,6 @@ struct Kernels {
   Kernel<LossArgs> mse, smooth_l1, huber, bce_with_logits;
   Kernel<EvaluateArgs> add_to_evaluation;
   Kernel<StateArgs> find_non_finite, add_gradients, copy_gradients;
-  Kernel<OutcomeArgs> end_non_finite;
   Kernel<ClipArgs> clip_elements;
   Kernel<NormArgs> find_norm_factor;
   Kernel<ScaleArgs> scale_gradients;

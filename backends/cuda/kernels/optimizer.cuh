@@ -40,7 +40,7 @@ template <Optimizer kOptimizer>
 __global__ void __launch_bounds__(kStateThreads) UpdateModels(UpdateArgs args) {
   const StateTile tile = args.tiles[blockIdx.x];
   const int model = tile.model;
-  if (args.outcomes[model] != kStepped) return;
+  if (!Steps(args.outcomes, args.bad, model)) return;
   const Columns values = {args.columns + model, args.models};
   float* states[3];
   for (int s = 0; s < 3; ++s) {

@@ -88,14 +88,35 @@ __device__ inline void LoadFragment(const Tile& tile, int start,
   }
 }
 
+// The 16 lanes from `start` on, `pitch` apart in shared memory, joined by
+// halving. (As constant loops: an array that is no register would be memory.)
+template <typename Tile>
+__device__ inline float JoinLanesOf(Tile& tile, int start, int pitch) {
+  float sum[kLanes / 2];
+#pragma unroll
+  for (int l = 0; l < 8; ++l) {
+    sum[l] = tile[start + l * pitch] + tile[start + (l + 8) * pitch];
+  }
+#pragma unroll
+  for (int l = 0; l < 4; ++l) sum[l] = sum[l] + sum[l + 4];
+#pragma unroll
+  for (int l = 0; l < 2; ++l) sum[l] = sum[l] + sum[l + 2];
+  return sum[0] + sum[1];
+}
+
 // kTileRows x kTileCols elements of c a block, kRows x 4 a thread. Sixteen
 // warps a multiprocessor, which 128 registers a thread allow, hide the latency
 // of memory.
-template <Product kProduct, int kTileRows, int kTileCols, int kRows>
+//
+// kWide: kForward where all models see the same rows. Columns are those of all
+// models side by side, in groups of four, which are a thread's columns: a tile
+// is of several models, inactive ones among them.
+template <Product kProduct, int kTileRows, int kTileCols, int kRows,
+          bool kWide = false>
 __global__ void __launch_bounds__(kTileRows / kRows * kTileCols / 4,
                                   512 / (kTileRows / kRows * kTileCols / 4))
     MultiplyTiles(ProductArgs args) {
-  constexpr int kCols = 4;
+  constexpr int kCols = kGroupCols;
   constexpr int kThreads = kTileRows / kRows * kTileCols / kCols;
   constexpr bool kForward = kProduct == Product::kForward;
   constexpr bool kWeights = kProduct == Product::kWeightGradient;
@@ -107,10 +128,35 @@ __global__ void __launch_bounds__(kTileRows / kRows * kTileCols / 4,
   __shared__ Shared<float, 2 * kStageA> a_tile;
   __shared__ Shared<float, 2 * kStageB> b_tile;
   __shared__ Shared<int32_t, kTileRows> row_ids;
+  // kWide: where each column's weights begin, and rows of each group's model.
+  __shared__ Shared<int64_t, kWide ? kTileCols : 1> columns;
+  __shared__ Shared<int32_t, kWide ? kTileCols / kCols : 1> group_rows;
 
   const Tile tile = args.tiles[blockIdx.x];
   const ProductProblem& problem = args.problems[tile.problem];
-  const int rows = args.rows[problem.model];
+  int rows = 0;
+  if constexpr (kWide) {
+    for (int i = static_cast<int>(threadIdx.x); i < kTileCols; i += kThreads) {
+      const ColumnGroup group = args.groups[(tile.col + i) / kCols];
+      int64_t at = problem.b;  // for columns that are not kept: any
+      int32_t own_rows = 0;
+      if (group.problem >= 0) {
+        const ProductProblem& own = args.problems[group.problem];
+        const int j = group.col + i % kCols;
+        if (j < own.n) at = own.b + int64_t{j} * own.ldb;
+        own_rows = args.rows[own.model];
+      }
+      columns[i] = at;
+      if (i % kCols == 0) group_rows[i / kCols] = own_rows;
+    }
+    __syncthreads();
+    for (int g = 0; g < kTileCols / kCols; ++g) {
+      const int own_rows = group_rows[g];
+      if (own_rows > rows) rows = own_rows;
+    }
+  } else {
+    rows = args.rows[problem.model];
+  }
   const int m = kWeights ? problem.m : rows;
   const int k = kWeights ? rows : problem.k;
   if (rows == 0 || tile.row >= m) return;
@@ -152,7 +198,11 @@ __global__ void __launch_bounds__(kTileRows / kRows * kTileCols / 4,
       slice_a.Load(a, SliceA::kStep * lda, size_a, depth);
       a += kWeights ? kDepth * lda : kDepth;
     }
-    if (kWeights && index != nullptr) {
+    if constexpr (kWide) {
+      slice_b.LoadRows(kTileCols, depth, [&](int j, int p) {
+        return args.b + columns[j] + p0 + p;
+      });
+    } else if (kWeights && index != nullptr) {
       slice_b.LoadRows(size_b, depth, [&](int j, int p) {
         return b + index[p0 + p] * ldb + tile.col + j;
       });
@@ -161,7 +211,23 @@ __global__ void __launch_bounds__(kTileRows / kRows * kTileCols / 4,
       b += kForward ? kDepth : kDepth * ldb;
     }
   };
+  // Of a weight gradient's first tiles: the biases' gradient, the sum of dy
+  // over rows. Slices of kDepth rows of dy are the 16 lanes of
+  // docs/arithmetic.md; a thread adds up those that it brings to shared memory
+  // anyway.
+  static_assert(kDepth == kLanes, "");
+  const bool sums_bias = kWeights && problem.bias >= 0 && tile.col == 0;
+  float lanes[SliceA::kLoads];
+#pragma unroll
+  for (int s = 0; s < SliceA::kLoads; ++s) lanes[s] = 0.0f;
+
   const auto store = [&](int stage) {
+    if (sums_bias) {
+#pragma unroll
+      for (int s = 0; s < SliceA::kLoads; ++s) {
+        lanes[s] = lanes[s] + slice_a.values[s];
+      }
+    }
     slice_a.Store(a_tile, stage * kStageA);
     slice_b.Store(b_tile, stage * kStageB);
   };
@@ -211,13 +277,42 @@ __global__ void __launch_bounds__(kTileRows / kRows * kTileCols / 4,
     __syncthreads();
   }
 
-  const int count = size_b - col;
+  if constexpr (kWeights) {
+    if (sums_bias) {
+      const int t = static_cast<int>(threadIdx.x);
+#pragma unroll
+      for (int s = 0; s < SliceA::kLoads; ++s) {
+        a_tile[SliceA::Depth(s) * SliceA::kPitch + SliceA::Element(s)] =
+            lanes[s];
+      }
+      __syncthreads();
+      if (t < kTileRows && t < size_a) {
+        const float sum = JoinLanesOf(a_tile, t, SliceA::kPitch);
+        args.c[problem.bias + tile.row + t] = sum;
+        if (!IsFinite(sum) && args.bad != nullptr) {
+          args.bad[problem.model] = 1;
+        }
+      }
+    }
+  }
+
+  // The thread's columns, those from j on of a product.
+  const ProductProblem* own = &problem;
+  int count = size_b - col;
+  int64_t j = tile.col + col;
+  if constexpr (kWide) {
+    const ColumnGroup group = args.groups[(tile.col + col) / kCols];
+    if (group.problem < 0) return;
+    own = &args.problems[group.problem];
+    if (args.rows[own->model] == 0) return;
+    count = own->n - group.col;
+    j = group.col;
+  }
   if (count <= 0) return;
 #pragma unroll
   for (int r = 0; r < kRows; ++r) {
     if (row + r >= size_a) break;
-    FinishRow<kProduct>(args, problem, tile.row + row + r, tile.col + col,
-                        count, acc[r]);
+    FinishRow<kProduct>(args, *own, tile.row + row + r, j, count, acc[r]);
   }
 }
 

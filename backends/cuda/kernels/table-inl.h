@@ -99,6 +99,11 @@ inline Kernels MakeKernels() {
       k.products[static_cast<int>(Precision::kTf32)]);
   FillTensorProducts<Precision::kBf16>(
       k.products[static_cast<int>(Precision::kBf16)]);
+  k.wide_product = {
+      "product wide",
+      MODELBATCH_CUDA_FUNCTION(
+          ProductArgs, (MultiplyTiles<Product::kForward, 64, 64, 8, true>)),
+      128};
 #define MODELBATCH_CUDA_KERNEL(args, kernel, threads) \
   {#kernel, MODELBATCH_CUDA_FUNCTION(args, (kernel)), threads}
   k.apply_activation =
@@ -137,8 +142,6 @@ inline Kernels MakeKernels() {
       MODELBATCH_CUDA_KERNEL(StateArgs, AddGradients, kStateThreads);
   k.copy_gradients =
       MODELBATCH_CUDA_KERNEL(StateArgs, CopyGradients, kStateThreads);
-  k.end_non_finite =
-      MODELBATCH_CUDA_KERNEL(OutcomeArgs, EndNonFinite, kStateThreads);
   k.clip_elements =
       MODELBATCH_CUDA_KERNEL(ClipArgs, ClipElements, kStateThreads);
   k.find_norm_factor =

@@ -39,11 +39,12 @@ struct ProductProblem {
   int32_t model = 0;
   int32_t m = 0;  // kWeightGradient: out
   int32_t n = 0;
-  int32_t k = 0;      // kForward, kInputGradient
-  int64_t a = 0;      // x or dy, in the workspace (x: or in the dataset)
-  int64_t b = 0;      // w, in the parameters; kWeightGradient: x, as above
-  int64_t c = 0;      // y or dx, in the workspace; dw, in the gradients
-  int64_t bias = -1;  // kForward, in the parameters; -1: none
+  int32_t k = 0;  // kForward, kInputGradient
+  int64_t a = 0;  // x or dy, in the workspace (x: or in the dataset)
+  int64_t b = 0;  // w, in the parameters; kWeightGradient: x, as above
+  int64_t c = 0;  // y or dx, in the workspace; dw, in the gradients
+  // kForward, in the parameters; kWeightGradient, in the gradients; -1: none.
+  int64_t bias = -1;
   // In the workspace; -1: none. kForward: where the sum is kept that the
   // activation is applied to. kInputGradient: what the activation's derivative
   // reads.
@@ -57,6 +58,14 @@ struct Tile {
   int32_t row = 0;
   int32_t col = 0;
 };
+
+// Four neighbouring columns of one product, in a product that is wide
+// (tiles.h).
+struct ColumnGroup {
+  int32_t problem = -1;  // -1: none, at the end of the last tile
+  int32_t col = 0;
+};
+inline constexpr int kGroupCols = 4;
 
 // A part of a model's state, compact.
 struct StateTile {

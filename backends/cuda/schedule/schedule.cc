@@ -29,7 +29,7 @@ absl::Status CheckSizes(const grouped::Plan& plan) {
 }
 
 LinearSchedule ScheduleLinear(const grouped::Plan& plan, const Schedule& s,
-                              const GroupedOp& op) {
+                              const GroupedOp& op, int multiprocessors) {
   const Fusion& fusion = s.fusion[op.index];
   LinearSchedule linear;
   for (size_t m = 0; m < plan.models.size(); ++m) {
@@ -76,6 +76,7 @@ LinearSchedule ScheduleLinear(const grouped::Plan& plan, const Schedule& s,
     weight.ldb = x.ld;
     weight.c = param(op.weight);
     weight.ldc = in;
+    if (op.bias >= 0) weight.bias = param(op.bias);
     linear.weight_gradient.problems.push_back(weight);
 
     if (!op.wants_gradient[0]) continue;
@@ -106,6 +107,10 @@ LinearSchedule ScheduleLinear(const grouped::Plan& plan, const Schedule& s,
     schedule.lists = CutIntoTiles(product, schedule.problems, plan.max_rows);
   };
   cut(Product::kForward, linear.forward);
+  if (s.input[op.inputs[0]]) {
+    linear.wide =
+        CutWide(linear.forward.problems, plan.max_rows, multiprocessors);
+  }
   cut(Product::kWeightGradient, linear.weight_gradient);
   cut(Product::kInputGradient, linear.input_gradient);
   return linear;
@@ -113,7 +118,8 @@ LinearSchedule ScheduleLinear(const grouped::Plan& plan, const Schedule& s,
 
 }  // namespace
 
-absl::StatusOr<Schedule> BuildSchedule(const grouped::Plan& plan) {
+absl::StatusOr<Schedule> BuildSchedule(const grouped::Plan& plan,
+                                       int multiprocessors) {
   if (absl::Status status = CheckSizes(plan); !status.ok()) return status;
   Schedule schedule;
   schedule.fusion = Fuse(plan);
@@ -135,7 +141,8 @@ absl::StatusOr<Schedule> BuildSchedule(const grouped::Plan& plan) {
   schedule.linear.resize(plan.ops.size());
   for (size_t i = 0; i < plan.ops.size(); ++i) {
     if (plan.ops[i].code != OpCode::kLinear) continue;
-    schedule.linear[i] = ScheduleLinear(plan, schedule, plan.ops[i]);
+    schedule.linear[i] =
+        ScheduleLinear(plan, schedule, plan.ops[i], multiprocessors);
   }
   return schedule;
 }

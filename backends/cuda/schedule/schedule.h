@@ -26,6 +26,8 @@ struct ProductSchedule {
 // Of a linear layer.
 struct LinearSchedule {
   ProductSchedule forward, input_gradient, weight_gradient;
+  // Of `forward`, for steps in which all models see the same rows.
+  WideProduct wide;
 };
 
 struct Schedule {
@@ -39,8 +41,10 @@ struct Schedule {
   int64_t workspace_size_unshared = 0;
 };
 
-// InvalidArgument names a model that is too large for 32-bit sizes.
-absl::StatusOr<Schedule> BuildSchedule(const grouped::Plan& plan);
+// For a device of so many multiprocessors. InvalidArgument names a model that
+// is too large for 32-bit sizes.
+absl::StatusOr<Schedule> BuildSchedule(const grouped::Plan& plan,
+                                       int multiprocessors);
 
 }  // namespace modelbatch::cuda
 

@@ -160,7 +160,7 @@ TEST(BuildSchedule, WhatIsReadIsStillThere) {
     const testing::RandomPopulation population(seed);
     const auto plan = grouped::BuildPlan(population.request);
     if (!plan.ok()) continue;
-    const auto schedule = BuildSchedule(*plan);
+    const auto schedule = BuildSchedule(*plan, 1);
     ASSERT_TRUE(schedule.ok()) << schedule.status();
     int64_t end = 0;
     for (size_t m = 0; m < plan->models.size(); ++m) {
@@ -195,8 +195,8 @@ TEST(BuildSchedule, AModelsPartIsAFunctionOfItsOwnShape) {
   const auto spec = [](int64_t width) {
     return ModelSpec({9}).Linear(width).Gelu().LayerNorm().Linear(4);
   };
-  const auto alone = BuildSchedule(PlanOf({spec(7)}));
-  const auto among = BuildSchedule(PlanOf({spec(100), spec(7), spec(1)}));
+  const auto alone = BuildSchedule(PlanOf({spec(7)}), 1);
+  const auto among = BuildSchedule(PlanOf({spec(100), spec(7), spec(1)}), 1);
   ASSERT_TRUE(alone.ok() && among.ok());
   const int64_t begin = among->layouts[0].end;
   for (size_t v = 0; v < alone->layouts[0].values.size(); ++v) {
@@ -213,7 +213,7 @@ TEST(BuildSchedule, DeepNetworksShareTheGradientsMemory) {
   ModelSpec spec({8});
   for (int l = 0; l < 10; ++l) spec.Linear(64).Gelu();
   spec.Linear(3);
-  const auto schedule = BuildSchedule(PlanOf({spec}));
+  const auto schedule = BuildSchedule(PlanOf({spec}), 1);
   ASSERT_TRUE(schedule.ok());
   // 20 values must be kept for the backward pass. Of the ten gradients that the
   // products leave, two live at a time, where values were.
@@ -232,7 +232,7 @@ TEST(Fuse, ActivationsGoIntoTheProductsAroundThem) {
   EXPECT_TRUE(fusion[1].forward_done && fusion[1].backward_done);
   EXPECT_TRUE(fusion[3].forward_done && fusion[3].backward_done);
   // gelu's derivative reads its input, which is kept; tanh's its output.
-  const auto schedule = BuildSchedule(plan);
+  const auto schedule = BuildSchedule(plan, 1);
   ASSERT_TRUE(schedule.ok());
   EXPECT_GE(schedule->linear[0].forward.problems[0].saved, 0);
   EXPECT_EQ(schedule->linear[2].forward.problems[0].saved, -1);
@@ -257,7 +257,7 @@ TEST(Fuse, DerivativesOfWhatHasSeveralReadersAreNotFused) {
 
 TEST(BuildSchedule, RefusesWhatDoesNotFit32Bits) {
   const auto schedule = BuildSchedule(
-      PlanOf({ModelSpec({1}).Linear(int64_t{1} << 20).Linear(1)}, 1 << 12));
+      PlanOf({ModelSpec({1}).Linear(int64_t{1} << 20).Linear(1)}, 1 << 12), 1);
   EXPECT_TRUE(absl::IsInvalidArgument(schedule.status())) << schedule.status();
   EXPECT_THAT(std::string(schedule.status().message()),
               HasSubstr("model 0: a layer of 1048576 values"));

@@ -58,6 +58,46 @@ std::vector<TileList> CutIntoTiles(Product product,
   return lists;
 }
 
+namespace {
+
+// Of a tile, per step of k: its products, and what its loads cost beside them,
+// about eight products an element (from global to shared memory; what threads
+// read there is about as much for all shapes).
+int64_t Cost(const TileSize& size) {
+  return size.rows * size.cols + 8 * (size.rows + size.cols);
+}
+
+}  // namespace
+
+WideProduct CutWide(absl::Span<const ProductProblem> problems, int64_t max_rows,
+                    int multiprocessors) {
+  constexpr TileShape kShape = TileShape::k64x64;
+  const TileSize size = SizeOf(kShape);
+  const int per_tile = size.cols / kGroupCols;
+  WideProduct wide;
+  for (size_t p = 0; p < problems.size(); ++p) {
+    for (int32_t col = 0; col < problems[p].n; col += kGroupCols) {
+      wide.groups.push_back({static_cast<int32_t>(p), col});
+    }
+  }
+  wide.groups.resize((wide.groups.size() + per_tile - 1) / per_tile * per_tile);
+  for (size_t group = 0; group < wide.groups.size(); group += per_tile) {
+    for (int64_t row = 0; row < max_rows; row += size.rows) {
+      wide.tiles.push_back({wide.groups[group].problem,
+                            static_cast<int32_t>(row),
+                            static_cast<int32_t>(group * kGroupCols)});
+    }
+  }
+  int64_t own = 0;
+  for (const TileList& list :
+       CutIntoTiles(Product::kForward, problems, max_rows)) {
+    own += static_cast<int64_t>(list.tiles.size()) * Cost(SizeOf(list.shape));
+  }
+  const auto tiles = static_cast<int64_t>(wide.tiles.size());
+  if (tiles * Cost(size) >= own || tiles < 2 * multiprocessors) return {};
+  return wide;
+}
+
 std::vector<StateTile> CutState(absl::Span<const StateBlock> blocks) {
   std::vector<StateTile> tiles;
   for (size_t model = 0; model < blocks.size(); ++model) {

@@ -39,6 +39,24 @@ std::vector<TileList> CutIntoTiles(Product product,
                                    absl::Span<const ProductProblem> problems,
                                    int64_t max_rows);
 
+// The forward product of a layer that reads the dataset, over the columns of
+// all models side by side: where all models see the same rows, it is one
+// product, whose tiles are full where a model alone would fill a part of its
+// own. In groups of four columns, of which the last of a model may be partly
+// beyond its width.
+struct WideProduct {
+  std::vector<ColumnGroup> groups;  // as many as tiles cover
+  std::vector<Tile> tiles;          // of 64x64; `col` / 4 is the first group
+
+  bool used() const { return !tiles.empty(); }
+};
+
+// Empty where it does not pay: where the models' own tiles cost no more by a
+// count of products and loads, as those of widths that are multiples of 64 do,
+// or where it leaves fewer tiles than two a multiprocessor.
+WideProduct CutWide(absl::Span<const ProductProblem> problems, int64_t max_rows,
+                    int multiprocessors);
+
 // Elements of a state tile: 16 a thread of a block of 256.
 inline constexpr int kStateTile = 4096;
 

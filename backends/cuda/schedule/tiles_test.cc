@@ -278,5 +278,80 @@ TEST(CutState, EveryElementOnce) {
   }
 }
 
+// Products of the widths, as of a layer that reads the dataset.
+std::vector<ProductProblem> SharedProducts(const std::vector<int32_t>& widths) {
+  std::vector<ProductProblem> problems;
+  for (const int32_t width : widths) {
+    ProductProblem p;
+    p.model = static_cast<int32_t>(problems.size());
+    p.n = width;
+    p.k = 20;
+    problems.push_back(p);
+  }
+  return problems;
+}
+
+TEST(CutWide, WritesEveryElementOnce) {
+  Random random(7);
+  int used = 0;
+  for (int round = 0; round < 500; ++round) {
+    std::vector<int32_t> widths(random.Int(1, 40));
+    for (int32_t& width : widths) width = random.Width();
+    const std::vector<ProductProblem> problems = SharedProducts(widths);
+    const int32_t rows = random.Int(1, 200);
+    const WideProduct wide = CutWide(problems, rows, 1);
+    if (!wide.used()) continue;
+    ++used;
+    std::vector<std::vector<int>> written;
+    for (const int32_t width : widths) {
+      written.emplace_back(static_cast<size_t>(rows) * width, 0);
+    }
+    const TileSize size = SizeOf(TileShape::k64x64);
+    for (const Tile& tile : wide.tiles) {
+      ASSERT_EQ(tile.col % size.cols, 0);
+      const size_t first = tile.col / kGroupCols;
+      ASSERT_LE(first + size.cols / kGroupCols, wide.groups.size());
+      // What the tile reads its common sizes of.
+      ASSERT_EQ(tile.problem, wide.groups[first].problem);
+      for (size_t g = first; g < first + size.cols / kGroupCols; ++g) {
+        const ColumnGroup& group = wide.groups[g];
+        if (group.problem < 0) continue;
+        const int32_t n = problems[group.problem].n;
+        ASSERT_LT(group.col, n);
+        for (int32_t j = group.col; j < std::min(n, group.col + kGroupCols);
+             ++j) {
+          for (int32_t i = tile.row; i < std::min(rows, tile.row + size.rows);
+               ++i) {
+            ++written[group.problem][static_cast<size_t>(i) * n + j];
+          }
+        }
+      }
+    }
+    for (const std::vector<int>& counts : written) {
+      ASSERT_TRUE(std::all_of(counts.begin(), counts.end(),
+                              [](int count) { return count == 1; }));
+    }
+  }
+  EXPECT_GT(used, 300);  // the test tested something
+}
+
+TEST(CutWide, IsForModelsThatFillNoTilesOfTheirOwn) {
+  const auto used = [](int32_t width, int models, int multiprocessors) {
+    return CutWide(SharedProducts(std::vector<int32_t>(models, width)), 64,
+                   multiprocessors)
+        .used();
+  };
+  // 10 columns are 3 groups of 16; 40 are 40 of 64.
+  for (const int32_t width : {10, 16, 24, 32, 40, 72}) {
+    EXPECT_TRUE(used(width, 100, 1)) << width;
+  }
+  for (const int32_t width : {61, 64, 128, 256}) {
+    EXPECT_FALSE(used(width, 100, 1)) << width;
+  }
+  // As many tiles as keep a device at work: 1000 models of 16 columns are 250.
+  EXPECT_TRUE(used(16, 1000, 125));
+  EXPECT_FALSE(used(16, 1000, 126));
+}
+
 }  // namespace
 }  // namespace modelbatch::cuda

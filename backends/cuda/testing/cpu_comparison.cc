@@ -102,11 +102,12 @@ bool CpuComparison::Compile() {
       }
     }
   }
+  if (random_.OneIn(2)) Tune();
   return true;
 }
 
 void CpuComparison::CallAnything() {
-  switch (random_.Int(0, 7)) {
+  switch (random_.Int(0, 8)) {
     case 0:
       return Evaluate();
     case 1:
@@ -115,8 +116,10 @@ void CpuComparison::CallAnything() {
       return Backward();
     case 3:
       return Update();
+    case 4:
+      return Tune();
     default:
-      return Step();
+      return Steps();
   }
 }
 
@@ -168,31 +171,45 @@ absl::Span<const uint8_t> CpuComparison::AnyActive() {
   return active_;
 }
 
-void CpuComparison::Step() {
-  calls_ += " step";
-  const auto rows = population_.AnyRows(random_, false);
-  const std::vector<Column> columns =
-      population_.AnyColumns(random_, optimizer_);
+// One step or several of the same kind, which a tuned session runs as a graph.
+void CpuComparison::Steps() {
+  std::vector<Column> columns = population_.AnyColumns(random_, optimizer_);
   StepRequest request;
-  request.rows = rows.set();
   request.columns = columns;
-  request.active = AnyActive();
   request.update = !random_.OneIn(4);
   request.keep_gradients = random_.OneIn(3);
   request.accumulate =
       request.keep_gradients && !request.update && random_.OneIn(2);
-  StepResult results[2];
-  for (int s = 0; s < 2; ++s) {
-    request.dataset = sides_[s].dataset.get();
-    const absl::Status status =
-        sides_[s].session->TrainStep(request, &results[s]);
-    ASSERT_TRUE(status.ok()) << s << ": " << status;
+  const int64_t steps = random_.OneIn(3) ? random_.Int(2, 4) : 1;
+  for (int64_t step = 0; step < steps; ++step) {
+    calls_ += " step";
+    const auto rows = population_.AnyRows(random_, false);
+    request.rows = rows.set();
+    request.active = AnyActive();
+    StepResult results[2];
+    for (int s = 0; s < 2; ++s) {
+      request.dataset = sides_[s].dataset.get();
+      const absl::Status status =
+          sides_[s].session->TrainStep(request, &results[s]);
+      ASSERT_TRUE(status.ok()) << s << ": " << status;
+    }
+    ASSERT_EQ(Difference(results[0].outcomes, results[1].outcomes), "");
+    ASSERT_EQ(Difference(results[0].losses, results[1].losses), "");
+    for (const Outcome outcome : results[0].outcomes) {
+      stepped_ += outcome == Outcome::kStepped;
+    }
+    for (Column& column : columns) {
+      if (column.name != "lr") continue;
+      for (double& lr : column.values) lr *= random_.Uniform(0.5, 1.5);
+    }
   }
-  ASSERT_EQ(Difference(results[0].outcomes, results[1].outcomes), "");
-  ASSERT_EQ(Difference(results[0].losses, results[1].losses), "");
-  for (const Outcome outcome : results[0].outcomes) {
-    stepped_ += outcome == Outcome::kStepped;
-  }
+}
+
+// Changes no bit. The cpu has no need of it.
+void CpuComparison::Tune() {
+  calls_ += " tune";
+  const auto report = sides_[1].session->Tune({});
+  ASSERT_TRUE(report.ok()) << report.status();
 }
 
 void CpuComparison::Evaluate() {

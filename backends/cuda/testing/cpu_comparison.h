@@ -45,7 +45,8 @@ class CpuComparison {
   };
 
   absl::Span<const uint8_t> AnyActive();
-  void Step();
+  void Steps();
+  void Tune();
   void Evaluate();
   void Forward();
   void Backward();
