@@ -265,7 +265,7 @@ int Main(int argc, char** argv) {
   if (benchmark::ReportUnrecognizedArguments(count, arguments.data())) return 2;
   absl::StatusOr<std::unique_ptr<TimedDevice>> opened = TimedDevice::Open();
   if (!opened.ok()) {
-    std::fprintf(stderr, "cuda_gemm_benchmark: no device: %s\n",
+    std::fprintf(stderr, "cuda_gemm_benchmark: %s\n",
                  std::string(opened.status().message()).c_str());
     return 3;
   }

@@ -71,7 +71,7 @@ int Main(int argc, char** argv) {
   const absl::StatusOr<std::unique_ptr<TimedDevice>> opened =
       TimedDevice::Open();
   if (!opened.ok()) {
-    std::fprintf(stderr, "cuda_limits_benchmark: no device: %s\n",
+    std::fprintf(stderr, "cuda_limits_benchmark: %s\n",
                  std::string(opened.status().message()).c_str());
     return 3;
   }

@@ -46,6 +46,7 @@ class Part:
     missing: str = ""  # why it cannot run here
     figures: str = ""
     torch_libraries: bool = False  # it loads libtorch_cpu.so
+    cublas: bool = False  # it loads libcublas.so, which torch brings
 
 
 # ---- The machine
@@ -159,7 +160,7 @@ def equivalence_parts(folder):
 def google_benchmark(folder, output, name, *flags):
     figures = f"{output}/{name}.json"
     command = [f"{folder}/bin/{name}", *flags, f"--benchmark_out={figures}", "--benchmark_out_format=json"]
-    return Part(name, "benchmark", command, figures=figures, timeout=3600)
+    return Part(name, "benchmark", command, figures=figures, timeout=7200, cublas=True)
 
 
 def comparison(folder, output, workload, models):
@@ -201,13 +202,22 @@ def torch_folder():
     return f"{pathlib.Path(spec.origin).parent}/lib" if spec else ""
 
 
+def cublas_folders():
+    """Where torch's wheels have it: nvidia/cu13/lib, nvidia/cublas/lib."""
+    if not torch_folder():
+        return []
+    packages = pathlib.Path(torch_folder()).parents[1]
+    return sorted({str(library.parent) for library in packages.glob("nvidia/*/lib/libcublas.so.*")})
+
+
 def environment(folder, part):
     env = dict(os.environ)
     env["PYTHONDONTWRITEBYTECODE"] = "1"
     env["MODELBATCH_PLUGIN_PATH"] = f"{folder}/plugins"
     env["MODELBATCH_PYTHON"] = sys.executable
-    if part.torch_libraries:
-        env["LD_LIBRARY_PATH"] = ":".join(filter(None, [torch_folder(), env.get("LD_LIBRARY_PATH")]))
+    folders = ([torch_folder()] if part.torch_libraries else []) + (cublas_folders() if part.cublas else [])
+    if folders:
+        env["LD_LIBRARY_PATH"] = ":".join(filter(None, [*folders, env.get("LD_LIBRARY_PATH")]))
     return env
 
 
