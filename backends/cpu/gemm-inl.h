@@ -42,6 +42,26 @@ struct Panel {
   bool first, last;  // block of k
 };
 
+// Lines that a tile asks for while it runs, one in four steps of its chains:
+// that often no memory is too slow.
+struct Fetch {
+  const char* line;
+  int64_t stride;
+};
+
+// What the next tile asks for. A few lines after the end of a piece do no harm;
+// where there is nothing, it is `anything` that is in the cache. (Not inline:
+// it would take registers from the tiles.)
+__attribute__((noinline)) static Fetch NextFetch(PrefetchQueue& queue,
+                                                 int64_t k,
+                                                 const float* anything,
+                                                 bool* more) {
+  const PrefetchQueue::Lines lines = queue.NextLines(k / 4);
+  *more = lines.count > 0;
+  if (*more) return {lines.first, PrefetchQueue::kLine};
+  return {reinterpret_cast<const char*>(anything), 0};
+}
+
 // Ends the chains of a tile with fewer columns than its panel, from memory:
 // code for every column of every tile would be most of this file's.
 __attribute__((noinline)) static void FinishTail(const GemmArgs& g,
@@ -69,7 +89,7 @@ __attribute__((noinline)) static void FinishTail(const GemmArgs& g,
 template <int kVectors, int kRows, int kARow, int kACol, PanelB kPanelB>
 inline __attribute__((always_inline)) void RunTile(
     const GemmArgs& whole_g, const Panel& whole_t, const GemmArgs& g,
-    const Panel& t, const float* a, float* c, float* sums) {
+    const Panel& t, const float* a, float* c, float* sums, Fetch fetch) {
   static_assert(kRows <= TileRows(kVectors));
   constexpr int kPanel = 8 * kVectors;
   constexpr bool kPacked = kPanelB == PanelB::kPacked;
@@ -132,6 +152,8 @@ inline __attribute__((always_inline)) void RunTile(
     step();
     step();
     step();
+    __builtin_prefetch(fetch.line);
+    fetch.line += fetch.stride;
   }
   for (; p > 0; --p) step();
   if (!t.last || t.n < kPanel) {
@@ -188,39 +210,45 @@ inline void RunTiles(const GemmArgs& args, PanelB panel_b, int64_t tiles,
   const Panel t = panel;
   const float* a = t.a;
   float *c = t.c, *sums = t.sums;
+  bool fetching = g.prefetch != nullptr;
+  Fetch fetch = {reinterpret_cast<const char*>(t.packed), 0};
+  if (fetching) fetch = NextFetch(*g.prefetch, t.k, t.packed, &fetching);
   const auto next = [&] {
     a += kRows * g.a_row;
     c += kRows * g.c_row;
     sums += kRows * 8 * kVectors;
     --tiles;
+    if (fetching && tiles > 0) {
+      fetch = NextFetch(*g.prefetch, t.k, t.packed, &fetching);
+    }
   };
   if (panel_b == PanelB::kDirect || panel_b == PanelB::kDirectTail) {
     if constexpr (kKnown) {
       while (tiles > 0 && panel_b == PanelB::kDirect) {
-        RunTile<kVectors, kRows, kARow, kACol, PanelB::kDirect>(args, panel, g,
-                                                                t, a, c, sums);
+        RunTile<kVectors, kRows, kARow, kACol, PanelB::kDirect>(
+            args, panel, g, t, a, c, sums, fetch);
         next();
       }
     }
     while (tiles > 0) {
       RunTile<kVectors, kRows, 0, 0, PanelB::kDirectTail>(args, panel, g, t, a,
-                                                          c, sums);
+                                                          c, sums, fetch);
       next();
     }
   } else if (kKnown && panel_b == PanelB::kPack) {
     if constexpr (kKnown) {
       RunTile<kVectors, kRows, kARow, kACol, PanelB::kPack>(args, panel, g, t,
-                                                            a, c, sums);
+                                                            a, c, sums, fetch);
       next();
     }
   } else if (panel_b != PanelB::kPacked) {
     RunTile<kVectors, kRows, 0, 0, PanelB::kPackTail>(args, panel, g, t, a, c,
-                                                      sums);
+                                                      sums, fetch);
     next();
   }
   while (tiles > 0) {
     RunTile<kVectors, kRows, kARow, kACol, PanelB::kPacked>(args, panel, g, t,
-                                                            a, c, sums);
+                                                            a, c, sums, fetch);
     next();
   }
   panel.a = a;

@@ -22,6 +22,7 @@
 #include <cstdint>
 
 #include "backends/cpu/optimizer_args.h"
+#include "backends/cpu/prefetch_queue.h"
 
 namespace modelbatch::cpu {
 
@@ -60,6 +61,8 @@ struct GemmArgs {
   bool accumulate = false;
   bool relu = false;  // max(sum, 0) with NaN kept
   GemmTiling tiling;
+  // What to fetch meanwhile; may be null.
+  PrefetchQueue* prefetch = nullptr;
 };
 
 enum class Unary { kRelu, kGelu, kGeluTanh, kTanh, kSigmoid };
@@ -197,8 +200,9 @@ struct Kernels {
   // Index of the first largest element of each row; a NaN counts as largest.
   void (*argmax)(int64_t rows, int64_t cols, ConstMatrix x, int64_t* out);
 
-  // Whether all of x[0, count) are finite.
-  bool (*all_finite)(int64_t count, const float* x);
+  // Whether |x| < bound for all elements; a NaN is not. Only they are read: x
+  // may be compact.
+  bool (*all_below)(int64_t rows, int64_t cols, float bound, ConstMatrix x);
 
   void (*clip)(const ClipArgs& args);
   void (*sgd)(const SgdArgs& args);

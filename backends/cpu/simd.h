@@ -27,6 +27,7 @@
 //   Select(m, yes, no), ZeroUnless(m, a)
 //   ToInt                        to nearest, even; out of range: INT32_MIN
 //   Bits, FromBits               reinterpret
+//   Max of I                     signed
 //   AtLeastUnsigned(p, bound)    p[lane] >= bound
 //   JoinLanes(low, high)         the 16 virtual lanes of kernels.h, by halving
 //   MaxOfLanes                   Max by halving

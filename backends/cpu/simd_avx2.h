@@ -94,6 +94,7 @@ inline I SetI(int32_t x) { return {_mm256_set1_epi32(x)}; }
 inline I operator+(I a, I b) { return {_mm256_add_epi32(a.v, b.v)}; }
 inline I operator-(I a, I b) { return {_mm256_sub_epi32(a.v, b.v)}; }
 inline I operator&(I a, I b) { return {_mm256_and_si256(a.v, b.v)}; }
+inline I Max(I a, I b) { return {_mm256_max_epi32(a.v, b.v)}; }
 inline I ShiftRightArithmetic(I a, int bits) {
   return {_mm256_srai_epi32(a.v, bits)};
 }

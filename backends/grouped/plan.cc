@@ -220,8 +220,6 @@ absl::StatusOr<ModelPlan> PlanModel(const ModelInstance& model,
       out.gradient = workspace.Take(max_rows * out.ld);
     }
     if (op.code == OpCode::kLinear) {
-      numbers.packed_ld = RoundUp(out.cols);
-      numbers.packed = workspace.Take(in.cols * numbers.packed_ld);
       plan.flops_per_row += (op.wants_gradient[0] ? 6 : 4) * in.cols * out.cols;
     } else if (op.code == OpCode::kLayerNorm) {
       numbers.stats = workspace.Take(2 * max_rows);

@@ -73,10 +73,8 @@ struct ParameterPlan {
 
 // The numbers of one operation for one model.
 struct OpNumbers {
-  double p = 0;         // dropout
-  double eps = 0;       // layer_norm
-  int64_t packed = -1;  // linear: the transposed weight, in the workspace
-  int64_t packed_ld = 0;
+  double p = 0;        // dropout
+  double eps = 0;      // layer_norm
   int64_t stats = -1;  // layer_norm: mean[max_rows], then rstd[max_rows]
 };
 

@@ -89,11 +89,6 @@ TEST(BuildPlan, BuffersAreDisjointAndInside) {
     }
     for (size_t i = 0; i < plan->ops.size(); ++i) {
       const OpNumbers& numbers = model.numbers[i];
-      if (numbers.packed >= 0) {
-        const int64_t in = model.values[plan->ops[i].inputs[0]].cols;
-        buffers.insert(
-            {numbers.packed, numbers.packed + in * numbers.packed_ld});
-      }
       if (numbers.stats >= 0) {
         buffers.insert({numbers.stats, numbers.stats + 2 * 17});
       }
