@@ -16,6 +16,7 @@ def modelbatch_plugin(
         conformance_args = [],
         conformance_data = [],
         conformance_size = "small",
+        conformance_tags = [],
         tags = [],
         testonly = False,
         visibility = None):
@@ -34,6 +35,7 @@ def modelbatch_plugin(
       conformance_args: Further arguments of the conformance test.
       conformance_data: Files that those name.
       conformance_size: Size of the conformance test.
+      conformance_tags: Further tags of the conformance test.
       tags: Tags of all targets.
       testonly: Whether the plugin exists for tests only.
       visibility: Visibility of the library.
@@ -82,6 +84,6 @@ def modelbatch_plugin(
         data = [library] + conformance_data,
         # The suite's library registers its tests when it is linked whole (alwayslink).
         linkstatic = True,
-        tags = tags,
+        tags = tags + conformance_tags,
         deps = [_CONFORMANCE],
     )

@@ -1,6 +1,8 @@
-// ModelBatch against the other ways to train many networks on a CPU.
+// ModelBatch against the other ways to train many networks, on a CPU or on a
+// CUDA device.
 //
-//   compare [--workload=mlp_small,...] [--models=32,128] [--peers=...] ...
+//   compare [--device=cuda] [--workload=mlp_small,...] [--models=32,128]
+//   [--peers=...] ...
 //
 // For every workload and number of models it starts every peer in every
 // arrangement, checks that all train the same run, and times them: they take
@@ -56,9 +58,13 @@ ABSL_FLAG(std::vector<std::string>, peers, {},
           "who is compared with ModelBatch; all if not given: libtorch, "
           "libtorch-fused, torch-vmap, torch-compile, torch-baddbmm, jax, "
           "jax-scan");
-ABSL_FLAG(std::vector<std::string>, backend, std::vector<std::string>({"cpu"}),
-          "ModelBatch's backends: names, or paths of plugins. The first is "
-          "what the others are compared with");
+ABSL_FLAG(std::string, device, "cpu",
+          "what all train on: cpu, or cuda: the first CUDA device. There the "
+          "peers are torch-loop, torch-graph and those written in Python, and "
+          "the limits are cuda_limits_benchmark's");
+ABSL_FLAG(std::vector<std::string>, backend, {},
+          "ModelBatch's backends: names, or paths of plugins; the device's if "
+          "not given. The first is what the others are compared with");
 ABSL_FLAG(int, threads, 0, "of ModelBatch; 0: the backend's choice");
 ABSL_FLAG(std::vector<std::string>, peer_command, {},
           "NAME=COMMAND: a peer of your own, a program that answers as "
@@ -109,8 +115,11 @@ SamplingOptions Options() {
   return options;
 }
 
+bool OnCpu() { return absl::GetFlag(FLAGS_device) == "cpu"; }
+
 json OptionsJson() {
-  return {{"rounds", absl::GetFlag(FLAGS_rounds)},
+  return {{"device", absl::GetFlag(FLAGS_device)},
+          {"rounds", absl::GetFlag(FLAGS_rounds)},
           {"neighbour_rounds", absl::GetFlag(FLAGS_neighbour_rounds)},
           {"sample_seconds", absl::GetFlag(FLAGS_sample_seconds)},
           {"disturbance", absl::GetFlag(FLAGS_disturbance)},
@@ -198,6 +207,7 @@ json ContenderJson(const Contender& contender, const Workload& workload) {
   return result;
 }
 
+// `limits` may be null.
 absl::Status TakeSamples(std::vector<Contender>* contenders,
                          StepLimits* limits) {
   const SamplingOptions options = Options();
@@ -208,12 +218,12 @@ absl::Status TakeSamples(std::vector<Contender>* contenders,
         {&contender, Timed(contender.group.get(), Workload::kSteps)});
     MB_RETURN_IF_ERROR(timed.back().second.Calibrate(options, false));
   }
-  MB_RETURN_IF_ERROR(limits->Calibrate(options));
+  if (limits != nullptr) MB_RETURN_IF_ERROR(limits->Calibrate(options));
   for (int round = 0; round < absl::GetFlag(FLAGS_rounds); ++round) {
     for (auto& [contender, one] : timed) {
       MB_RETURN_IF_ERROR(one.Sample(options, nullptr, &contender->quiet));
     }
-    MB_RETURN_IF_ERROR(limits->Sample(options));
+    if (limits != nullptr) MB_RETURN_IF_ERROR(limits->Sample(options));
   }
   if (absl::GetFlag(FLAGS_neighbour_rounds) == 0) return absl::OkStatus();
   const BusyNeighbour neighbour;
@@ -241,10 +251,15 @@ absl::StatusOr<json> Compare(const WorkloadEntry& entry, int models,
                {"agreement_without_dropout", workload.HasDropout()},
                {"contenders", json::array()}};
   if (!absl::GetFlag(FLAGS_check_only)) {
-    MB_ASSIGN_OR_RETURN(StepLimits limits,
-                        StepLimits::Start(workload, scratch));
-    MB_RETURN_IF_ERROR(TakeSamples(&contenders, &limits));
-    cell["limits"] = limits.ToJson();
+    cell["limits"] = json::array();
+    std::unique_ptr<StepLimits> limits;
+    if (OnCpu()) {
+      MB_ASSIGN_OR_RETURN(StepLimits started,
+                          StepLimits::Start(workload, scratch));
+      limits = std::make_unique<StepLimits>(std::move(started));
+    }
+    MB_RETURN_IF_ERROR(TakeSamples(&contenders, limits.get()));
+    if (limits != nullptr) cell["limits"] = limits->ToJson();
   }
   for (const Contender& contender : contenders) {
     cell["contenders"].push_back(ContenderJson(contender, workload));
@@ -255,11 +270,12 @@ absl::StatusOr<json> Compare(const WorkloadEntry& entry, int models,
 // Of all there are, ModelBatch's and those that are asked for.
 std::vector<Peer> ChosenPeers(const std::string& program) {
   PeerOptions options;
+  options.device = absl::GetFlag(FLAGS_device);
   options.backends = absl::GetFlag(FLAGS_backend);
+  if (options.backends.empty()) options.backends = {options.device};
   options.threads = absl::GetFlag(FLAGS_threads);
   options.commands = absl::GetFlag(FLAGS_peer_command);
   options.program = program;
-  if (options.backends.empty()) Refuse("--backend is empty");
   // Before anything is measured; workers load them.
   for (const std::string& backend : options.backends) {
     if (absl::StrContains(backend, '/')) {
@@ -335,6 +351,10 @@ void WriteResults(const json& results, const std::string& stem) {
 }
 
 void CheckFlags() {
+  const std::string device = absl::GetFlag(FLAGS_device);
+  if (device != "cpu" && device != "cuda") {
+    Refuse(absl::StrCat("--device has \"", device, "\", expected cpu or cuda"));
+  }
   if (absl::GetFlag(FLAGS_rounds) < 1) Refuse("--rounds must be at least 1");
   if (absl::GetFlag(FLAGS_neighbour_rounds) < 0 ||
       absl::GetFlag(FLAGS_machine_rounds) < 0 ||
@@ -405,7 +425,7 @@ int Main(int argc, char** argv) {
                   {"load_average_before", LoadAverage()},
                   {"machine_limits", json::array()},
                   {"cells", json::array()}};
-  if (absl::GetFlag(FLAGS_machine_rounds) > 0 &&
+  if (absl::GetFlag(FLAGS_machine_rounds) > 0 && OnCpu() &&
       !absl::GetFlag(FLAGS_check_only)) {
     results["machine_limits"] = Take(MeasureMachine(
         Options(), absl::GetFlag(FLAGS_machine_rounds), scratch));

@@ -114,10 +114,46 @@ def check_absent() -> None:
         assert jax["peer"] == "jax" and "without jax/run.sh" in jax["not_run"], jax
 
 
+def check_one_after_another() -> None:
+    """What is compared with on a GPU, on the CPU: CUDA graphs say that they are none of its."""
+    loop = pathlib.Path(BROKEN).parent / "peers/torch_loop.py"
+    with tempfile.TemporaryDirectory() as output:
+        run = compare(output, "--workload=mlp_ragged,ragged_rows", "--models=2", "--peers=modelbatch-cpu",
+                      "--check_only", f"--peer_command=loop={LAUNCHER} {loop},graph={LAUNCHER} {loop} --graph")
+        assert run.returncode == 0, run.stderr
+        found = results(output)
+        for cell in found["cells"]:
+            ran = [contender["peer"] for contender in cell["contenders"] if "not_run" not in contender]
+            assert "loop" in ran and "graph" not in ran, ran
+            for contender in cell["contenders"]:
+                assert "not_run" in contender or agrees(contender, found), contender
+
+
+def check_another_device() -> None:
+    """Those that need a CUDA device say so where there is none; none of the CPU's peers takes part."""
+    if pathlib.Path("/dev/nvidia0").exists():
+        return
+    with tempfile.TemporaryDirectory() as output:
+        run = compare(output, "--device=cuda", "--backend=cpu", "--workload=mlp_small", "--models=2", *QUICK)
+        assert run.returncode == 0, run.stderr
+        found = results(output)
+        assert found["options"]["device"] == "cuda" and found["machine_limits"] == []
+        (cell,) = found["cells"]
+        assert cell["limits"] == []
+        reasons = {contender["peer"]: contender.get("not_run", "") for contender in cell["contenders"]}
+        assert reasons.pop("modelbatch-cpu") == ""
+        assert set(reasons) == {"torch-loop", "torch-graph", "torch-vmap", "torch-compile", "torch-baddbmm", "jax",
+                                "jax-scan"}, reasons
+        for peer, reason in reasons.items():
+            assert reason == "torch sees no CUDA device" or peer.startswith("jax"), (peer, reason)
+
+
 def check_bad_flags() -> None:
     for flags, expected in [(["--peers=nobody"], "there are: modelbatch-cpu, libtorch"),
                             (["--workload=nothing"], "there are: mlp_small"),
                             (["--models=0"], 'has "0"'),
+                            (["--device=tpu"], "expected cpu or cuda"),
+                            (["--device=cuda", "--workload=mlp_small", "--models=1"], "cuda"),
                             (["--rounds=0"], "at least 1"),
                             (["--peer_command=x"], "NAME=COMMAND"),
                             (["stray"], "is no flag"),
@@ -133,6 +169,8 @@ def main() -> None:
         check_a_whole_comparison()
     elif PART == "agreement":
         check_agreement("libtorch,torch-vmap,torch-baddbmm", "mlp_ragged,ragged_rows,mlp_norm", 3)
+        check_one_after_another()
+        check_another_device()
     elif PART == "compile":
         check_agreement("torch-compile", "mlp_small", 1)
     else:

@@ -66,17 +66,19 @@ Peer LibTorchPeer(std::string name, std::string what, bool fused) {
 
 // A program that is given the arguments of peers/worker.py.
 Peer CommandPeer(std::string name, std::string what,
-                 std::vector<std::string> command) {
+                 std::vector<std::string> command, const std::string& device) {
   Peer peer;
   peer.name = std::move(name);
   peer.what = std::move(what);
   peer.stacks = true;
   const int cpus = NumCpus();
   peer.arrangements = {{cpus, 1, ""}};
-  if (cpus > 1) peer.arrangements.push_back({1, cpus, ""});
-  peer.part = [command](const Workload& workload, const std::string& folder,
-                        const Arrangement& arrangement, int process, int first,
-                        int last) {
+  // Processes that share a device take turns on it.
+  if (cpus > 1 && device == "cpu") peer.arrangements.push_back({1, cpus, ""});
+  peer.part = [command, device](const Workload& workload,
+                                const std::string& folder,
+                                const Arrangement& arrangement, int process,
+                                int first, int last) {
     WorkerGroup::Part part;
     part.num_weights = workload.Parameters(first, last);
     part.command = command;
@@ -87,6 +89,7 @@ Peer CommandPeer(std::string name, std::string what,
              {"last", absl::StrCat(last)},
              {"threads", absl::StrCat(arrangement.threads)},
              {"process", absl::StrCat(process)},
+             {"device", device},
              {"stacks", arrangement.stacks}}) {
       if (value.empty()) continue;
       part.command.push_back(absl::StrCat("--", flag));
@@ -136,11 +139,14 @@ absl::StatusOr<std::vector<Peer>> AllPeers(const PeerOptions& options) {
   for (const std::string& backend : options.backends) {
     peers.push_back(ModelBatchPeer(backend, options.threads));
   }
-  peers.push_back(LibTorchPeer(
-      "libtorch", "LibTorch, one model after another, torch::optim::Adam",
-      false));
-  peers.push_back(
-      LibTorchPeer("libtorch-fused", "the same with at::_fused_adam_", true));
+  const bool on_cpu = options.device == "cpu";
+  if (on_cpu) {
+    peers.push_back(LibTorchPeer(
+        "libtorch", "LibTorch, one model after another, torch::optim::Adam",
+        false));
+    peers.push_back(
+        LibTorchPeer("libtorch-fused", "the same with at::_fused_adam_", true));
+  }
   const auto python = [&](std::string name, std::string what,
                           const std::string& launcher,
                           const std::string& script,
@@ -154,9 +160,16 @@ absl::StatusOr<std::vector<Peer>> AllPeers(const PeerOptions& options) {
         runfiles->Rlocation(
             absl::StrCat("modelbatch/benchmarks/compare/peers/", script))};
     command.insert(command.end(), flags.begin(), flags.end());
-    peers.push_back(
-        CommandPeer(std::move(name), std::move(what), std::move(command)));
+    peers.push_back(CommandPeer(std::move(name), std::move(what),
+                                std::move(command), options.device));
   };
+  if (!on_cpu) {
+    python("torch-loop",
+           "one model after another, torch.optim.Adam(fused=True)",
+           "pytorch/run.sh", "torch_loop.py");
+    python("torch-graph", "the same, a step of all models as one CUDA graph",
+           "pytorch/run.sh", "torch_loop.py", {"--graph"});
+  }
   python("torch-vmap", "torch.func.vmap of grad, in Python", "pytorch/run.sh",
          "torch_vmap.py");
   python("torch-compile", "the same by torch.compile", "pytorch/run.sh",
@@ -177,7 +190,7 @@ absl::StatusOr<std::vector<Peer>> AllPeers(const PeerOptions& options) {
           "--peer_command has \"", command, "\", expected NAME=COMMAND"));
     }
     peers.push_back(CommandPeer(parts.first, "a program of the caller's",
-                                std::move(words)));
+                                std::move(words), options.device));
   }
   return peers;
 }

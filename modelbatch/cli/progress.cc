@@ -75,10 +75,17 @@ Progress Progress::OnStandardError() {
       });
 }
 
+void Progress::OnWave(int begin, int end, int models) {
+  if (end - begin == models) return;
+  Finish();
+  write_(absl::StrCat("models ", begin, " to ", end - 1, " of ", models, "\n"));
+}
+
 void Progress::OnStart(const Trainer& trainer) {
   start_ = now_();
   shown_ = terminal_.is_terminal ? 0 : start_;
   first_step_ = trainer.state().step;
+  model_rows_ = 0;
   best_ = Best(trainer);
 }
 

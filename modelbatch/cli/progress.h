@@ -38,6 +38,7 @@ class Progress : public TrainObserver {
   // On standard error.
   static Progress OnStandardError();
 
+  void OnWave(int begin, int end, int models) override;
   void OnStart(const Trainer& trainer) override;
   void OnStep(const Trainer& trainer) override;
 

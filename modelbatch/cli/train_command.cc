@@ -52,11 +52,12 @@ absl::Status CheckResumeOverrides(const TrainCommand& command) {
   }
   for (const std::string& text : command.set) {
     if (!absl::StartsWith(text, "train.epochs=") &&
-        !absl::StartsWith(text, "train.checkpoint_every=")) {
+        !absl::StartsWith(text, "train.checkpoint_every=") &&
+        !absl::StartsWith(text, "train.models_at_once=")) {
       return absl::InvalidArgumentError(
           absl::StrCat("--set ", text,
-                       ": a run can only be resumed with other train.epochs "
-                       "or train.checkpoint_every"));
+                       ": a run can only be resumed with other train.epochs, "
+                       "train.checkpoint_every or train.models_at_once"));
     }
   }
   return absl::OkStatus();
@@ -148,7 +149,12 @@ class TrainRun {
   int Report(const RunResult& result) const {
     const std::string run = Quoted(folder_->path());
     if (result.interrupted) {
-      std::cerr << "Interrupted in epoch " << result.state.epoch + 1
+      const bool waves = experiment_.config.train.models_at_once != kAllModels;
+      std::cerr << "Interrupted "
+                << (waves ? absl::StrCat("with ", result.models_ended, " of ",
+                                         result.state.models.size(),
+                                         " models trained")
+                          : absl::StrCat("in epoch ", result.state.epoch + 1))
                 << "; the checkpoint has every step. Continue with\n  "
                 << ProgramName() << " train --resume " << run << std::endl;
       return kExitInterrupted;

@@ -21,6 +21,7 @@
 #include "modelbatch/train/experiment.h"
 #include "modelbatch/train/population_events.h"
 #include "modelbatch/train/results.h"
+#include "modelbatch/train/run_checkpoint.h"
 #include "modelbatch/train/run_folder.h"
 #include "modelbatch/train/trainer.h"
 #include "modelbatch/train/verify.h"
@@ -56,6 +57,19 @@ bool PromisesBits(const Backend& backend) {
          features.end();
 }
 
+// While a run is trained in waves, what is compared with is that of the model's
+// own.
+absl::StatusOr<VerifyReport> VerifyBits(const RunFolder& folder,
+                                        const Experiment& experiment,
+                                        const Checkpoint& checkpoint,
+                                        int64_t id, Backend* backend) {
+  MB_ASSIGN_OR_RETURN(const std::vector<WaveFile> waves, folder.Waves());
+  if (waves.empty()) return VerifyModel(experiment, checkpoint, id, backend);
+  MB_ASSIGN_OR_RETURN(const CheckpointOfModel own,
+                      ReadCheckpointOfModel(folder, experiment, id));
+  return VerifyModel(own.experiment, own.checkpoint, id, backend);
+}
+
 absl::StatusOr<int> Verify(const VerifyCommand& command) {
   MB_ASSIGN_OR_RETURN(const RunFolder folder, RunFolder::Open(command.run));
   if (!folder.HasCheckpoint()) {
@@ -72,7 +86,7 @@ absl::StatusOr<int> Verify(const VerifyCommand& command) {
   MB_ASSIGN_OR_RETURN(const Experiment experiment,
                       PrepareExperiment(std::move(config)));
   MB_ASSIGN_OR_RETURN(const Checkpoint checkpoint,
-                      ReadCheckpoint(folder.checkpoint()));
+                      ReadRunCheckpoint(folder, experiment.config));
   MB_RETURN_IF_ERROR(CheckBelongs(checkpoint, experiment));
   // To name the models; each is trained from `experiment`.
   Experiment now = experiment;
@@ -88,6 +102,15 @@ absl::StatusOr<int> Verify(const VerifyCommand& command) {
   // Without that promise, the first steps of the population to compare with.
   std::unique_ptr<Trainer> batch;
   if (!PromisesBits(*opened.backend)) {
+    MB_ASSIGN_OR_RETURN(const std::vector<WaveFile> waves, folder.Waves());
+    if (!waves.empty()) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          command.run,
+          " is trained in waves that have not all ended, and "
+          "backend \"",
+          opened.info.backend,
+          "\" does not promise equal bits: verify it when it has ended"));
+    }
     const int64_t steps = std::min(kToleranceSteps, checkpoint.state.step);
     std::cerr << "note: backend \"" << opened.info.backend
               << "\" does not promise equal bits: the first " << steps
@@ -105,12 +128,13 @@ absl::StatusOr<int> Verify(const VerifyCommand& command) {
                        " is a copy of another: within a tolerance only models "
                        "that were there from the beginning are compared"));
     }
-    MB_ASSIGN_OR_RETURN(
-        const VerifyReport report,
-        batch == nullptr
-            ? VerifyModel(experiment, checkpoint, id, opened.backend.get())
-            : VerifyWithinTolerance(experiment, id, batch.get(),
-                                    opened.backend.get()));
+    MB_ASSIGN_OR_RETURN(VerifyReport report,
+                        batch == nullptr
+                            ? VerifyBits(folder, experiment, checkpoint, id,
+                                         opened.backend.get())
+                            : VerifyWithinTolerance(experiment, id, batch.get(),
+                                                    opened.backend.get()));
+    MB_ASSIGN_OR_RETURN(report.index, IndexOfModel(now, id));
     if (!report.passed) ++differing;
     std::cout << DescribeModel(now, report.index) << ", trained alone: "
               << Styled(report.text, report.passed ? "32" : "1;31", colors)

@@ -311,6 +311,27 @@ std::optional<EarlyStoppingConfig> ReadEarlyStopping(TableReader* train,
   return config;
 }
 
+// "all", "auto" or how many.
+int64_t ReadModelsAtOnce(TableReader* train, const LogConfig& log) {
+  const char kKey[] = "models_at_once";
+  const toml::node* const node = train->Find(kKey);
+  if (node == nullptr) return kAllModels;
+  int64_t count = kAllModels;
+  if (node->is_integer()) {
+    count = train->Int(kKey, {}, 1, kMaxCount);
+  } else if (!node->is_string()) {
+    train->Fail(kKey, "expected \"all\", \"auto\" or an integer of at least 1");
+  } else if (train->OneOf(kKey, {"all", "auto"}) == "auto") {
+    count = kModelsThatFit;
+  }
+  if (count != kAllModels && !log.writers.empty()) {
+    train->Fail(kKey,
+                "must be \"all\" where train.log.writers names some: they "
+                "write what all models do, step by step");
+  }
+  return count;
+}
+
 TrainConfig ReadTrain(TableReader* root, const DataConfig& data, bool grid,
                       const std::filesystem::path& folder) {
   TableReader table = root->Table("train");
@@ -336,6 +357,7 @@ TrainConfig ReadTrain(TableReader* root, const DataConfig& data, bool grid,
   ReadOnNan(&table, &train);
   train.early_stopping = ReadEarlyStopping(&table, data);
   train.log = ReadLog(&table, data);
+  train.models_at_once = ReadModelsAtOnce(&table, train.log);
   table.Finish();
   return train;
 }

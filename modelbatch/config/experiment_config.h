@@ -169,12 +169,18 @@ struct LogConfig {
   bool confusion = false;  // confusion matrices on the test rows
 };
 
+// TrainConfig::models_at_once, where it is no number.
+inline constexpr int64_t kAllModels = 0;
+inline constexpr int64_t kModelsThatFit = -1;
+
 struct TrainConfig {
   int64_t epochs = 1;
   Sweep batch_size = Sweep::Fixed(32, /*integer=*/true);
   Selection select = Selection::kValidationAccuracy;
   int64_t checkpoint_every = 10;  // epochs; 0: at the end only
-  std::string output;             // empty: runs/<name>-<first free number>
+  // How many models are trained together, at most; the others wait for them.
+  int64_t models_at_once = kAllModels;
+  std::string output;  // empty: runs/<name>-<first free number>
   // Weights to begin with: a folder or a file, as in DataFiles; empty: random.
   std::string init_from;
   NanPolicy on_nan = NanPolicy::kFreeze;

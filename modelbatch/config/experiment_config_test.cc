@@ -659,6 +659,39 @@ TEST(ParseExperimentTest, PoliciesForSingleModels) {
                         "data.split.validation is 0"));
 }
 
+TEST(ParseExperimentTest, ModelsAtOnce) {
+  const auto none = ParseExperiment(kValid, "t.toml");
+  ASSERT_TRUE(none.ok()) << none.status();
+  EXPECT_EQ(none->train.models_at_once, kAllModels);
+  EXPECT_THAT(ExperimentToToml(*none), testing::Not(HasSubstr("at_once")));
+  for (const auto& [text, expected] :
+       {std::pair<std::string, int64_t>("\"all\"", kAllModels),
+        {"\"auto\"", kModelsThatFit},
+        {"17", 17}}) {
+    const auto parsed =
+        ParseExperiment(kValid, "t.toml", {"train.models_at_once=" + text});
+    ASSERT_TRUE(parsed.ok()) << parsed.status();
+    EXPECT_EQ(parsed->train.models_at_once, expected);
+    const auto again = ParseExperiment(ExperimentToToml(*parsed), "t.toml");
+    ASSERT_TRUE(again.ok()) << again.status();
+    EXPECT_EQ(again->train.models_at_once, expected);
+  }
+  for (const auto& [text, error] :
+       {std::pair("0", "train.models_at_once"),
+        {"-1", "train.models_at_once"},
+        {"2.5", "expected \"all\", \"auto\" or an integer"},
+        {"true", "expected \"all\", \"auto\" or an integer"},
+        {"some",
+         "train.models_at_once: found \"some\"; expected one of: all, "
+         "auto"}}) {
+    EXPECT_THAT(ErrorOf(kValid, {std::string("train.models_at_once=") + text}),
+                HasSubstr(error));
+  }
+  EXPECT_THAT(ErrorOf(kValid, {"train.models_at_once=2",
+                               "train.log={writers=[\"csv\"]}"}),
+              HasSubstr("train.log.writers"));
+}
+
 TEST(ParseExperimentTest, Log) {
   const auto none = ParseExperiment(kValid, "t.toml");
   ASSERT_TRUE(none.ok()) << none.status();

@@ -315,6 +315,11 @@ std::string ExperimentToToml(const ExperimentConfig& config,
   line("batch_size = ", SweepToToml(config.train.batch_size));
   line("select = ", Quote(SelectionName(config.train.select)));
   line("checkpoint_every = ", config.train.checkpoint_every);
+  if (config.train.models_at_once != kAllModels) {
+    line("models_at_once = ", config.train.models_at_once == kModelsThatFit
+                                  ? "\"auto\""
+                                  : absl::StrCat(config.train.models_at_once));
+  }
   if (!config.train.init_from.empty()) {
     line("init_from = ", Quote(InitFrom(config.train.init_from, folder)));
   }

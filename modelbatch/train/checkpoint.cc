@@ -1,6 +1,7 @@
 #include "modelbatch/train/checkpoint.h"
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <optional>
 #include <utility>
@@ -373,14 +374,13 @@ class Reader {
 
 }  // namespace
 
-absl::Status WriteCheckpoint(const std::string& path, Trainer* trainer,
-                             const RunInfo& info) {
-  const TrainState& state = trainer->state();
-  const Experiment& experiment = trainer->experiment();
-  if (state.step_in_epoch >= trainer->steps_per_epoch()) {
-    return absl::FailedPreconditionError(
-        "no checkpoint before the epoch's evaluation: write it in OnEpoch");
-  }
+namespace {
+
+// `model_state` gives the state of a model, by its index.
+absl::Status Write(
+    const std::string& path, const Experiment& experiment,
+    const TrainState& state, const RunInfo& info,
+    const std::function<absl::StatusOr<ModelState>(int)>& model_state) {
   Writer writer;
   writer.SetText("format", kFormat);
   writer.SetInt("epoch", state.epoch);
@@ -415,9 +415,9 @@ absl::Status WriteCheckpoint(const std::string& path, Trainer* trainer,
   writer.AddVector(kValidationRows, validation_rows);
   AddRecords(state, &writer);
   AddCurves(state, &writer);
-  for (int i = 0; i < trainer->num_models(); ++i) {
+  for (int i = 0; i < experiment.population.size(); ++i) {
     if (!state.models[i].removed()) {
-      MB_ASSIGN_OR_RETURN(ModelState model, trainer->batch().GetModelState(i));
+      MB_ASSIGN_OR_RETURN(ModelState model, model_state(i));
       const std::string prefix = absl::StrCat("model.", ids[i], ".");
       AddModel(prefix, std::move(model), &writer);
       if (!experiment.population.schedules.empty()) {
@@ -431,6 +431,44 @@ absl::Status WriteCheckpoint(const std::string& path, Trainer* trainer,
     }
   }
   return writer.Write(path);
+}
+
+ModelState Borrow(const ModelState& state) {
+  ModelState out;
+  out.step = state.step;
+  for (const auto& [slot, tensors] : state.slots) {
+    for (const auto& [parameter, tensor] : tensors) {
+      out.slots[slot].emplace(parameter, tensor.Borrow());
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+absl::Status WriteCheckpoint(const std::string& path, Trainer* trainer,
+                             const RunInfo& info) {
+  const TrainState& state = trainer->state();
+  if (state.step_in_epoch >= trainer->steps_per_epoch()) {
+    return absl::FailedPreconditionError(
+        "no checkpoint before the epoch's evaluation: write it in OnEpoch");
+  }
+  return Write(path, trainer->experiment(), state, info, [trainer](int model) {
+    return trainer->batch().GetModelState(model);
+  });
+}
+
+absl::Status WriteCheckpoint(const std::string& path,
+                             const Experiment& experiment,
+                             const Checkpoint& checkpoint) {
+  MB_RETURN_IF_ERROR(CheckBelongs(checkpoint, experiment));
+  Experiment now = experiment;
+  MB_ASSIGN_OR_RETURN(now.population, PopulationAfter(checkpoint.state.events,
+                                                      experiment.population));
+  return Write(path, now, checkpoint.state, checkpoint.info,
+               [&checkpoint](int model) -> absl::StatusOr<ModelState> {
+                 return Borrow(checkpoint.models[model]);
+               });
 }
 
 absl::StatusOr<Checkpoint> ReadCheckpoint(const std::string& path) {

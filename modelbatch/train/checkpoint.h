@@ -51,6 +51,12 @@ struct Checkpoint {
 absl::Status WriteCheckpoint(const std::string& path, Trainer* trainer,
                              const RunInfo& info);
 
+// The same of one that was read, or put together; `experiment` is that of
+// before all events. FailedPrecondition as of CheckBelongs.
+absl::Status WriteCheckpoint(const std::string& path,
+                             const Experiment& experiment,
+                             const Checkpoint& checkpoint);
+
 // Names the file and what is wrong with it. Whether its tensors fit the models
 // is checked when they are loaded.
 absl::StatusOr<Checkpoint> ReadCheckpoint(const std::string& path);

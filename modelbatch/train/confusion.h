@@ -14,11 +14,12 @@ namespace modelbatch {
 // One line a model and class: model,label,predicted_0,predicted_1,...: how many
 // test rows with this label the model gives to each class, with the weights of
 // its best epoch. Models without one are not there. `dataset` has the
-// experiment's data.
+// experiment's data. Of `models_at_once` models at a time; 0: all.
 absl::StatusOr<std::string> ConfusionCsv(const Experiment& experiment,
                                          const TrainState& state,
                                          const Dataset& dataset,
-                                         Backend* backend);
+                                         Backend* backend,
+                                         int models_at_once = 0);
 
 }  // namespace modelbatch
 

@@ -225,25 +225,32 @@ absl::StatusOr<Experiment> PrepareExperiment(ExperimentConfig config) {
   return experiment;
 }
 
-Experiment SingleModel(const Experiment& experiment, int index) {
-  Experiment single = experiment;
+Experiment SomeModels(const Experiment& experiment,
+                      const std::vector<int>& indices) {
   const Population& all = experiment.population;
-  single.population = Population();
-  single.population.models = {all.models[index]};
-  single.population.layouts = {all.layouts[index]};
-  single.population.optimizers = {all.optimizers[index]};
-  if (!all.schedules.empty()) {
-    single.population.schedules = {all.schedules[index]};
-  }
-  single.population.batch_sizes = {all.batch_sizes[index]};
-  single.population.folds = {all.folds[index]};
-  single.population.settings = {all.settings[index]};
-  if (!all.initial.empty()) single.population.initial = {all.initial[index]};
+  const auto chosen = [&indices](const auto& from, auto* to) {
+    for (const int index : indices) to->push_back(from[index]);
+  };
+  Population some;
+  chosen(all.models, &some.models);
+  chosen(all.layouts, &some.layouts);
+  chosen(all.optimizers, &some.optimizers);
+  if (!all.schedules.empty()) chosen(all.schedules, &some.schedules);
+  chosen(all.batch_sizes, &some.batch_sizes);
+  chosen(all.folds, &some.folds);
+  chosen(all.settings, &some.settings);
+  if (!all.initial.empty()) chosen(all.initial, &some.initial);
   for (const SweptField& field : all.fields) {
-    single.population.fields.push_back(
-        {field.path, field.label, field.integer, {field.values[index]}});
+    some.fields.push_back({field.path, field.label, field.integer, {}});
+    chosen(field.values, &some.fields.back().values);
   }
-  return single;
+  Experiment result = experiment;
+  result.population = std::move(some);
+  return result;
+}
+
+Experiment SingleModel(const Experiment& experiment, int index) {
+  return SomeModels(experiment, {index});
 }
 
 absl::StatusOr<int> IndexOfModel(const Experiment& experiment, int64_t id) {
@@ -318,6 +325,7 @@ uint64_t ConfigFingerprint(const ExperimentConfig& config) {
   for (const auto& [key, path] : DataPaths(&core.data)) *path = "/";
   if (ScheduleFollowingEpochs(config).empty()) core.train.epochs = 0;
   core.train.checkpoint_every = 0;
+  core.train.models_at_once = kAllModels;
   // The weights have a fingerprint of their own, as the data has.
   if (!core.train.init_from.empty()) core.train.init_from = "/";
   core.train.log = LogConfig();

@@ -59,8 +59,12 @@ struct Experiment {
 // and key.
 absl::StatusOr<Experiment> PrepareExperiment(ExperimentConfig config);
 
-// The same experiment with the model at `index` alone, as it was: id, seed,
-// hyper-parameters, data, order and count of steps.
+// The same experiment with the models at `indices` alone, as they were: ids,
+// seeds, hyper-parameters, data, order and count of steps. They end with the
+// bits they have among all.
+Experiment SomeModels(const Experiment& experiment,
+                      const std::vector<int>& indices);
+// One of them.
 Experiment SingleModel(const Experiment& experiment, int index);
 
 // Where the model with this id lies in the population; NotFound when it has
@@ -75,8 +79,8 @@ absl::Status CheckCapabilities(const Experiment& experiment,
                                const std::string& backend);
 
 // A fingerprint of all that decides the bits of a run. Not of it: the number
-// of epochs (unless a schedule follows it), checkpoints, logs, the backend (but
-// its precision) and paths.
+// of epochs (unless a schedule follows it), checkpoints, logs, how many models
+// are trained at once, the backend (but its precision) and paths.
 uint64_t ConfigFingerprint(const ExperimentConfig& config);
 
 }  // namespace modelbatch

@@ -69,6 +69,10 @@ class FailingSession : public Session {
 absl::StatusOr<std::unique_ptr<Session>> FailingBackend::Compile(
     const CompileRequest& request) {
   MB_RETURN_IF_ERROR(Check("Compile"));
+  if (static_cast<int>(request.models.size()) > most_models_) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        request.models.size(), " models, ", most_models_, " would fit"));
+  }
   MB_ASSIGN_OR_RETURN(std::unique_ptr<Session> session,
                       backend_->Compile(request));
   return std::make_unique<FailingSession>(this, std::move(session));

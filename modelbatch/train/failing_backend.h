@@ -6,6 +6,7 @@
 #ifndef MODELBATCH_TRAIN_FAILING_BACKEND_H_
 #define MODELBATCH_TRAIN_FAILING_BACKEND_H_
 
+#include <limits>
 #include <map>
 #include <memory>
 #include <string>
@@ -26,6 +27,8 @@ class FailingBackend : public Backend {
   // `call`: "Compile", or the name of a method of Session. Internal, once,
   // after `passes` calls that do not.
   void FailNext(const std::string& call, int passes) { passes_[call] = passes; }
+  // A session of more models than this is ResourceExhausted.
+  void LimitModels(int models) { most_models_ = models; }
   // What it says it has.
   Capabilities* mutable_capabilities() { return &capabilities_; }
 
@@ -43,6 +46,7 @@ class FailingBackend : public Backend {
  private:
   std::unique_ptr<Backend> backend_;
   Capabilities capabilities_;
+  int most_models_ = std::numeric_limits<int>::max();
   std::map<std::string, int> passes_;  // left, of the calls that will fail
 };
 

@@ -1,5 +1,7 @@
 #include "modelbatch/train/run_folder.h"
 
+#include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <sstream>
 #include <system_error>
@@ -18,6 +20,8 @@ namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
+
+constexpr char kWaves[] = "/waves";
 
 absl::Status CannotCreate(const std::string& path,
                           const std::error_code& error) {
@@ -129,8 +133,71 @@ absl::StatusOr<RunFolder> RunFolder::Open(const std::string& path) {
 }
 
 bool RunFolder::HasCheckpoint() const {
+  if (HasWholeCheckpoint()) return true;
+  const absl::StatusOr<std::vector<WaveFile>> waves = Waves();
+  return !waves.ok() || !waves->empty();  // reading it says what is wrong
+}
+
+bool RunFolder::HasWholeCheckpoint() const {
   std::error_code error;
   return fs::exists(checkpoint(), error);
+}
+
+WaveFile RunFolder::Wave(int begin, int end) const {
+  return {begin, end,
+          absl::StrCat(path_, kWaves, "/models_", begin, "-", end - 1,
+                       ".safetensors")};
+}
+
+absl::StatusOr<std::vector<WaveFile>> RunFolder::AllWaves() const {
+  std::vector<WaveFile> waves;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(path_ + kWaves, error)) {
+    const std::string name = entry.path().filename().string();
+    if (absl::StrContains(name, ".tmp-")) continue;  // half-written
+    int first = 0, last = 0;
+    if (std::sscanf(name.c_str(), "models_%d-%d.safetensors", &first, &last) !=
+            2 ||
+        first < 0 || last < first ||
+        Wave(first, last + 1).path != path_ + kWaves + "/" + name) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(entry.path().string(),
+                       ": expected models_<first>-<last>.safetensors"));
+    }
+    waves.push_back(Wave(first, last + 1));
+  }
+  std::sort(waves.begin(), waves.end(),
+            [](const WaveFile& a, const WaveFile& b) {
+              return std::pair(a.begin, -a.end) < std::pair(b.begin, -b.end);
+            });
+  return waves;
+}
+
+absl::StatusOr<std::vector<WaveFile>> RunFolder::Waves() const {
+  MB_ASSIGN_OR_RETURN(const std::vector<WaveFile> all, AllWaves());
+  std::vector<WaveFile> waves;
+  for (const WaveFile& wave : all) {
+    if (waves.empty() || wave.begin >= waves.back().end) {
+      waves.push_back(wave);
+    } else if (wave.end > waves.back().end) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(waves.back().path, " and ", wave.path,
+                       " have the same models, expected each in one"));
+    }
+  }
+  return waves;
+}
+
+absl::Status RunFolder::MakeWaveFolder() const {
+  std::error_code error;
+  fs::create_directories(path_ + kWaves, error);
+  if (error) return CannotCreate(path_ + kWaves, error);
+  return absl::OkStatus();
+}
+
+void RunFolder::RemoveWaves() const {
+  std::error_code ignored;
+  fs::remove_all(path_ + kWaves, ignored);
 }
 
 absl::StatusOr<std::shared_ptr<FileLock>> RunFolder::Lock() const {
@@ -198,7 +265,17 @@ absl::StatusOr<std::vector<RunEvent>> RunFolder::ReadEvents() const {
 
 void RunFolder::RemoveTemporaries() const {
   std::error_code error;
-  for (const std::string& folder : {path_, path_ + "/models"}) {
+  const absl::StatusOr<std::vector<WaveFile>> all = AllWaves(), kept = Waves();
+  for (const WaveFile& wave : all.value_or(std::vector<WaveFile>())) {
+    // The parts of one that was being divided, which is still there.
+    const auto has = [&wave](const WaveFile& other) {
+      return other.path == wave.path;
+    };
+    if (kept.ok() && std::none_of(kept->begin(), kept->end(), has)) {
+      fs::remove(wave.path, error);
+    }
+  }
+  for (const std::string& folder : {path_, path_ + "/models", path_ + kWaves}) {
     for (const auto& entry : fs::directory_iterator(folder, error)) {
       // As AtomicFile names them.
       if (absl::StrContains(entry.path().filename().string(), ".tmp-")) {

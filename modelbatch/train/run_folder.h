@@ -2,6 +2,8 @@
 //
 //   config.resolved.toml    every setting; the run repeats from it
 //   checkpoint.safetensors  the whole state (checkpoint.h)
+//   waves/models_<first>-<last>.safetensors   the same of some models, while
+//                           they are trained in waves (run_waves.h)
 //   events.jsonl            what happened: a JSON object a line
 //   results.csv             a line a model
 //   curves.csv              a line an epoch and model
@@ -41,6 +43,13 @@ struct RunEvent {
   std::optional<Event> event;  // of a model; `what` is empty then
 };
 
+// A checkpoint of the models [begin, end).
+struct WaveFile {
+  int begin = 0;
+  int end = 0;
+  std::string path;
+};
+
 class RunFolder {
  public:
   // A new folder, as train.output says, with the resolved config in it and
@@ -66,7 +75,16 @@ class RunFolder {
   std::string metrics_jsonl() const { return path_ + "/metrics.jsonl"; }
   std::string tensorboard() const { return path_ + "/tensorboard"; }
 
+  // Of the whole run, or of a wave.
   bool HasCheckpoint() const;
+  bool HasWholeCheckpoint() const;
+  WaveFile Wave(int begin, int end) const;
+  // Those there are, by their first model. A file whose models are all in
+  // another one is none: a wave was being divided. InvalidArgument: two overlap
+  // otherwise, or a file's name is not one of Wave's.
+  absl::StatusOr<std::vector<WaveFile>> Waves() const;
+  absl::Status MakeWaveFolder() const;
+  void RemoveWaves() const;
   // Keeps other trainings out while the lock lives, that of Create where this
   // is from there. FailedPrecondition: another process trains here.
   absl::StatusOr<std::shared_ptr<FileLock>> Lock() const;
@@ -95,6 +113,8 @@ class RunFolder {
   absl::Status Fill(const ExperimentConfig& config,
                     const Population* population);
   absl::Status AddLine(const std::string& json) const;
+  // With those that are none.
+  absl::StatusOr<std::vector<WaveFile>> AllWaves() const;
 
   explicit RunFolder(std::string path) : path_(std::move(path)) {}
 

@@ -13,6 +13,7 @@
 #include "modelbatch/train/experiment.h"
 #include "modelbatch/train/population_events.h"
 #include "modelbatch/train/results.h"
+#include "modelbatch/train/run_checkpoint.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch {
@@ -45,7 +46,7 @@ absl::Status ReadFromCheckpoint(const RunFolder& folder, RunRecord* run) {
   }
   Experiment& experiment = *prepared;
   MB_ASSIGN_OR_RETURN(const Checkpoint checkpoint,
-                      ReadCheckpoint(folder.checkpoint()));
+                      ReadRunCheckpoint(folder, run->config));
   MB_RETURN_IF_ERROR(CheckBelongs(checkpoint, experiment));
   MB_ASSIGN_OR_RETURN(
       experiment.population,

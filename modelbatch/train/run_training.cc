@@ -6,26 +6,33 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "modelbatch/io/atomic_file.h"
 #include "modelbatch/io/file_lock.h"
+#include "modelbatch/train/check_resumes.h"
 #include "modelbatch/train/checkpoint.h"
 #include "modelbatch/train/confusion.h"
-#include "modelbatch/train/fold_summary.h"
 #include "modelbatch/train/log_metrics.h"
+#include "modelbatch/train/run_files.h"
+#include "modelbatch/train/run_loop.h"
+#include "modelbatch/train/run_waves.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch {
 namespace {
 
-std::string Now() {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::Now(),
-                          absl::UTCTimeZone());
+// What a population that does not fit can do.
+absl::Status WithAdvice(const absl::Status& status) {
+  if (!absl::IsResourceExhausted(status)) return status;
+  return absl::ResourceExhaustedError(absl::StrCat(
+      std::string(status.message()),
+      "; train.models_at_once = \"auto\" trains as many at a time as fit"));
 }
 
+// All models in one batch.
 class Run {
  public:
   Run(const Experiment& experiment, const RunFolder& folder,
@@ -36,14 +43,14 @@ class Run {
         observer_(observer) {}
 
   absl::StatusOr<RunResult> Go(Backend* backend) {
-    result_.times.started = Now();
+    result_.times.started = TimeNow();
     MB_ASSIGN_OR_RETURN(const std::shared_ptr<FileLock> lock, folder_.Lock());
     absl::StatusOr<std::unique_ptr<Trainer>> trainer =
         Trainer::Create(&experiment_, backend);
     if (!trainer.ok()) {
       // The folder is free for another attempt.
       if (!options_.resume) folder_.Discard();
-      return trainer.status();
+      return WithAdvice(trainer.status());
     }
     trainer_ = *std::move(trainer);
     backend_ = backend;
@@ -56,11 +63,15 @@ class Run {
     if (options_.callback != nullptr) trainer_->AddCallback(options_.callback);
     if (observer_ != nullptr) observer_->OnStart(*trainer_);
     const absl::Time start = absl::Now();
-    MB_RETURN_IF_ERROR(Loop());
+    MB_ASSIGN_OR_RETURN(result_.interrupted,
+                        RunLoop(&folder_, &options_, observer_, &result_.times)
+                            .Train(trainer_.get(), folder_.checkpoint(),
+                                   events_written_, log_.get()));
     result_.times.seconds = absl::ToDoubleSeconds(absl::Now() - start);
-    result_.times.finished = Now();
+    result_.times.finished = TimeNow();
     MB_RETURN_IF_ERROR(WriteResults());
-    result_.state = TakeState();
+    result_.state = WithoutWeights(trainer_->state());
+    result_.models_ended = result_.interrupted ? 0 : trainer_->num_models();
     result_.population = trainer_->experiment().population;
     return std::move(result_);
   }
@@ -69,27 +80,16 @@ class Run {
   absl::Status Resume() {
     result_.times.resumed = true;
     folder_.RemoveTemporaries();
-    if (!folder_.HasCheckpoint()) return TakeUp({}, "resumed");
+    if (!folder_.HasWholeCheckpoint()) return TakeUp({}, "resumed");
     MB_ASSIGN_OR_RETURN(Checkpoint checkpoint,
                         ReadCheckpoint(folder_.checkpoint()));
-    MB_RETURN_IF_ERROR(CheckBelongs(checkpoint, experiment_));
-    const std::vector<std::string> differences =
-        Differences(checkpoint.info, options_.info);
-    if (!differences.empty() && !options_.force) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "the run would not end with the same bits: ",
-          absl::StrJoin(differences, "; "), "; --force resumes nevertheless"));
-    }
-    if (experiment_.config.train.epochs < checkpoint.state.epoch) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "train.epochs is ", experiment_.config.train.epochs,
-          ", the run has done ", checkpoint.state.epoch, " already"));
-    }
+    MB_ASSIGN_OR_RETURN(const std::string differences,
+                        CheckResumes(checkpoint, experiment_, options_));
     MB_RETURN_IF_ERROR(
         trainer_->Restore(std::move(checkpoint.state), checkpoint.models));
     std::string event = "resumed";
     if (!differences.empty()) {
-      absl::StrAppend(&event, ", forced: ", absl::StrJoin(differences, "; "));
+      absl::StrAppend(&event, ", forced: ", differences);
     }
     return TakeUp(trainer_->state().events, event);
   }
@@ -116,105 +116,20 @@ class Run {
     return absl::OkStatus();
   }
 
-  bool Stopping() const {
-    return options_.stop != nullptr &&
-           options_.stop->load(std::memory_order_relaxed);
-  }
-
-  absl::Status Loop() {
-    const int64_t every = experiment_.config.train.checkpoint_every;
-    int64_t saved_step = -1;
-    while (!trainer_->finished()) {
-      if (Stopping()) {
-        result_.interrupted = true;
-        break;
-      }
-      MB_RETURN_IF_ERROR(trainer_->Step());
-      const StepReport& report = trainer_->last_step();
-      const TrainState& state = trainer_->state();
-      result_.times.model_rows += report.model_rows;
-      MB_RETURN_IF_ERROR(WriteNewEvents());
-      if (observer_ != nullptr) observer_->OnStep(*trainer_);
-      if (every > 0 && report.epoch_finished && state.epoch % every == 0) {
-        MB_RETURN_IF_ERROR(Save());
-        saved_step = state.step;
-      }
-    }
-    const TrainState& state = trainer_->state();
-    if (saved_step != state.step) MB_RETURN_IF_ERROR(Save());
-    if (!result_.interrupted) return absl::OkStatus();
-    return folder_.AddEvent(state.step, state.epoch + 1, "interrupted");
-  }
-
-  absl::Status WriteNewEvents() {
-    const std::vector<Event>& events = trainer_->state().events;
-    for (; events_written_ < events.size(); ++events_written_) {
-      MB_RETURN_IF_ERROR(folder_.AddEvent(events[events_written_]));
-    }
-    return absl::OkStatus();
-  }
-
-  absl::Status Save() {
-    // A resumed run takes the log up where the checkpoint is.
-    MB_RETURN_IF_ERROR(log_->Flush());
-    MB_RETURN_IF_ERROR(
-        WriteCheckpoint(folder_.checkpoint(), trainer_.get(), options_.info));
-    if (observer_ != nullptr) {
-      observer_->OnCheckpoint(*trainer_, folder_.checkpoint());
-    }
-    return absl::OkStatus();
-  }
-
   absl::Status WriteResults() {
     const TrainState& state = trainer_->state();
     const Experiment& experiment = trainer_->experiment();
     // A backend need not tell.
     absl::StatusOr<SessionStats> stats = trainer_->batch().session().Stats();
     if (stats.ok()) result_.stats = *std::move(stats);
-    MB_RETURN_IF_ERROR(
-        WriteFileAtomically(folder_.results(), ResultsCsv(experiment, state)));
-    MB_RETURN_IF_ERROR(
-        WriteFileAtomically(folder_.curves(), CurvesCsv(experiment, state)));
-    if (experiment.config.data.folds.has_value()) {
-      MB_RETURN_IF_ERROR(
-          WriteFileAtomically(folder_.folds(), FoldsCsv(experiment, state)));
-    }
-    MB_RETURN_IF_ERROR(WriteModels(experiment, state, folder_.path()));
-    MB_RETURN_IF_ERROR(WriteFileAtomically(
-        folder_.summary(), SummaryJson(experiment, state, options_.info,
-                                       result_.stats, result_.times)));
+    MB_RETURN_IF_ERROR(WriteRunFiles(folder_, experiment, state, options_.info,
+                                     result_.stats, result_.times));
     if (!experiment.config.train.log.confusion) return absl::OkStatus();
     // Last: it compiles the models once more, for which memory may lack.
     MB_ASSIGN_OR_RETURN(
         const std::string confusion,
         ConfusionCsv(experiment, state, trainer_->dataset(), backend_));
     return WriteFileAtomically(folder_.confusion(), confusion);
-  }
-
-  // The state without the weights, which are in the files now.
-  TrainState TakeState() const {
-    const TrainState& state = trainer_->state();
-    TrainState out;
-    out.epoch = state.epoch;
-    out.step_in_epoch = state.step_in_epoch;
-    out.step = state.step;
-    out.curves = state.curves;
-    out.events = state.events;
-    for (const ModelRecord& record : state.models) {
-      ModelRecord copy;
-      copy.frozen_step = record.frozen_step;
-      copy.frozen_by = record.frozen_by;
-      copy.frozen_reason = record.frozen_reason;
-      copy.resets = record.resets;
-      copy.since_epoch = record.since_epoch;
-      copy.schedule = record.schedule;
-      copy.skipped_updates = record.skipped_updates;
-      copy.best_epoch = record.best_epoch;
-      copy.best_validation = record.best_validation;
-      copy.best_test = record.best_test;
-      out.models.push_back(std::move(copy));
-    }
-    return out;
   }
 
   const Experiment& experiment_;
@@ -234,6 +149,10 @@ absl::StatusOr<RunResult> RunTraining(const Experiment& experiment,
                                       Backend* backend, const RunFolder& folder,
                                       const RunOptions& options,
                                       TrainObserver* observer) {
+  MB_ASSIGN_OR_RETURN(const std::vector<WaveFile> waves, folder.Waves());
+  if (experiment.config.train.models_at_once != kAllModels || !waves.empty()) {
+    return RunWaves(experiment, backend, folder, options, observer);
+  }
   return Run(experiment, folder, options, observer).Go(backend);
 }
 

@@ -68,30 +68,6 @@ std::vector<std::string> ExplodingOverrides() {
   return {"optimizer={kind=\"sgd\", lr={values=[0.05, 1e30]}}"};
 }
 
-Experiment SomeModels(const Experiment& experiment,
-                      const std::vector<int>& indices) {
-  Experiment some = SingleModel(experiment, indices[0]);
-  Population& population = some.population;
-  for (size_t i = 1; i < indices.size(); ++i) {
-    const Population one = SingleModel(experiment, indices[i]).population;
-    population.models.push_back(one.models[0]);
-    population.layouts.push_back(one.layouts[0]);
-    population.optimizers.push_back(one.optimizers[0]);
-    population.schedules.insert(population.schedules.end(),
-                                one.schedules.begin(), one.schedules.end());
-    population.batch_sizes.push_back(one.batch_sizes[0]);
-    population.folds.push_back(one.folds[0]);
-    population.settings.push_back(one.settings[0]);
-    for (const InitialWeights& weights : one.initial) {
-      population.initial.push_back(weights);
-    }
-    for (size_t f = 0; f < one.fields.size(); ++f) {
-      population.fields[f].values.push_back(one.fields[f].values[0]);
-    }
-  }
-  return some;
-}
-
 std::unique_ptr<Backend> CpuBackendForTest() {
   auto backend = CreateBackend("cpu");
   if (backend.ok()) return *std::move(backend);

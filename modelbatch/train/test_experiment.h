@@ -22,10 +22,6 @@ Experiment TestExperiment(const std::vector<std::string>& overrides = {});
 // non-finite numbers.
 std::vector<std::string> ExplodingOverrides();
 
-// The experiment with the models at these indices only.
-Experiment SomeModels(const Experiment& experiment,
-                      const std::vector<int>& indices);
-
 // The cpu plugin's backend.
 std::unique_ptr<Backend> CpuBackendForTest();
 

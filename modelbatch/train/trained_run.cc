@@ -12,6 +12,7 @@
 #include "modelbatch/train/checkpoint.h"
 #include "modelbatch/train/population_events.h"
 #include "modelbatch/train/results.h"
+#include "modelbatch/train/run_checkpoint.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch {
@@ -43,8 +44,7 @@ absl::StatusOr<TrainedRun> LoadTrainedRun(const RunFolder& folder,
         folder.path(), ": ", why, ": there are no weights to predict with"));
   };
   if (!folder.HasCheckpoint()) return nothing("the run has no checkpoint yet");
-  MB_ASSIGN_OR_RETURN(Checkpoint checkpoint,
-                      ReadCheckpoint(folder.checkpoint()));
+  MB_ASSIGN_OR_RETURN(Checkpoint checkpoint, ReadRunCheckpoint(folder, config));
   TrainedRun run;
   Experiment& experiment = run.experiment;
   MB_ASSIGN_OR_RETURN(experiment.population,

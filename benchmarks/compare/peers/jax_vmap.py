@@ -7,19 +7,26 @@ import os
 import worker
 
 ARGUMENTS = worker.parse_arguments(__doc__, scan="all steps in one jax.lax.scan")
-if ARGUMENTS.threads == 1:
+if ARGUMENTS.threads == 1 and ARGUMENTS.device == "cpu":
     # XLA has a thread for each CPU that the process may use.
     cpus = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cpus[ARGUMENTS.process % len(cpus)]})
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("JAX_PLATFORMS", ARGUMENTS.device)
+# The device's memory is for all contenders.
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
-import jax  # noqa: E402: after its environment
-import jax.numpy as jnp  # noqa: E402
+try:
+    import jax  # noqa: E402: after its environment
+    import jax.numpy as jnp  # noqa: E402
+except ModuleNotFoundError as error:
+    worker.serve_refusal(f"Python here cannot import jax: {error}")
 import numpy as np  # noqa: E402
 
 from workload import Workload  # noqa: E402
 
 BETAS, EPS = (0.9, 0.999), 1e-8
+# Products in fp32, as all others: on a GPU the default is less.
+jax.config.update("jax_default_matmul_precision", "highest")
 
 
 def forward(operators: list[dict], parameters: dict, x: jax.Array, key: jax.Array) -> jax.Array:
@@ -116,6 +123,10 @@ class JaxTrainer:
 
 def main() -> None:
     def make_trainer():
+        try:
+            jax.devices()
+        except RuntimeError as error:
+            raise worker.Unsupported(f"jax has no {ARGUMENTS.device} device: {error}".splitlines()[0])
         return JaxTrainer(Workload(ARGUMENTS.workload, ARGUMENTS.first, ARGUMENTS.last, ARGUMENTS.stacks),
                           ARGUMENTS.scan)
 

@@ -53,7 +53,8 @@ def main() -> None:
 
     def make_trainer():
         workload = Workload(arguments.workload, arguments.first, arguments.last, arguments.stacks)
-        return torch_trainer.TorchTrainer(workload, make_gradients, torch_trainer.FusedAdam, transpose=True)
+        return torch_trainer.TorchTrainer(workload, make_gradients, torch_trainer.FusedAdam, transpose=True,
+                                          device=arguments.device)
 
     worker.serve(make_trainer, torch_trainer.versions())
 

@@ -7,23 +7,34 @@ a learning rate of 1 on a tensor of zeros, whose result times the learning rates
 import numpy as np
 import torch
 
+import worker
 from workload import Workload
 
 BETAS, EPS = (0.9, 0.999), 1e-8
 
 
+def check_device(device: str) -> None:
+    if device == "cuda" and not torch.cuda.is_available():
+        raise worker.Unsupported("torch sees no CUDA device")
+
+
+def wait_for(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
 class StackState:
     """Parameters, moments and batches of one stack; `transpose`: with matrices as [models, in, out]."""
 
-    def __init__(self, stack, transpose: bool):
-        self.stack, self.transpose = stack, transpose
-        self.initial = {name: self.turn(torch.from_numpy(value)) for name, value in stack.initial.items()}
+    def __init__(self, stack, transpose: bool, device: str):
+        self.stack, self.transpose, self.device = stack, transpose, device
+        self.initial = {name: self.turn(torch.from_numpy(value).to(device)) for name, value in stack.initial.items()}
         self.parameters = {name: value.clone() for name, value in self.initial.items()}
         self.averages = [torch.zeros_like(value) for value in self.initial.values()]
         self.squares = [torch.zeros_like(value) for value in self.initial.values()]
-        self.rates = [torch.from_numpy(stack.rates).reshape([-1] + [1] * (value.dim() - 1))
+        self.rates = [torch.from_numpy(stack.rates).to(device).reshape([-1] + [1] * (value.dim() - 1))
                       for value in self.initial.values()]
-        self.batches = [tuple(part if part is None else torch.from_numpy(part) for part in batch)
+        self.batches = [tuple(part if part is None else torch.from_numpy(part).to(device) for part in batch)
                         for batch in stack.batches]
 
     def turn(self, value: torch.Tensor) -> torch.Tensor:
@@ -42,7 +53,7 @@ class FusedAdam:
 
     def __init__(self, state: StackState):
         self.deltas = [torch.zeros_like(value) for value in state.averages]
-        self.steps = [torch.zeros(()) for _ in state.averages]
+        self.steps = [torch.zeros((), device=state.device) for _ in state.averages]
 
     def update(self, state: StackState, gradients: list[torch.Tensor]) -> None:
         for step in self.steps:
@@ -66,27 +77,30 @@ class CompiledAdam:
     def __init__(self, state: StackState):
         # A graph of its own: one graph of gradient and update in place trains wrongly on the CPU in torch 2.11.
         self.function = torch.compile(adam, dynamic=False, fullgraph=True)
+        self.step_size, self.correction = (torch.zeros((), device=state.device) for _ in range(2))
 
     def update(self, state: StackState, gradients: list[torch.Tensor]) -> None:
-        step_size = torch.tensor(1 / (1 - BETAS[0]**state.step))
-        correction = torch.tensor((1 - BETAS[1]**state.step)**0.5)
-        self.function(list(state.parameters.values()), gradients, state.averages, state.squares, state.rates, step_size,
-                      correction)
+        self.step_size.fill_(1 / (1 - BETAS[0]**state.step))
+        self.correction.fill_((1 - BETAS[1]**state.step)**0.5)
+        self.function(list(state.parameters.values()), gradients, state.averages, state.squares, state.rates,
+                      self.step_size, self.correction)
 
 
 class TorchTrainer:
     """Trains each stack by `gradients(stack)`: a function of (parameters, features, labels, shares) that returns a list
     of gradients, one a parameter, of each model's own loss."""
 
-    def __init__(self, workload: Workload, gradients, optimizer, transpose: bool = False):
-        self.workload = workload
-        self.states = [StackState(stack, transpose) for stack in workload.stacks]
+    def __init__(self, workload: Workload, gradients, optimizer, transpose: bool = False, device: str = "cpu"):
+        check_device(device)
+        self.workload, self.device = workload, device
+        self.states = [StackState(stack, transpose, device) for stack in workload.stacks]
         self.gradients = [gradients(stack) for stack in workload.stacks]
         self.optimizers = [optimizer(state) for state in self.states]
 
     def reset(self) -> None:
         for state in self.states:
             state.reset()
+        wait_for(self.device)
 
     def run(self, steps: int) -> None:
         for step in range(steps):
@@ -94,9 +108,10 @@ class TorchTrainer:
                 batch = state.batches[step % self.workload.num_batches]
                 state.step += 1
                 optimizer.update(state, gradients(state.parameters, *batch))
+        wait_for(self.device)
 
     def weights(self) -> np.ndarray:
-        return self.workload.weights([{name: state.turn(value).numpy() for name, value in state.parameters.items()}
+        return self.workload.weights([{name: state.turn(value).cpu().numpy() for name, value in state.parameters.items()}
                                       for state in self.states])
 
 

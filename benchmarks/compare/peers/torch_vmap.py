@@ -50,7 +50,7 @@ def main() -> None:
         workload = Workload(arguments.workload, arguments.first, arguments.last, arguments.stacks)
         return torch_trainer.TorchTrainer(
             workload, lambda stack: make_gradients(stack, arguments.compile),
-            torch_trainer.CompiledAdam if arguments.compile else torch_trainer.FusedAdam)
+            torch_trainer.CompiledAdam if arguments.compile else torch_trainer.FusedAdam, device=arguments.device)
 
     worker.serve(make_trainer, torch_trainer.versions())
 

@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import time
+from typing import NoReturn
 
 
 class Unsupported(Exception):
@@ -27,9 +28,19 @@ def parse_arguments(description: str, **flags: str) -> argparse.Namespace:
     parser.add_argument("--process", type=int, required=True, help="number of this process among those of the peer")
     parser.add_argument("--stacks", choices=["grouped", "padded"], default="grouped",
                         help="how models of different widths are stacked: those of one width, or all at the largest")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="what it trains on")
     for name, text in flags.items():
         parser.add_argument(f"--{name}", action="store_true", help=text)
     return parser.parse_args()
+
+
+def serve_refusal(reason: str) -> NoReturn:
+    """Of a peer that lacks what it is made of."""
+    def refuse():
+        raise Unsupported(reason)
+
+    serve(refuse, {})
+    sys.exit()
 
 
 def serve(make_trainer, versions: dict[str, str]) -> None:

@@ -1,0 +1,26 @@
+// The precisions in which products are timed: an entry each (precision.cc).
+#ifndef BENCHMARKS_CUDA_PRECISION_H_
+#define BENCHMARKS_CUDA_PRECISION_H_
+
+#include <cstdint>
+#include <vector>
+
+namespace modelbatch::benchmarks {
+
+enum class Element { kFloat32, kBfloat16 };
+
+struct Precision {
+  const char* name;
+  Element element;  // of all three matrices; sums are fp32
+  int cublas_type;  // cudaDataType
+  int cublas_compute;
+  bool ours;  // whether backends/cuda has kernels in it
+
+  int64_t bytes() const { return element == Element::kFloat32 ? 4 : 2; }
+};
+
+const std::vector<Precision>& Precisions();
+
+}  // namespace modelbatch::benchmarks
+
+#endif  // BENCHMARKS_CUDA_PRECISION_H_
