@@ -9,7 +9,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "benchmarks/compare/libtorch_trainer.h"
-#include "benchmarks/compare/system_load.h"
 #include "benchmarks/modelbatch_trainer.h"
 #include "modelbatch/util/status_macros.h"
 #include "tools/cpp/runfiles/runfiles.h"
@@ -40,12 +39,11 @@ Peer ModelBatchPeer(const std::string& backend, int threads) {
   return peer;
 }
 
-Peer LibTorchPeer(std::string name, std::string what, bool fused) {
+Peer LibTorchPeer(std::string name, std::string what, bool fused, int cpus) {
   Peer peer;
   peer.name = std::move(name);
   peer.what = std::move(what);
   peer.arrangements = {{1, 1, ""}};
-  const int cpus = NumCpus();
   if (cpus > 1) {
     peer.arrangements.push_back({cpus, 1, ""});
     peer.arrangements.push_back({1, cpus, ""});
@@ -66,12 +64,11 @@ Peer LibTorchPeer(std::string name, std::string what, bool fused) {
 
 // A program that is given the arguments of peers/worker.py.
 Peer CommandPeer(std::string name, std::string what,
-                 std::vector<std::string> command) {
+                 std::vector<std::string> command, int cpus) {
   Peer peer;
   peer.name = std::move(name);
   peer.what = std::move(what);
   peer.stacks = true;
-  const int cpus = NumCpus();
   peer.arrangements = {{cpus, 1, ""}};
   if (cpus > 1) peer.arrangements.push_back({1, cpus, ""});
   peer.part = [command](const Workload& workload, const std::string& folder,
@@ -138,9 +135,9 @@ absl::StatusOr<std::vector<Peer>> AllPeers(const PeerOptions& options) {
   }
   peers.push_back(LibTorchPeer(
       "libtorch", "LibTorch, one model after another, torch::optim::Adam",
-      false));
-  peers.push_back(
-      LibTorchPeer("libtorch-fused", "the same with at::_fused_adam_", true));
+      false, options.cpus));
+  peers.push_back(LibTorchPeer(
+      "libtorch-fused", "the same with at::_fused_adam_", true, options.cpus));
   const auto python = [&](std::string name, std::string what,
                           const std::string& launcher,
                           const std::string& script,
@@ -154,8 +151,8 @@ absl::StatusOr<std::vector<Peer>> AllPeers(const PeerOptions& options) {
         runfiles->Rlocation(
             absl::StrCat("modelbatch/benchmarks/compare/peers/", script))};
     command.insert(command.end(), flags.begin(), flags.end());
-    peers.push_back(
-        CommandPeer(std::move(name), std::move(what), std::move(command)));
+    peers.push_back(CommandPeer(std::move(name), std::move(what),
+                                std::move(command), options.cpus));
   };
   python("torch-vmap", "torch.func.vmap of grad, in Python", "pytorch/run.sh",
          "torch_vmap.py");
@@ -177,7 +174,7 @@ absl::StatusOr<std::vector<Peer>> AllPeers(const PeerOptions& options) {
           "--peer_command has \"", command, "\", expected NAME=COMMAND"));
     }
     peers.push_back(CommandPeer(parts.first, "a program of the caller's",
-                                std::move(words)));
+                                std::move(words), options.cpus));
   }
   return peers;
 }

@@ -40,6 +40,7 @@ struct Peer {
 struct PeerOptions {
   std::vector<std::string> backends;  // of ModelBatch: names or paths
   int threads = 0;                    // of ModelBatch; 0: the backend's choice
+  int cpus = 1;                       // that the other peers may use
   // "name=command": workers of the caller's own, which get the arguments of
   // peers/worker.py.
   std::vector<std::string> commands;
