@@ -58,7 +58,7 @@ absl::StatusOr<std::unique_ptr<Backend>> CpuBackend::CreateWith(
   if (executor_options.kernels == nullptr) {
     return reader.Error(absl::StrCat("kernels \"", kernels,
                                      "\" cannot run here, expected \"best\", "
-                                     "\"avx2\" or \"generic\""));
+                                     "\"avx512\", \"avx2\" or \"generic\""));
   }
   auto backend = std::unique_ptr<CpuBackend>(new CpuBackend);
   backend->executor_options_ = executor_options;

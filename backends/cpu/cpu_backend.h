@@ -19,7 +19,7 @@ class CpuBackend : public Backend {
   // Options: "threads" (int64, default 0: the CPUs this process may use),
   // "threads_per_model" (int64, default 0: where there are fewer models than
   // threads, as many as there are, if a step is long enough), "kernels"
-  // ("best", "avx2", "generic").
+  // ("best", "avx512", "avx2", "generic").
   static absl::StatusOr<std::unique_ptr<Backend>> Create(
       const Attributes& options);
   // The same with what no config reaches.

@@ -3,17 +3,18 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <numeric>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "backends/cpu/model_update.h"
 #include "backends/cpu/tune_plan.h"
 #include "modelbatch/loss/loss.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch::cpu {
 namespace {
+
+// What the update of a parameter costs, in products' operations.
+constexpr int64_t kUpdateFlops = 50;
 
 void Accumulate(const Range& range, const float* from, float* to) {
   for (int64_t e = range.begin; e < range.end; ++e) to[e] += from[e];
@@ -37,12 +38,6 @@ absl::StatusOr<std::unique_ptr<CpuExecutor>> CpuExecutor::Create(
                                 : &GlobalTuningTable();
   executor->break_contract_ = options.break_contract && models.size() > 1;
   executor->steps_.assign(models.size(), 0);
-  executor->order_.resize(models.size());
-  std::iota(executor->order_.begin(), executor->order_.end(), 0);
-  std::stable_sort(executor->order_.begin(), executor->order_.end(),
-                   [&](int a, int b) {
-                     return models[a].flops_per_row > models[b].flops_per_row;
-                   });
   int64_t largest_state = 0;
   for (const ModelPlan& model : models) {
     largest_state = std::max(largest_state, model.state_size);
@@ -56,6 +51,7 @@ absl::StatusOr<std::unique_ptr<CpuExecutor>> CpuExecutor::Create(
   }
   for (Worker& worker : executor->workers_) {
     MB_RETURN_IF_ERROR(worker.workspace.Allocate(plan->max_workspace_size));
+    MB_RETURN_IF_ERROR(worker.scratch.Allocate(ModelStep::ScratchSize(*plan)));
     MB_RETURN_IF_ERROR(worker.gradients.Allocate(largest_state));
     MB_RETURN_IF_ERROR(worker.row_losses.Allocate(plan->max_rows));
     if (!plan->loss.has_classes()) {
@@ -73,6 +69,11 @@ absl::StatusOr<std::unique_ptr<CpuExecutor>> CpuExecutor::Create(
         grouped::RowStride(static_cast<int64_t>(weights.size()))));
     std::copy(weights.begin(), weights.end(), executor->loss_weights_.data());
   }
+  // Parameters and two states, as most optimizers have.
+  executor->prefetches_ =
+      plan->state_size * 3 * static_cast<int64_t>(sizeof(float)) >
+      options.cached_bytes * pool->threads();
+  executor->pieces_from_ = options.pieces_from;
   executor->plan_ = std::move(plan);
   executor->pool_ = std::move(pool);
   return executor;
@@ -121,8 +122,9 @@ absl::Status CpuExecutor::Write(Arena arena, int64_t offset, int64_t size,
 int64_t CpuExecutor::workspace_bytes() const {
   int64_t floats = 0, integers = 0;
   for (const Worker& worker : workers_) {
-    floats += worker.workspace.size() + worker.gradients.size() +
-              worker.targets.size() + worker.row_losses.size();
+    floats += worker.workspace.size() + worker.scratch.size() +
+              worker.gradients.size() + worker.targets.size() +
+              worker.row_losses.size();
     floats += static_cast<int64_t>(worker.row_weights.size());
     integers += worker.classes.size() + worker.predictions.size();
   }
@@ -131,24 +133,38 @@ int64_t CpuExecutor::workspace_bytes() const {
 }
 
 template <typename Body>
-void CpuExecutor::ForEachModel(Body body) {
-  const auto alone = [&](int worker, int64_t item) {
-    const ScopedFloatMode mode;
-    body(order_[item], TeamMember(), workers_[worker]);
-  };
-  const int64_t models = static_cast<int64_t>(order_.size());
-  if (team_size_ == 1) return pool_->ParallelFor(models, alone);
-  pool_->RunTogether([&](int worker, int workers) {
-    if (workers == 1) {  // the pool is occupied
-      for (int64_t item = 0; item < models; ++item) alone(0, item);
-      return;
-    }
-    const int team = worker / team_size_;
+void CpuExecutor::WorkThroughLists(int thread, Body body) {
+  const ScopedFloatMode mode;
+  Worker& worker = workers_[thread];
+  for (WorkLists::Task task; lists_.Take(thread, &task);) {
+    worker.next_model = task.next;
+    body(task.item, TeamMember(), worker);
+  }
+}
+
+template <typename Body>
+void CpuExecutor::ForEachModel(const RowSet* rows, Body body) {
+  const int models = static_cast<int>(plan_->models.size());
+  costs_.resize(models);
+  for (int m = 0; m < models; ++m) {
+    const ModelPlan& model = plan_->models[m];
+    const int64_t count =
+        rows == nullptr ? 1 : static_cast<int64_t>(RowsOf(*rows, m).size());
+    costs_[m] = model.flops_per_row * count + kUpdateFlops * model.state_size;
+  }
+  ++call_;
+  lists_.Assign(costs_, static_cast<int>(workers_.size()));
+  lists_.Begin();
+  if (models == 1 && team_size_ == 1) return WorkThroughLists(0, body);
+  pool_->RunTogether([&](int thread, int threads) {
+    // One thread: the pool is occupied.
+    if (team_size_ == 1 || threads == 1) return WorkThroughLists(thread, body);
+    const int team = thread / team_size_;
     if (team >= models) return;
     const ScopedFloatMode mode;
-    const TeamMember member(barriers_[team].get(), worker % team_size_,
+    const TeamMember member(barriers_[team].get(), thread % team_size_,
                             team_size_);
-    body(order_[team], member, workers_[team * team_size_]);
+    body(team, member, workers_[team * team_size_]);
   });
 }
 
@@ -166,6 +182,14 @@ ModelStep CpuExecutor::MakeStep(int model, const TeamMember& member,
   step.step = steps_[model];
   if (!tilings_.empty()) step.tilings = tilings_[model].data();
   step.product_parts = break_contract_ ? 2 : 1;
+  Worker& own = (&worker)[member.rank()];
+  step.scratch = own.scratch.data();
+  if (prefetches_) step.prefetch = &own.prefetch;
+  if (worker.next_model >= 0) {
+    const ModelPlan& next = plan_->models[worker.next_model];
+    step.next_params = Block(Arena::kParam, next);
+    step.next_params_size = next.state_size;
+  }
   return step;
 }
 
@@ -174,15 +198,22 @@ void CpuExecutor::GatherInput(const HostDataset& dataset,
                               ModelStep* step) const {
   const grouped::BufferPlan& buffer = step->model->values[0];
   float* data = worker.workspace.data() + buffer.value;
-  const auto [first, end] =
-      step->member.Share(static_cast<int64_t>(rows.size()));
+  step->input = ConstMatrix(data, buffer.ld);
+  step->rows = static_cast<int64_t>(rows.size());
+  // The input lies in the same place for all models, and no operation writes to
+  // it.
+  if (team_size_ == 1 && worker.input_call == call_ &&
+      worker.input_rows == rows) {
+    return;
+  }
+  worker.input_call = call_;
+  worker.input_rows = rows;
+  const auto [first, end] = step->member.Share(step->rows);
   for (int64_t i = first; i < end; ++i) {
     std::memcpy(data + i * buffer.ld,
                 dataset.features() + rows[i] * buffer.cols,
                 buffer.cols * sizeof(float));
   }
-  step->input = ConstMatrix(data, buffer.ld);
-  step->rows = static_cast<int64_t>(rows.size());
 }
 
 double CpuExecutor::GatherTargets(const HostDataset& dataset,
@@ -259,16 +290,17 @@ float CpuExecutor::ClassLoss(const ModelStep& step, const Worker& worker,
 }
 
 absl::Status CpuExecutor::TrainStep(const grouped::TrainArgs& args) {
-  ForEachModel([&](int model, const TeamMember& member, Worker& worker) {
-    float loss = 0;
-    const Outcome outcome =
-        args.active != nullptr && args.active[model] == 0
-            ? Outcome::kInactive
-            : TrainModel(model, member, args, worker, &loss);
-    if (!member.leads()) return;
-    args.losses[model] = loss;
-    args.outcomes[model] = outcome;
-  });
+  ForEachModel(&args.rows,
+               [&](int model, const TeamMember& member, Worker& worker) {
+                 float loss = 0;
+                 const Outcome outcome =
+                     args.active != nullptr && args.active[model] == 0
+                         ? Outcome::kInactive
+                         : TrainModel(model, member, args, worker, &loss);
+                 if (!member.leads()) return;
+                 args.losses[model] = loss;
+                 args.outcomes[model] = outcome;
+               });
   return absl::OkStatus();
 }
 
@@ -278,6 +310,16 @@ Outcome CpuExecutor::TrainModel(int model, const TeamMember& member,
   const absl::Span<const int32_t> rows = RowsOf(args.rows, model);
   if (rows.empty()) return Outcome::kEmpty;
   ModelStep step = MakeStep(model, member, worker, /*training=*/true);
+  const bool updates =
+      args.update && args.rule.optimizer != OptimizerKind::kNone;
+  for (int s = 0; updates && s < grouped::kMaxStates; ++s) {
+    step.states[s] = Block(grouped::StateArena(s), *step.model);
+  }
+  // Pieces are updated as they come where nothing looks at the gradients, and
+  // where these would leave the cache.
+  const bool in_pieces = updates && !args.keep_gradients &&
+                         !args.rule.gradients.any() &&
+                         step.model->state_size >= pieces_from_;
   GatherInput(*args.dataset, rows, worker, &step);
   if (member.leads()) {
     worker.weight = GatherTargets(*args.dataset, rows, worker);
@@ -297,7 +339,15 @@ Outcome CpuExecutor::TrainModel(int model, const TeamMember& member,
   const bool in_place = args.keep_gradients && !args.accumulate;
   float* const grads =
       in_place ? KeptGradients(model) : worker.gradients.data();
-  step.Backward(grads);
+  step.BackwardValues(grads);
+  if (in_pieces &&
+      AllAgree(step.GradientsMustBeFinite(grads), member, worker)) {
+    UpdateInPieces(model, member, args.rule, grads, step);
+    return Outcome::kStepped;
+  }
+  step.BackwardWeights(grads);
+  worker.finite = true;
+  member.Wait();
   if (!AllFinite(model, member, grads, worker)) {
     return Outcome::kNonFiniteGradient;
   }
@@ -309,19 +359,25 @@ Outcome CpuExecutor::TrainModel(int model, const TeamMember& member,
                      : Outcome::kStepped;
 }
 
-bool CpuExecutor::AllFinite(int model, const TeamMember& member,
-                            const float* grads, Worker& worker) const {
-  const Range mine =
-      member.Share(plan_->models[model].state_size, kAlignFloats);
-  if (!kernels_->all_finite(mine.size(), grads + mine.begin)) {
-    worker.finite = false;
-  }
+bool CpuExecutor::AllAgree(bool finite, const TeamMember& member,
+                           Worker& worker) {
+  if (!finite) worker.finite = false;
   member.Wait();
   return worker.finite;
 }
 
+bool CpuExecutor::AllFinite(int model, const TeamMember& member,
+                            const float* grads, Worker& worker) const {
+  const Range mine =
+      member.Share(plan_->models[model].state_size, kAlignFloats);
+  const bool finite =
+      kernels_->all_below(1, mine.size(), HUGE_VALF, {grads + mine.begin, 0});
+  return AllAgree(finite, member, worker);
+}
+
 absl::Status CpuExecutor::Backward(const grouped::BackwardArgs& args) {
-  ForEachModel([&](int model, const TeamMember& member, Worker& worker) {
+  ForEachModel(&args.rows, [&](int model, const TeamMember& member,
+                               Worker& worker) {
     const Outcome outcome = args.active != nullptr && args.active[model] == 0
                                 ? Outcome::kInactive
                                 : BackwardModel(model, member, args, worker);
@@ -350,7 +406,8 @@ Outcome CpuExecutor::BackwardModel(int model, const TeamMember& member,
   }
   member.Wait();
   float* const grads = worker.gradients.data();
-  step.Backward(grads);
+  step.BackwardValues(grads);
+  step.BackwardWeights(grads);
   if (!AllFinite(model, member, grads, worker)) {
     return Outcome::kNonFiniteGradient;
   }
@@ -360,17 +417,18 @@ Outcome CpuExecutor::BackwardModel(int model, const TeamMember& member,
 }
 
 absl::Status CpuExecutor::Update(const grouped::UpdateArgs& args) {
-  ForEachModel([&](int model, const TeamMember& member, Worker& worker) {
-    if (args.outcomes[model] != Outcome::kStepped) return;
-    float* const grads = KeptGradients(model);
-    if (member.leads()) worker.finite = true;
-    member.Wait();
-    const Outcome outcome =
-        AllFinite(model, member, grads, worker)
-            ? UpdateModel(model, member, args.rule, grads, worker)
-            : Outcome::kNonFiniteGradient;
-    if (member.leads()) args.outcomes[model] = outcome;
-  });
+  ForEachModel(nullptr,
+               [&](int model, const TeamMember& member, Worker& worker) {
+                 if (args.outcomes[model] != Outcome::kStepped) return;
+                 float* const grads = KeptGradients(model);
+                 if (member.leads()) worker.finite = true;
+                 member.Wait();
+                 const Outcome outcome =
+                     AllFinite(model, member, grads, worker)
+                         ? UpdateModel(model, member, args.rule, grads, worker)
+                         : Outcome::kNonFiniteGradient;
+                 if (member.leads()) args.outcomes[model] = outcome;
+               });
   return absl::OkStatus();
 }
 
@@ -398,33 +456,65 @@ Outcome CpuExecutor::UpdateModel(int model, const TeamMember& member,
   }
   if (rule.optimizer == OptimizerKind::kNone) return Outcome::kStepped;
   const Range mine = member.Share(plan.state_size, kAlignFloats);
-  const auto part = [&](Arena arena) {
-    float* const block = Block(arena, plan);
-    return block == nullptr ? nullptr : block + mine.begin;
-  };
-  ModelBlocks blocks;
-  blocks.count = mine.size();
-  blocks.param = part(Arena::kParam);
-  blocks.grad = grads + mine.begin;
-  for (int s = 0; s < grouped::kMaxStates; ++s) {
-    blocks.states[s] = part(grouped::StateArena(s));
-  }
-  int64_t& count = steps_[model];
+  ModelBlocks blocks = Blocks(plan, mine, grads + mine.begin);
+  float mu_product = rule.mu_product == nullptr ? 0 : rule.mu_product[model];
   // Each of the team moves a copy of the number; the leader's counts, whose
   // share may be empty.
-  const bool has_number = rule.optimizer == OptimizerKind::kNAdam;
-  float mu_product = has_number ? rule.mu_product[model] : 0;
   blocks.mu_product = &mu_product;
   if (mine.size() > 0 || member.leads()) {
-    cpu::UpdateModel(*kernels_, rule, model, count + 1, blocks);
+    cpu::UpdateModel(*kernels_, rule, model, steps_[model] + 1, blocks);
   }
-  member.Wait();  // all have read the count
-  if (member.leads()) {
-    ++count;
-    // Without a parameter there is no state.
-    if (has_number && plan.state_size > 0) rule.mu_product[model] = mu_product;
-  }
+  CountUpdate(model, member, rule, mu_product);
   return Outcome::kStepped;
+}
+
+void CpuExecutor::UpdateInPieces(int model, const TeamMember& member,
+                                 const grouped::UpdateRule& rule,
+                                 const float* grads, const ModelStep& step) {
+  const ModelPlan& plan = plan_->models[model];
+  const float before = rule.mu_product == nullptr ? 0 : rule.mu_product[model];
+  float mu_product = before;
+  const auto update = [&](const Range& part, const float* part_grads) {
+    mu_product = before;  // each piece moves it anew, to the same
+    ModelBlocks blocks = Blocks(plan, part, part_grads);
+    blocks.mu_product = &mu_product;
+    cpu::UpdateModel(*kernels_, rule, model, steps_[model] + 1, blocks);
+  };
+  // The leader, whose share may be empty, counts for all.
+  if (member.leads() && rule.optimizer == OptimizerKind::kNAdam) {
+    update(Range{}, nullptr);
+  }
+  step.BackwardWeights(grads, update);
+  CountUpdate(model, member, rule, mu_product);
+}
+
+ModelBlocks CpuExecutor::Blocks(const ModelPlan& plan, const Range& part,
+                                const float* grads) {
+  const auto of = [&](Arena arena) {
+    float* const block = Block(arena, plan);
+    return block == nullptr ? nullptr : block + part.begin;
+  };
+  ModelBlocks blocks;
+  blocks.count = part.size();
+  blocks.param = of(Arena::kParam);
+  blocks.grad = grads;
+  for (int s = 0; s < grouped::kMaxStates; ++s) {
+    blocks.states[s] = of(grouped::StateArena(s));
+  }
+  return blocks;
+}
+
+void CpuExecutor::CountUpdate(int model, const TeamMember& member,
+                              const grouped::UpdateRule& rule,
+                              float mu_product) {
+  member.Wait();  // all have read the count
+  if (!member.leads()) return;
+  ++steps_[model];
+  // Without a parameter there is no state.
+  if (rule.optimizer == OptimizerKind::kNAdam &&
+      plan_->models[model].state_size > 0) {
+    rule.mu_product[model] = mu_product;
+  }
 }
 
 absl::StatusOr<TuneReport> CpuExecutor::Tune(const TuneOptions& options) {
@@ -445,15 +535,16 @@ std::string CpuExecutor::tuning() const {
 }
 
 absl::Status CpuExecutor::Evaluate(const grouped::EvaluateArgs& args) {
-  ForEachModel([&](int model, const TeamMember& member, Worker& worker) {
-    if (member.leads()) {
-      args.losses[model] = 0;
-      args.correct[model] = -1;
-    }
-    if (args.active == nullptr || args.active[model] != 0) {
-      EvaluateModel(model, member, args, worker);
-    }
-  });
+  ForEachModel(&args.rows,
+               [&](int model, const TeamMember& member, Worker& worker) {
+                 if (member.leads()) {
+                   args.losses[model] = 0;
+                   args.correct[model] = -1;
+                 }
+                 if (args.active == nullptr || args.active[model] != 0) {
+                   EvaluateModel(model, member, args, worker);
+                 }
+               });
   return absl::OkStatus();
 }
 
@@ -497,9 +588,10 @@ void CpuExecutor::EvaluateModel(int model, const TeamMember& member,
 }
 
 absl::Status CpuExecutor::Forward(const grouped::ForwardArgs& args) {
-  ForEachModel([&](int model, const TeamMember& member, Worker& worker) {
-    ForwardModel(model, member, args, worker);
-  });
+  ForEachModel(&args.rows,
+               [&](int model, const TeamMember& member, Worker& worker) {
+                 ForwardModel(model, member, args, worker);
+               });
   return absl::OkStatus();
 }
 

@@ -14,8 +14,11 @@
 #include "backends/cpu/float_buffer.h"
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/model_step.h"
+#include "backends/cpu/model_update.h"
+#include "backends/cpu/prefetch_queue.h"
 #include "backends/cpu/team.h"
 #include "backends/cpu/tuning_table.h"
+#include "backends/cpu/work_lists.h"
 #include "backends/grouped/executor.h"
 #include "backends/grouped/plan.h"
 #include "modelbatch/backend/tune_report.h"
@@ -35,6 +38,11 @@ class CpuExecutor : public grouped::Executor {
     // test that `verify` notices; no config reaches it.
     bool break_contract = false;
     TuningTable* tuning_table = nullptr;  // null: the process's
+    // Parameters from which on a model's gradients are made and used in pieces.
+    int64_t pieces_from = 32768;
+    // Bytes of its models that a thread's second-level cache keeps from step to
+    // step: where there are more, products fetch what comes next.
+    int64_t cached_bytes = 512 * 1024;
   };
 
   static absl::StatusOr<std::unique_ptr<CpuExecutor>> Create(
@@ -65,6 +73,7 @@ class CpuExecutor : public grouped::Executor {
   // What one thread, or team, needs besides the models' state.
   struct Worker {
     FloatBuffer workspace;
+    FloatBuffer scratch;    // ModelStep's
     FloatBuffer gradients;  // of one model
     FloatBuffer targets;    // [max_rows, target size]
     FloatBuffer row_losses;
@@ -75,6 +84,14 @@ class CpuExecutor : public grouped::Executor {
     double weight = 0;
     float loss = 0;
     std::atomic<bool> finite{true};  // and the other members
+
+    // The rows of the dataset that lie in the input's buffer, and since which
+    // call.
+    absl::Span<const int32_t> input_rows;
+    int64_t input_call = -1;
+
+    PrefetchQueue prefetch;
+    int next_model = -1;  // what it is likely to work on next; -1: unknown
   };
 
   CpuExecutor() = default;
@@ -82,9 +99,13 @@ class CpuExecutor : public grouped::Executor {
   // Threads that a model is going to have.
   static int TeamSize(const grouped::Plan& plan, int threads, int wanted);
   // Runs body(model, member, worker) for every model on a thread of its own, or
-  // on each thread of a team.
+  // on each thread of a team. `rows`: what models cost.
   template <typename Body>
-  void ForEachModel(Body body);
+  void ForEachModel(const RowSet* rows, Body body);
+
+  // The same on one of the threads.
+  template <typename Body>
+  void WorkThroughLists(int thread, Body body);
 
   ModelStep MakeStep(int model, const TeamMember& member, Worker& worker,
                      bool training);
@@ -109,6 +130,11 @@ class CpuExecutor : public grouped::Executor {
                      float* loss);
   Outcome BackwardModel(int model, const TeamMember& member,
                         const grouped::BackwardArgs& args, Worker& worker);
+  // Updates the parameters with each piece of the gradients. The gradients are
+  // known to be finite.
+  void UpdateInPieces(int model, const TeamMember& member,
+                      const grouped::UpdateRule& rule, const float* grads,
+                      const ModelStep& step);
   // Changes the gradients as the rule says, then the parameters, unless a
   // gradient is not finite.
   Outcome UpdateModel(int model, const TeamMember& member,
@@ -117,6 +143,14 @@ class CpuExecutor : public grouped::Executor {
   // Whether all members found finite gradients since `worker.finite` was set.
   bool AllFinite(int model, const TeamMember& member, const float* grads,
                  Worker& worker) const;
+  // Whether no member found otherwise since `worker.finite` was set.
+  static bool AllAgree(bool finite, const TeamMember& member, Worker& worker);
+  // A part of a model's parameters, and what belongs to them.
+  ModelBlocks Blocks(const grouped::ModelPlan& plan, const Range& part,
+                     const float* grads);
+  // Counts an update that all members have made, of nadam with its number.
+  void CountUpdate(int model, const TeamMember& member,
+                   const grouped::UpdateRule& rule, float mu_product);
   void ForwardModel(int model, const TeamMember& member,
                     const grouped::ForwardArgs& args, Worker& worker);
   // A model's block of an arena; null: not allocated.
@@ -141,8 +175,12 @@ class CpuExecutor : public grouped::Executor {
   FloatBuffer loss_weights_;         // of the classes or outputs, padded
   FloatBuffer arenas_[grouped::kNumArenas];
   std::vector<int64_t> steps_;
-  std::vector<int> order_;  // models, the most work first
   std::vector<Worker> workers_;
+  WorkLists lists_;
+  std::vector<int64_t> costs_;  // of the models, in this call
+  int64_t call_ = 0;            // counts them
+  int64_t pieces_from_ = 0;
+  bool prefetches_ = false;
   int team_size_ = 1;                               // threads a model
   std::vector<std::unique_ptr<Barrier>> barriers_;  // of each team
 };

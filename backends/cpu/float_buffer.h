@@ -3,6 +3,9 @@
 #ifndef BACKENDS_CPU_FLOAT_BUFFER_H_
 #define BACKENDS_CPU_FLOAT_BUFFER_H_
 
+#include <sys/mman.h>
+
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -19,12 +22,16 @@ class FloatBuffer {
   absl::Status Allocate(int64_t floats) {
     const size_t bytes = (floats * sizeof(float) + 64) / 64 * 64;
     if (data_ == nullptr || floats != size_) {
-      data_.reset(static_cast<float*>(std::aligned_alloc(64, bytes)));
+      const size_t alignment = bytes < kHugePage ? 64 : kHugePage;
+      data_.reset(static_cast<float*>(std::aligned_alloc(alignment, bytes)));
       if (data_ == nullptr) {
         size_ = 0;
         return absl::ResourceExhaustedError(
             absl::StrCat("out of memory: ", bytes, " bytes asked for"));
       }
+      // A walk through many models' blocks would miss the TLB at every page.
+      // Only a hint: the system may have none to give.
+      if (bytes >= kHugePage) madvise(data_.get(), bytes, MADV_HUGEPAGE);
       size_ = floats;
     }
     std::memset(data_.get(), 0, bytes);
@@ -42,6 +49,8 @@ class FloatBuffer {
   bool allocated() const { return data_ != nullptr; }
 
  private:
+  static constexpr size_t kHugePage = size_t{2} << 20;
+
   struct Free {
     void operator()(float* data) const { std::free(data); }
   };

@@ -1,21 +1,24 @@
 // Matrix products: every element is one FMA chain over k, ascending, from +0
-// (kernels.h). Tiles of up to 6 x 16 or 4 x 24 stay in registers; between
-// blocks of k the chains' values wait in memory, in fp32, which changes no bit.
+// (kernels.h). Tiles of up to 6 x 16 or 4 x 24 stay in registers, with AVX-512
+// 12 x 32 or 8 x 48; between blocks of k the chains' values wait in memory, in
+// fp32, which changes no bit.
 #ifndef BACKENDS_CPU_GEMM_INL_H_
 #define BACKENDS_CPU_GEMM_INL_H_
 
+#include "backends/cpu/activation-inl.h"
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/lanes-inl.h"
 #include "backends/cpu/simd.h"
+#include "backends/cpu/wide-inl.h"
 
 namespace modelbatch::cpu::MODELBATCH_CPU_NAMESPACE {
 
-// Vectors of eight columns in a tile, and its rows: 8 to 12 accumulators of 16
-// registers. Portable code is slow to compile unrolled.
+// Vectors of columns in a tile, and its rows: 8 to 12 accumulators of 16
+// registers, 12 to 24 of 32. Portable code is slow to compile unrolled.
 inline constexpr int kMaxVectors = 3;
 constexpr int TileRows(int vectors) {
-  constexpr int kVectorisedRows[] = {8, 6, 4}, kPortableRows[] = {2, 2, 1};
-  return (kVectorised ? kVectorisedRows : kPortableRows)[vectors - 1];
+  constexpr int k32[] = {12, 12, 8}, k16[] = {8, 6, 4}, kPortable[] = {2, 2, 1};
+  return (!kVectorised ? kPortable : kRegisters == 32 ? k32 : k16)[vectors - 1];
 }
 inline constexpr int64_t kDepth = 256;  // 16 or 24 KiB of b: half the L1 cache
 inline constexpr int64_t kRowBlock = 240;
@@ -42,6 +45,24 @@ struct Panel {
   bool first, last;  // block of k
 };
 
+// Asks for memory before a tile, a line for so many steps of its chains: 48
+// cycles of two vector units, in which any memory gives one. False: there is
+// none to ask for. (Not inline: it would take registers from the tiles. Spread
+// over the tile's steps it is slower.)
+inline constexpr int kStepsPerLine = kRegisters == 32 ? 2 : 8;
+__attribute__((noinline)) static bool Fetch(PrefetchQueue& queue, int64_t k) {
+  for (int64_t most = k / kStepsPerLine + 1; most > 0;) {
+    const PrefetchQueue::Lines lines = queue.NextLines(most);
+    if (lines.count == 0) return false;
+    for (int64_t i = 0; i < lines.count; ++i) {
+      __builtin_prefetch(lines.first + i * PrefetchQueue::kLine, /*rw=*/0,
+                         /*locality=*/2);
+    }
+    most -= lines.count;
+  }
+  return true;
+}
+
 // Ends the chains of a tile with fewer columns than its panel, from memory:
 // code for every column of every tile would be most of this file's.
 __attribute__((noinline)) static void FinishTail(const GemmArgs& g,
@@ -57,6 +78,9 @@ __attribute__((noinline)) static void FinishTail(const GemmArgs& g,
       if (g.accumulate) sum = LoadUpTo(to, n) + sum;
       if (g.bias != nullptr) sum = sum + bias;
       if (g.relu) sum = Max(Zero(), sum);
+      if (g.relu_output != nullptr) {
+        sum = ReluBackward(LoadUpTo(g.relu_output + (to - g.c), n), sum);
+      }
       StoreUpTo(to, sum, g.c_padded ? 8 : n);
     }
   }
@@ -71,58 +95,59 @@ inline __attribute__((always_inline)) void RunTile(
     const GemmArgs& whole_g, const Panel& whole_t, const GemmArgs& g,
     const Panel& t, const float* a, float* c, float* sums) {
   static_assert(kRows <= TileRows(kVectors));
-  constexpr int kPanel = 8 * kVectors;
+  constexpr int kPanel = kWide * kVectors;
   constexpr bool kPacked = kPanelB == PanelB::kPacked;
   constexpr bool kMasked =
       kPanelB == PanelB::kPackTail || kPanelB == PanelB::kDirectTail;
   constexpr bool kPacks =
       kPanelB == PanelB::kPack || kPanelB == PanelB::kPackTail;
-  V acc[kRows][kVectors];
+  X acc[kRows][kVectors];
   if (t.first) {
-#pragma GCC unroll 8
+#pragma GCC unroll 12
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 3
-      for (int v = 0; v < kVectors; ++v) acc[r][v] = Zero();
+      for (int v = 0; v < kVectors; ++v) acc[r][v] = ZeroX();
     }
   } else {
-#pragma GCC unroll 8
+#pragma GCC unroll 12
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 3
       for (int v = 0; v < kVectors; ++v) {
-        acc[r][v] = Load(sums + r * kPanel + 8 * v);
+        acc[r][v] = LoadX(sums + r * kPanel + kWide * v);
       }
     }
   }
-  M mask[kVectors];
+  MX mask[kVectors];
 #pragma GCC unroll 3
   for (int v = 0; v < kVectors; ++v) {
-    const int64_t n = t.n - 8 * v;
-    mask[v] = FirstN(n < 0 ? 0 : n < 8 ? n : 8);
+    const int64_t n = t.n - kWide * v;
+    mask[v] = FirstNX(n < 0 ? 0 : n < kWide ? n : kWide);
   }
   const int64_t a_row = kARow != 0 ? kARow : g.a_row;
   const int64_t a_col = kACol != 0 ? kACol : g.a_col;
   const int64_t b_row = kPacked ? kPanel : g.b_row;
   constexpr int kPointers = (kRows + 2) / 3;  // to every third row of a
   const float* rows[kPointers];
-#pragma GCC unroll 3
+#pragma GCC unroll 4
   for (int i = 0; i < kPointers; ++i) rows[i] = a + 3 * i * a_row;
   const float* b = kPacked ? t.packed : t.b;
   float* packed = t.packed;
   const auto step = [&]() __attribute__((always_inline)) {
-    V x[kVectors];
+    X x[kVectors];
 #pragma GCC unroll 3
     for (int v = 0; v < kVectors; ++v) {
-      x[v] = kMasked ? LoadMasked(b + 8 * v, mask[v]) : Load(b + 8 * v);
-      if constexpr (kPacks) Store(packed + 8 * v, x[v]);
+      x[v] =
+          kMasked ? LoadMaskedX(b + kWide * v, mask[v]) : LoadX(b + kWide * v);
+      if constexpr (kPacks) Store(packed + kWide * v, x[v]);
     }
     if constexpr (kPacks) packed += kPanel;
-#pragma GCC unroll 8
+#pragma GCC unroll 12
     for (int r = 0; r < kRows; ++r) {
-      const V y = Set1(rows[r / 3][r % 3 * a_row]);
+      const X y = SetX(rows[r / 3][r % 3 * a_row]);
 #pragma GCC unroll 3
       for (int v = 0; v < kVectors; ++v) acc[r][v] = Fma(y, x[v], acc[r][v]);
     }
-#pragma GCC unroll 3
+#pragma GCC unroll 4
     for (int i = 0; i < kPointers; ++i) rows[i] += a_col;
     b += b_row;
   };
@@ -135,44 +160,54 @@ inline __attribute__((always_inline)) void RunTile(
   }
   for (; p > 0; --p) step();
   if (!t.last || t.n < kPanel) {
-#pragma GCC unroll 8
+#pragma GCC unroll 12
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 3
       for (int v = 0; v < kVectors; ++v) {
-        Store(sums + r * kPanel + 8 * v, acc[r][v]);
+        Store(sums + r * kPanel + kWide * v, acc[r][v]);
       }
     }
     if (t.last) FinishTail(whole_g, whole_t, kRows, kPanel, sums, c);
     return;
   }
   if (g.accumulate) {
-#pragma GCC unroll 8
+#pragma GCC unroll 12
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 3
       for (int v = 0; v < kVectors; ++v) {
-        acc[r][v] = Load(c + r * g.c_row + 8 * v) + acc[r][v];
+        acc[r][v] = LoadX(c + r * g.c_row + kWide * v) + acc[r][v];
       }
     }
   }
   if (g.bias != nullptr) {
 #pragma GCC unroll 3
     for (int v = 0; v < kVectors; ++v) {
-      const V bias = Load(t.bias + 8 * v);
-#pragma GCC unroll 8
+      const X bias = LoadX(t.bias + kWide * v);
+#pragma GCC unroll 12
       for (int r = 0; r < kRows; ++r) acc[r][v] = acc[r][v] + bias;
     }
   }
   if (g.relu) {
-#pragma GCC unroll 8
+#pragma GCC unroll 12
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 3
-      for (int v = 0; v < kVectors; ++v) acc[r][v] = Max(Zero(), acc[r][v]);
+      for (int v = 0; v < kVectors; ++v) acc[r][v] = Max(ZeroX(), acc[r][v]);
     }
   }
-#pragma GCC unroll 8
+  if (g.relu_output != nullptr) {
+    const float* const y = g.relu_output + (c - g.c);
+#pragma GCC unroll 12
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 3
+      for (int v = 0; v < kVectors; ++v) {
+        acc[r][v] = ReluBackward(LoadX(y + r * g.c_row + kWide * v), acc[r][v]);
+      }
+    }
+  }
+#pragma GCC unroll 12
   for (int r = 0; r < kRows; ++r, c += g.c_row) {
 #pragma GCC unroll 3
-    for (int v = 0; v < kVectors; ++v) Store(c + 8 * v, acc[r][v]);
+    for (int v = 0; v < kVectors; ++v) Store(c + kWide * v, acc[r][v]);
   }
 }
 
@@ -188,11 +223,14 @@ inline void RunTiles(const GemmArgs& args, PanelB panel_b, int64_t tiles,
   const Panel t = panel;
   const float* a = t.a;
   float *c = t.c, *sums = t.sums;
+  bool fetching = g.prefetch != nullptr;
+  if (fetching) fetching = Fetch(*g.prefetch, t.k);
   const auto next = [&] {
     a += kRows * g.a_row;
     c += kRows * g.c_row;
-    sums += kRows * 8 * kVectors;
+    sums += kRows * kWide * kVectors;
     --tiles;
+    if (fetching && tiles > 0) fetching = Fetch(*g.prefetch, t.k);
   };
   if (panel_b == PanelB::kDirect || panel_b == PanelB::kDirectTail) {
     if constexpr (kKnown) {
@@ -248,15 +286,15 @@ inline void RunTiles(const GemmArgs& g, PanelB panel_b, int64_t rows,
 
 // Memory of one product.
 struct GemmScratch {
-  alignas(64) float packed[kDepth * 8 * kMaxVectors];
-  alignas(64) float sums[kRowBlock * 8 * kMaxVectors];
+  alignas(64) float packed[kDepth * kWide * kMaxVectors];
+  alignas(64) float sums[kRowBlock * kWide * kMaxVectors];
 };
 
 // Rows i to i + rows of the columns from j on: all k of one panel.
 template <int kVectors>
 inline void RunPanel(const GemmArgs& g, int64_t i, int64_t rows, int64_t j,
                      GemmScratch& scratch) {
-  constexpr int64_t kPanel = 8 * kVectors;
+  constexpr int64_t kPanel = kWide * kVectors;
   // Tiles and blocks of k of about equal size: small ones run slowly.
   const int64_t tiles = (rows + TileRows(kVectors) - 1) / TileRows(kVectors);
   const int64_t tile_rows = rows / tiles, larger = rows % tiles;
@@ -299,7 +337,7 @@ inline void Gemm(const GemmArgs& g) {
     const int64_t rows = g.m - i < kRowBlock ? g.m - i : kRowBlock;
     for (int64_t j = 0; j < g.n;) {
       // The last panels are as narrow as they can be.
-      const int64_t left = (g.n - j + 7) / 8;
+      const int64_t left = (g.n - j + kWide - 1) / kWide;
       const bool wide = g.tiling.wide && left >= 3 && left != 4;
       if (wide) {
         RunPanel<3>(g, i, rows, j, scratch);
@@ -308,7 +346,7 @@ inline void Gemm(const GemmArgs& g) {
       } else {
         RunPanel<1>(g, i, rows, j, scratch);
       }
-      j += wide ? 24 : 16;
+      j += (wide ? 3 : 2) * kWide;
     }
   }
 }

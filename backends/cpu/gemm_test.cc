@@ -17,14 +17,14 @@ namespace {
 // weight gradient does.
 struct Problem {
   GemmArgs args;
-  std::unique_ptr<GuardedFloats> a, b, c, bias;
+  std::unique_ptr<GuardedFloats> a, b, c, bias, relu_output;
 };
 
 struct Shape {
   int64_t m, n, k;
   bool transposed = false, b_padded = false, c_padded = false;
   int64_t extra = 0;  // in the row strides
-  bool accumulate = false, bias = false, relu = false;
+  bool accumulate = false, bias = false, relu = false, relu_output = false;
 };
 
 // A compact operand ends with its last element; a padded one with its last
@@ -69,6 +69,10 @@ Problem Make(Random& random, const Shape& s, bool wild = false) {
     p.bias = Operand(random, 1, s.n, s.n, false, wild);
     g.bias = p.bias->data();
   }
+  if (s.relu_output) {
+    p.relu_output = Operand(random, s.m, s.n, g.c_row, s.c_padded, wild);
+    g.relu_output = p.relu_output->data();
+  }
   return p;
 }
 
@@ -85,6 +89,9 @@ std::vector<float> Chains(const GemmArgs& g) {
       if (g.accumulate) sum = g.c[i * g.c_row + j] + sum;
       if (g.bias != nullptr) sum += g.bias[j];
       if (g.relu && sum < 0) sum = 0;
+      if (g.relu_output != nullptr && g.relu_output[i * g.c_row + j] <= 0) {
+        sum = 0;
+      }
       result.push_back(sum);
     }
   }
@@ -115,7 +122,8 @@ std::string Describe(const Shape& s) {
          " b_padded " + std::to_string(s.b_padded) + " c_padded " +
          std::to_string(s.c_padded) + " extra " + std::to_string(s.extra) +
          " accumulate " + std::to_string(s.accumulate) + " bias " +
-         std::to_string(s.bias) + " relu " + std::to_string(s.relu);
+         std::to_string(s.bias) + " relu " + std::to_string(s.relu) +
+         " relu_output " + std::to_string(s.relu_output);
 }
 
 Shape RandomShape(Random& random, int64_t largest) {
@@ -127,6 +135,7 @@ Shape RandomShape(Random& random, int64_t largest) {
   s.b_padded = random.Bool();
   s.c_padded = random.Bool();
   s.extra = random.Int(0, 3);
+  s.relu_output = random.Bool();
   s.accumulate = random.Bool();
   s.bias = random.Bool();
   s.relu = random.Bool();

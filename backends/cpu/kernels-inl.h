@@ -43,7 +43,7 @@ const Kernels& Table() {
       Huber,
       BceWithLogits,
       ArgMax,
-      AllFinite,
+      AllBelow,
       Clip,
       Sgd,
       Adam,

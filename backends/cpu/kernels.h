@@ -22,6 +22,7 @@
 #include <cstdint>
 
 #include "backends/cpu/optimizer_args.h"
+#include "backends/cpu/prefetch_queue.h"
 
 namespace modelbatch::cpu {
 
@@ -31,8 +32,10 @@ inline constexpr int64_t kAlignFloats = 16;
 // How a matrix product is cut up: the bits are the same with any, the time is
 // not. gemm_tuning.h measures which is the fastest for a shape.
 struct GemmTiling {
-  bool wide = false;  // tiles of up to 24 columns and few rows, else of 16
-  bool pack = true;   // copies a panel of b for the tiles that read it
+  // Tiles of three vectors of columns and few rows; else of two.
+  bool wide = false;
+  // Copies a panel of b for the tiles that read it.
+  bool pack = true;
 };
 inline bool operator==(const GemmTiling& a, const GemmTiling& b) {
   return a.wide == b.wide && a.pack == b.pack;
@@ -44,7 +47,7 @@ inline constexpr GemmTiling kGemmTilings[] = {
 
 // c[i, j] = chain over p of a[i, p] * b[p, j]   (+ c[i, j]) (+ bias[j])
 // in this order: sum = chain; accumulate: sum = c + sum; bias: sum = sum +
-// bias; then relu.
+// bias; then relu; then the relu's derivative.
 struct GemmArgs {
   int64_t m = 0, n = 0, k = 0;
   const float* a = nullptr;  // element (i, p) at a[i * a_row + p * a_col]
@@ -59,7 +62,11 @@ struct GemmArgs {
   const float* bias = nullptr;  // [n], may be null
   bool accumulate = false;
   bool relu = false;  // max(sum, 0) with NaN kept
+  // Of a derivative: the relu's output, laid out as c. 0 where it is 0.
+  const float* relu_output = nullptr;
   GemmTiling tiling;
+  // What to fetch meanwhile; may be null.
+  PrefetchQueue* prefetch = nullptr;
 };
 
 enum class Unary { kRelu, kGelu, kGeluTanh, kTanh, kSigmoid };
@@ -114,7 +121,7 @@ struct ClassLossArgs {
 };
 
 struct Kernels {
-  const char* name;  // "avx2", "generic"
+  const char* name;  // "avx512", "avx2", "generic"
 
   void (*gemm)(const GemmArgs& args);
 
@@ -197,8 +204,9 @@ struct Kernels {
   // Index of the first largest element of each row; a NaN counts as largest.
   void (*argmax)(int64_t rows, int64_t cols, ConstMatrix x, int64_t* out);
 
-  // Whether all of x[0, count) are finite.
-  bool (*all_finite)(int64_t count, const float* x);
+  // Whether |x| < bound for all elements; a NaN is not. Only they are read: x
+  // may be compact.
+  bool (*all_below)(int64_t rows, int64_t cols, float bound, ConstMatrix x);
 
   void (*clip)(const ClipArgs& args);
   void (*sgd)(const SgdArgs& args);
@@ -215,7 +223,7 @@ struct Kernels {
 const Kernels& GenericKernels();
 // The fastest table this CPU can run.
 const Kernels& BestKernels();
-// "avx2" or "generic"; null when this CPU or this build lacks it.
+// "avx512", "avx2" or "generic"; null when this CPU or this build lacks it.
 const Kernels* FindKernels(const char* name);
 
 // Sets rounding to nearest and denormals to IEEE on the calling thread for the

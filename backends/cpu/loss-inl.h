@@ -1,4 +1,4 @@
-// Losses with their derivatives, argmax, and the search for non-finite values.
+// Losses with their derivatives, argmax, and the search for large values.
 #ifndef BACKENDS_CPU_LOSS_INL_H_
 #define BACKENDS_CPU_LOSS_INL_H_
 
@@ -262,20 +262,25 @@ inline void ArgMax(int64_t rows, int64_t cols, ConstMatrix x, int64_t* out) {
   }
 }
 
-inline bool AllFinite(int64_t count, const float* x) {
-  const V inf = Set1(__builtin_inff());
-  M finite[4] = {AllTrue(), AllTrue(), AllTrue(), AllTrue()};
-  int64_t e = 0;
-  for (; e + 32 <= count; e += 32) {
+inline bool AllBelow(int64_t rows, int64_t cols, float bound, ConstMatrix x) {
+  // Without the sign, bits are ordered as the numbers are, then NaNs.
+  const I magnitude = SetI(0x7fffffff);
+  I most[4] = {SetI(0), SetI(0), SetI(0), SetI(0)};
+  for (int64_t i = 0; i < rows; ++i) {
+    const float* const row = x.data + i * x.ld;
+    int64_t j = 0;
+    for (; j + 32 <= cols; j += 32) {
 #pragma GCC unroll 4
-    for (int u = 0; u < 4; ++u) {
-      finite[u] = And(finite[u], Less(Abs(Load(x + e + 8 * u)), inf));
+      for (int u = 0; u < 4; ++u) {
+        most[u] = Max(most[u], Bits(Load(row + j + 8 * u)) & magnitude);
+      }
+    }
+    for (; j < cols; j += 8) {
+      most[0] = Max(most[0], Bits(LoadUpTo(row + j, cols - j)) & magnitude);
     }
   }
-  for (; e < count; e += 8) {
-    finite[0] = And(finite[0], Less(Abs(LoadUpTo(x + e, count - e)), inf));
-  }
-  return All(And(And(finite[0], finite[1]), And(finite[2], finite[3])));
+  const I all = Max(Max(most[0], most[1]), Max(most[2], most[3]));
+  return All(Less(FromBits(all), Set1(bound)));
 }
 
 }  // namespace modelbatch::cpu::MODELBATCH_CPU_NAMESPACE

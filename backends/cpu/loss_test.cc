@@ -517,17 +517,36 @@ TEST_P(LossTest, ArgMaxIsTheFirstLargest) {
   }
 }
 
-TEST_P(LossTest, AllFiniteSeesEveryPosition) {
-  EXPECT_TRUE(kernels_.all_finite(0, nullptr));
+TEST_P(LossTest, AllBelowSeesEveryPosition) {
+  EXPECT_TRUE(kernels_.all_below(1, 0, kInf, {}));
+  EXPECT_TRUE(kernels_.all_below(0, 3, kInf, {}));
   for (int64_t count = 1; count <= 75; ++count) {
     GuardedFloats x(count, 3e38f);
-    EXPECT_TRUE(kernels_.all_finite(count, x.data()));
+    EXPECT_TRUE(kernels_.all_below(1, count, kInf, {x.data(), 0}));
     for (int64_t at = 0; at < count; ++at) {
       for (float bad : {kNan, kInf, -kInf}) {
         x[at] = bad;
-        EXPECT_FALSE(kernels_.all_finite(count, x.data())) << at << count;
+        EXPECT_FALSE(kernels_.all_below(1, count, kInf, {x.data(), 0}))
+            << at << " of " << count;
       }
       x[at] = -1e-45f;
+    }
+  }
+}
+
+TEST_P(LossTest, AllBelowLooksAtRowsAndNotAtPadding) {
+  for (int64_t cols : {1, 8, 10, 31, 33, 70}) {
+    const int64_t rows = 5;
+    Activations x(rows, cols, std::vector<float>(rows * cols, -7.5f), 1, kNan);
+    const auto below = [&](float bound) {
+      return kernels_.all_below(rows, cols, bound, x.matrix());
+    };
+    EXPECT_TRUE(below(7.6f));
+    EXPECT_FALSE(below(7.5f));
+    for (int64_t i = 0; i < rows; ++i) {
+      x.matrix().data[i * x.ld() + cols - 1] = 8;
+      EXPECT_FALSE(below(7.6f)) << "row " << i;
+      x.matrix().data[i * x.ld() + cols - 1] = 7;
     }
   }
 }

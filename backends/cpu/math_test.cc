@@ -32,9 +32,13 @@ double UlpError(float got, double exact) {
 class MathTest : public ::testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
-    const bool avx2 = std::string(GetParam()) == "avx2";
-    if (avx2 && !CpuHasAvx2()) GTEST_SKIP() << "this CPU lacks avx2";
-    math_ = avx2 ? avx2::Math() : generic::Math();
+    const std::string name = GetParam();
+    if (FindKernels(GetParam()) == nullptr) {
+      GTEST_SKIP() << "this CPU lacks " << name;
+    }
+    math_ = name == "avx512" ? avx512::Math()
+            : name == "avx2" ? avx2::Math()
+                             : generic::Math();
   }
 
   static float Apply(MathFunctions::Function f, float x) {
@@ -156,7 +160,8 @@ TEST_P(MathTest, SigmoidAtTheEdges) {
   EXPECT_TRUE(std::isnan(sigmoid(kNan)));
 }
 
-INSTANTIATE_TEST_SUITE_P(Tables, MathTest, ::testing::Values("avx2", "generic"),
+INSTANTIATE_TEST_SUITE_P(Tables, MathTest,
+                         ::testing::Values("avx512", "avx2", "generic"),
                          [](const auto& info) { return info.param; });
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "backends/cpu/model_step.h"
 
+#include <algorithm>
+
 namespace modelbatch::cpu {
 namespace {
 
@@ -37,7 +39,57 @@ bool IsFree(const GroupedOp& op) {
   return op.code == OpCode::kFlatten || op.in_epilogue;
 }
 
+// A piece of a weight, and of what goes with it, stays in the second-level
+// cache until the update; most fit the first.
+constexpr int64_t kPieceFloats = 8192;
+
+// Outputs of a piece of a forward product: multiples of what tiles have.
+int64_t ForwardPieceColumns(int64_t in) {
+  constexpr int64_t kUnit = 48;
+  return std::max(kUnit, kPieceFloats / in / kUnit * kUnit);
+}
+
+// Outputs of a piece of a weight gradient: about equal, and whole tiles.
+int64_t WeightPieceOutputs(int64_t in, int64_t outputs) {
+  constexpr int64_t kUnit = 12;
+  const int64_t most = std::max(kUnit, kPieceFloats / in / kUnit * kUnit);
+  const int64_t pieces = std::max<int64_t>(1, (outputs + most - 1) / most);
+  const int64_t each = (outputs + pieces - 1) / pieces;
+  return std::min(most, (each + kUnit - 1) / kUnit * kUnit);
+}
+
+int64_t Bytes(int64_t floats) {
+  return floats * static_cast<int64_t>(sizeof(float));
+}
+
+int64_t RoundUp(int64_t floats) {
+  return (floats + kAlignFloats - 1) / kAlignFloats * kAlignFloats;
+}
+
+// The parameters of an operation lie one behind the other.
+Range ParametersOf(const grouped::ModelPlan& model, const GroupedOp& op) {
+  const grouped::ParameterPlan& first = model.parameters[op.weight];
+  const grouped::ParameterPlan& last =
+      model.parameters[op.bias < 0 ? op.weight : op.bias];
+  return {first.offset, last.offset + last.size};
+}
+
 }  // namespace
+
+int64_t ModelStep::ScratchSize(const grouped::Plan& plan) {
+  int64_t size = 0;
+  for (const grouped::ModelPlan& model : plan.models) {
+    for (const GroupedOp& op : plan.ops) {
+      if (op.code != OpCode::kLinear) continue;
+      const int64_t in = model.values[op.inputs[0]].cols;
+      const int64_t out = model.values[op.output].cols;
+      const int64_t columns = std::min(RoundUp(out), ForwardPieceColumns(in));
+      const int64_t outputs = std::min(out, WeightPieceOutputs(in, out));
+      size = std::max({size, in * columns, in * outputs + RoundUp(out)});
+    }
+  }
+  return size;
+}
 
 Matrix ModelStep::Value(ValueId value) const {
   const BufferPlan& buffer = model->values[value];
@@ -65,7 +117,68 @@ DropoutKey ModelStep::Key(const GroupedOp& op, int64_t first_row) const {
           model->numbers[op.index].p, first_row};
 }
 
+template <typename F>
+void ModelStep::ForEachForwardPiece(const GroupedOp& op, F f) const {
+  const int64_t out = OutputCols(op);
+  // Members share the outputs; where these are few, the rows.
+  const bool by_columns = member.CanShare(out, kAlignFloats);
+  const Range columns =
+      by_columns ? member.Share(out, kAlignFloats) : Range{0, out};
+  const Range share = by_columns ? Range{0, rows} : member.Share(rows);
+  if (share.size() == 0) return;
+  const int64_t step = ForwardPieceColumns(InputCols(op));
+  for (int64_t begin = columns.begin; begin < columns.end; begin += step) {
+    f(Range{begin, std::min(begin + step, columns.end)}, share);
+  }
+}
+
+template <typename F>
+void ModelStep::ForEachWeightPiece(const GroupedOp& op, F f) const {
+  const Range share = member.Share(OutputCols(op));
+  const int64_t step = WeightPieceOutputs(InputCols(op), share.size());
+  for (int64_t begin = share.begin; begin < share.end; begin += step) {
+    f(Range{begin, std::min(begin + step, share.end)});
+  }
+}
+
+// In the order in which Forward and BackwardWeights call Advance.
+void ModelStep::FillQueue() const {
+  if (prefetch == nullptr) return;
+  prefetch->Clear();
+  // Those of a small model have come as `next_params`, and stay.
+  const bool params_come = Bytes(model->state_size) > PrefetchQueue::kAhead;
+  const auto weight = [&](const GroupedOp& op, const float* block,
+                          const Range& outputs) {
+    const int64_t in = InputCols(op);
+    prefetch->Add(
+        block + model->parameters[op.weight].offset + outputs.begin * in,
+        outputs.size() * in);
+  };
+  for (const GroupedOp& op : plan->ops) {
+    if (op.code != OpCode::kLinear) continue;
+    ForEachForwardPiece(op, [&](const Range& columns, const Range&) {
+      prefetch->Begin();
+      if (params_come) weight(op, params, columns);
+    });
+  }
+  for (const GroupedOp& op : plan->ops) {
+    if (op.code != OpCode::kLinear || states[0] == nullptr) continue;
+    ForEachWeightPiece(op, [&](const Range& outputs) {
+      prefetch->Begin();
+      for (const float* state : states) {
+        if (state != nullptr) weight(op, state, outputs);
+      }
+      if (params_come) weight(op, params, outputs);
+    });
+  }
+  if (next_params == nullptr) return;
+  prefetch->Begin();
+  prefetch->Add(next_params,
+                std::min(next_params_size, PrefetchQueue::kAhead / Bytes(1)));
+}
+
 void ModelStep::Forward() const {
+  FillQueue();
   for (const GroupedOp& op : plan->ops) {
     if (IsFree(op)) continue;
     ForwardOp(op);
@@ -114,24 +227,20 @@ void ModelStep::ForwardOp(const GroupedOp& op) const {
 }
 
 // y = x w^T + b. The weight is [out, in]; its transpose lets the kernel read
-// consecutive outputs. Members share the outputs, each transposing its own;
-// where these are few, the rows.
+// consecutive outputs.
 void ModelStep::ForwardLinear(const GroupedOp& op) const {
-  const OpNumbers& numbers = model->numbers[op.index];
-  const int64_t in = model->values[op.inputs[0]].cols;
-  const int64_t out = model->values[op.output].cols;
-  const bool by_columns = member.CanShare(out, kAlignFloats);
-  const Range columns =
-      by_columns ? member.Share(out, kAlignFloats) : Range{0, out};
-  const Range share = by_columns ? Range{0, rows} : member.Share(rows);
-  const Matrix packed = {workspace + numbers.packed + columns.begin,
-                         numbers.packed_ld};
-  if (by_columns || member.leads()) {
-    kernels->transpose(columns.size(), in,
-                       Param(op.weight) + columns.begin * in, packed);
-  }
-  if (!by_columns) member.Wait();
-  if (share.size() == 0) return;
+  ForEachForwardPiece(op, [&](const Range& columns, const Range& share) {
+    ForwardPiece(op, columns, share);
+  });
+}
+
+void ModelStep::ForwardPiece(const GroupedOp& op, const Range& columns,
+                             const Range& share) const {
+  Advance();
+  const int64_t in = InputCols(op);
+  const Matrix transposed = {scratch, RoundUp(columns.size())};
+  kernels->transpose(columns.size(), in, Param(op.weight) + columns.begin * in,
+                     transposed);
   const ConstMatrix x = From(Input(op.inputs[0]), share.begin);
   const Matrix y = From(Value(op.output), share.begin, columns.begin);
   GemmArgs gemm;
@@ -139,19 +248,20 @@ void ModelStep::ForwardLinear(const GroupedOp& op) const {
   gemm.n = columns.size();
   gemm.a_row = x.ld;
   gemm.a_col = 1;
-  gemm.b_row = packed.ld;
+  gemm.b_row = transposed.ld;
   gemm.b_padded = true;
   gemm.c = y.data;
   gemm.c_row = y.ld;
   gemm.c_padded = true;
   gemm.tiling = Tilings(op).forward;
+  gemm.prefetch = prefetch;
   for (int part = 0; part < product_parts; ++part) {
     const int64_t begin = in * part / product_parts;
     const int64_t end = in * (part + 1) / product_parts;
     const bool last = part + 1 == product_parts;
     gemm.k = end - begin;
     gemm.a = x.data + begin;
-    gemm.b = packed.data + begin * packed.ld;
+    gemm.b = transposed.data + begin * transposed.ld;
     gemm.accumulate = part > 0;
     gemm.bias = last && op.bias >= 0 ? Param(op.bias) + columns.begin : nullptr;
     gemm.relu = last && op.relu_epilogue;
@@ -159,7 +269,7 @@ void ModelStep::ForwardLinear(const GroupedOp& op) const {
   }
 }
 
-void ModelStep::Backward(float* grads) const {
+void ModelStep::BackwardValues(float* grads) const {
   for (auto op = plan->ops.rbegin(); op != plan->ops.rend(); ++op) {
     BackwardOp(*op, grads);
     member.Wait();
@@ -173,9 +283,11 @@ void ModelStep::BackwardOp(const GroupedOp& op, float* grads) const {
   const int64_t rows = end - first;
   switch (op.code) {
     case OpCode::kLinear:
-      BackwardLinear(op, grads);
+      if (op.wants_gradient[0]) BackwardInput(op);
       break;
     case OpCode::kRelu:
+      if (op.backward_in_epilogue) break;
+      [[fallthrough]];
     case OpCode::kGelu:
     case OpCode::kGeluTanh:
     case OpCode::kTanh:
@@ -211,39 +323,111 @@ void ModelStep::BackwardOp(const GroupedOp& op, float* grads) const {
   }
 }
 
-void ModelStep::BackwardLinear(const GroupedOp& op, float* grads) const {
-  BackwardWeight(op, grads);
-  if (op.wants_gradient[0]) BackwardInput(op);
+bool ModelStep::GradientsMustBeFinite(const float* grads) const {
+  // A sum of 2^24 products, the most rows there can be, stays below 2^105 on
+  // the way, roundings included, and one of gradients below 2^65.
+  constexpr float kBound = 0x1p40f;
+  const auto below = [&](ConstMatrix x, int64_t cols) {
+    const auto [first, end] = member.Share(rows);
+    return kernels->all_below(end - first, cols, kBound, From(x, first));
+  };
+  for (const GroupedOp& op : plan->ops) {
+    if (op.weight < 0) continue;
+    if (op.code == OpCode::kLinear) {
+      if (!below(Input(op.inputs[0]), InputCols(op)) ||
+          !below(Gradient(op.output), OutputCols(op))) {
+        return false;
+      }
+    } else if (member.leads()) {
+      const Range own = ParametersOf(*model, op);
+      if (!kernels->all_below(1, own.size(), __builtin_inff(),
+                              {grads + own.begin, own.size()})) {
+        return false;
+      }
+    }
+  }
+  return true;
 }
 
-// dw = dy^T x, over the rows in order, and the bias's column sums. Members
-// share the outputs.
-void ModelStep::BackwardWeight(const GroupedOp& op, float* grads) const {
-  const int64_t in = model->values[op.inputs[0]].cols;
-  const int64_t out = model->values[op.output].cols;
+void ModelStep::BackwardWeights(float* grads) const {
+  for (const GroupedOp& op : plan->ops) {
+    if (op.code != OpCode::kLinear) continue;
+    ForEachWeightPiece(op, [&](const Range& outputs) {
+      Advance();
+      WeightGradient(op, outputs,
+                     grads + model->parameters[op.weight].offset +
+                         outputs.begin * InputCols(op));
+    });
+    if (op.bias < 0) continue;
+    const Range columns = member.Share(OutputCols(op), kAlignFloats);
+    BiasGradient(op, columns,
+                 grads + model->parameters[op.bias].offset + columns.begin);
+  }
+  member.Wait();
+}
+
+void ModelStep::BackwardWeights(const float* grads, Receive receive) const {
+  for (const GroupedOp& op : plan->ops) {
+    if (op.weight < 0) continue;
+    if (op.code != OpCode::kLinear) {
+      const Range own = ParametersOf(*model, op);
+      if (member.leads()) receive(own, grads + own.begin);
+      continue;
+    }
+    const int64_t in = InputCols(op), out = OutputCols(op);
+    const int64_t weight = model->parameters[op.weight].offset;
+    const Range biases =
+        op.bias < 0 ? Range{} : member.Share(out, kAlignFloats);
+    bool has_bias = biases.size() > 0;
+    ForEachWeightPiece(op, [&](const Range& outputs) {
+      Advance();
+      WeightGradient(op, outputs, scratch);
+      Range piece = {weight + outputs.begin * in, weight + outputs.end * in};
+      // The bias comes behind the last output's weights.
+      if (has_bias && biases.size() == out && outputs.end == out) {
+        BiasGradient(op, biases, scratch + piece.size());
+        piece.end += out;
+        has_bias = false;
+      }
+      receive(piece, scratch);
+    });
+    if (!has_bias) continue;
+    BiasGradient(op, biases, scratch);
+    const int64_t bias = model->parameters[op.bias].offset;
+    receive({bias + biases.begin, bias + biases.end}, scratch);
+  }
+}
+
+// dw = dy^T x, over the rows in order.
+void ModelStep::WeightGradient(const GroupedOp& op, const Range& outputs,
+                               float* grads) const {
+  if (outputs.size() == 0) return;
   const ConstMatrix x = Input(op.inputs[0]);
   const ConstMatrix dy = Gradient(op.output);
-  const Range share = member.Share(out);
   GemmArgs dw;
-  dw.m = share.size();
-  dw.n = in;
+  dw.m = outputs.size();
+  dw.n = InputCols(op);
   dw.k = rows;
-  dw.a = dy.data + share.begin;
+  dw.a = dy.data + outputs.begin;
   dw.a_row = 1;
   dw.a_col = dy.ld;
   dw.b = x.data;
   dw.b_row = x.ld;
   dw.b_padded = true;
-  dw.c = grads + model->parameters[op.weight].offset + share.begin * in;
-  dw.c_row = in;
+  dw.c = grads;
+  dw.c_row = dw.n;
   dw.tiling = Tilings(op).weight_gradient;
-  if (dw.m > 0) kernels->gemm(dw);
-  if (op.bias < 0) return;
-  const Range columns = member.Share(out, kAlignFloats);
-  if (columns.size() == 0) return;
-  kernels->column_sum(
-      rows, columns.size(), From(dy, 0, columns.begin),
-      grads + model->parameters[op.bias].offset + columns.begin);
+  dw.prefetch = prefetch;
+  kernels->gemm(dw);
+}
+
+// `outputs` begin at a multiple of kAlignFloats.
+void ModelStep::BiasGradient(const GroupedOp& op, const Range& outputs,
+                             float* grads) const {
+  if (outputs.size() == 0) return;
+  kernels->column_sum(rows, outputs.size(),
+                      From(ConstMatrix(Gradient(op.output)), 0, outputs.begin),
+                      grads);
 }
 
 // dx = dy w. Members share the inputs, or the rows where these are few.
@@ -270,7 +454,12 @@ void ModelStep::BackwardInput(const GroupedOp& op) const {
   gemm.c_row = dx.ld;
   gemm.c_padded = true;
   gemm.accumulate = op.accumulates[0];
+  if (op.relu_backward_epilogue) {
+    gemm.relu_output =
+        From(Input(op.inputs[0]), share.begin, columns.begin).data;
+  }
   gemm.tiling = Tilings(op).input_gradient;
+  gemm.prefetch = prefetch;
   kernels->gemm(gemm);
 }
 

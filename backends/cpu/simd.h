@@ -1,6 +1,7 @@
 // A vector of eight floats, for the -inl.h files that hold the kernels. They
 // are compiled once per instruction set: kernels_avx2.cc defines
-// MODELBATCH_CPU_AVX2 before it includes them, kernels_generic.cc does not.
+// MODELBATCH_CPU_AVX2 before it includes them, kernels_avx512.cc
+// MODELBATCH_CPU_AVX512, kernels_generic.cc nothing.
 // (Those that work element by element serve CUDA's kernels too, which define
 // MODELBATCH_CPU_ONE_LANE: there V is one float.)
 // Everything lives in a namespace named after the instruction set, so that the
@@ -27,6 +28,7 @@
 //   Select(m, yes, no), ZeroUnless(m, a)
 //   ToInt                        to nearest, even; out of range: INT32_MIN
 //   Bits, FromBits               reinterpret
+//   Max of I                     signed
 //   AtLeastUnsigned(p, bound)    p[lane] >= bound
 //   JoinLanes(low, high)         the 16 virtual lanes of kernels.h, by halving
 //   MaxOfLanes                   Max by halving
@@ -39,9 +41,12 @@
 
 #include "backends/cpu/host_device.h"
 
-#if defined(MODELBATCH_CPU_AVX2)
+#if defined(MODELBATCH_CPU_AVX512)
+#define MODELBATCH_CPU_NAMESPACE avx512
 #include "backends/cpu/simd_avx2.h"
+#elif defined(MODELBATCH_CPU_AVX2)
 #define MODELBATCH_CPU_NAMESPACE avx2
+#include "backends/cpu/simd_avx2.h"
 #elif defined(MODELBATCH_CPU_ONE_LANE)
 #include "backends/cpu/simd_lane.h"
 #define MODELBATCH_CPU_NAMESPACE lane

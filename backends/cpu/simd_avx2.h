@@ -1,4 +1,5 @@
 // The vector wrapper on AVX2 and FMA: see simd.h for what each operation means.
+// The AVX-512 build has it too, for all but matrix products.
 #ifndef BACKENDS_CPU_SIMD_AVX2_H_
 #define BACKENDS_CPU_SIMD_AVX2_H_
 
@@ -6,7 +7,7 @@
 
 #include <cstdint>
 
-namespace modelbatch::cpu::avx2 {
+namespace modelbatch::cpu::MODELBATCH_CPU_NAMESPACE {
 
 inline constexpr bool kVectorised = true;
 
@@ -94,6 +95,7 @@ inline I SetI(int32_t x) { return {_mm256_set1_epi32(x)}; }
 inline I operator+(I a, I b) { return {_mm256_add_epi32(a.v, b.v)}; }
 inline I operator-(I a, I b) { return {_mm256_sub_epi32(a.v, b.v)}; }
 inline I operator&(I a, I b) { return {_mm256_and_si256(a.v, b.v)}; }
+inline I Max(I a, I b) { return {_mm256_max_epi32(a.v, b.v)}; }
 inline I ShiftRightArithmetic(I a, int bits) {
   return {_mm256_srai_epi32(a.v, bits)};
 }
@@ -160,6 +162,6 @@ inline void StoreBlocks(W w0, W w1, W w2, W w3, uint32_t* out) {
   _mm256_storeu_si256(to + 1, _mm256_permute2x128_si256(even, odd, 0x31));
 }
 
-}  // namespace modelbatch::cpu::avx2
+}  // namespace modelbatch::cpu::MODELBATCH_CPU_NAMESPACE
 
 #endif  // BACKENDS_CPU_SIMD_AVX2_H_

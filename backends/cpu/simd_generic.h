@@ -145,6 +145,9 @@ inline I operator-(I a, I b) {
 inline I operator&(I a, I b) {
   return Lanes<I>([&](int l) { return a.v[l] & b.v[l]; });
 }
+inline I Max(I a, I b) {
+  return Lanes<I>([&](int l) { return a.v[l] > b.v[l] ? a.v[l] : b.v[l]; });
+}
 inline I ShiftRightArithmetic(I a, int bits) {
   return Lanes<I>([&](int l) { return a.v[l] >> bits; });
 }

@@ -15,6 +15,11 @@ struct MathFunctions {
   Function exp, log, log1p, tanh, sigmoid, erf;
 };
 
+namespace avx512 {
+const Kernels& Table();
+const MathFunctions& Math();
+}  // namespace avx512
+
 namespace avx2 {
 const Kernels& Table();
 const MathFunctions& Math();
@@ -25,8 +30,9 @@ const Kernels& Table();
 const MathFunctions& Math();
 }  // namespace generic
 
-// Whether this CPU can run the avx2 functions.
+// Whether this CPU can run the avx2 functions, or the avx512 ones.
 bool CpuHasAvx2();
+bool CpuHasAvx512();
 
 }  // namespace modelbatch::cpu
 

@@ -21,7 +21,8 @@ void ExpectSameBits(int trials, const Compute& compute) {
   if (FindKernels("avx2") == nullptr) GTEST_SKIP() << "one table only";
   for (int trial = 0; trial < trials; ++trial) {
     std::vector<float> expected;
-    for (const char* name : {"generic", "avx2"}) {
+    for (const char* name : {"generic", "avx2", "avx512"}) {
+      if (FindKernels(name) == nullptr) continue;
       for (float padding : {0.0f, kNan, kInf, 1e-45f}) {
         for (int64_t extra : {0, 2}) {
           Random random(trial);
@@ -66,6 +67,9 @@ TEST(TargetsTest, MathFunctionsOnAllExponents) {
     (avx2::Math().*f)(n, x.data(), a.data());
     (generic::Math().*f)(n, x.data(), b.data());
     EXPECT_TRUE(SameBits(a, b));
+    if (!CpuHasAvx512()) continue;
+    (avx512::Math().*f)(n, x.data(), a.data());
+    EXPECT_TRUE(SameBits(a, b));
   }
 }
 
@@ -85,11 +89,12 @@ TEST(TargetsTest, Gemm) {
     g.c = c.data(), g.c_row = c.ld(), g.c_padded = true;
     g.accumulate = random.Bool(), g.relu = random.Bool();
     if (random.Bool()) g.bias = bias.data();
+    Activations y(m, n, Values(random, m * n), extra, padding);
+    if (random.Bool()) g.relu_output = y.data();
     k.gemm(g);
     std::vector<float> result = c.Values();
     // The weight gradient, a^T b, into compact memory.
     GuardedFloats w(p * n, kNan);
-    Activations y(m, n, Values(random, m * n), extra, padding);
     GemmArgs d;
     d.m = p, d.n = n, d.k = m;
     d.a = a.data(), d.a_row = 1, d.a_col = a.ld();
@@ -326,8 +331,8 @@ TEST(TargetsTest, Optimizers) {
     };
     // One of them: the next would see little but NaNs.
     updates[random.Int(0, std::size(updates) - 1)]();
-    std::vector<float> result = {k.all_finite(count, param.data()) ? 1.0f : 0,
-                                 product};
+    std::vector<float> result = {
+        k.all_below(1, count, kInf, {param.data(), 0}) ? 1.0f : 0, product};
     for (const GuardedFloats* f : {&param, &grad, &m, &v, &w}) {
       Append(result, f->Values());
     }
@@ -353,10 +358,13 @@ TEST(TargetsTest, Clip) {
 TEST(TargetsTest, Names) {
   EXPECT_STREQ(GenericKernels().name, "generic");
   EXPECT_EQ(FindKernels("generic"), &GenericKernels());
-  EXPECT_EQ(FindKernels("avx512"), nullptr);
+  EXPECT_EQ(FindKernels("sse9"), nullptr);
+  EXPECT_EQ(FindKernels("avx512") != nullptr, CpuHasAvx512());
   EXPECT_EQ(FindKernels("avx2") != nullptr, CpuHasAvx2());
   EXPECT_EQ(FindKernels(BestKernels().name), &BestKernels());
-  EXPECT_STREQ(BestKernels().name, CpuHasAvx2() ? "avx2" : "generic");
+  EXPECT_STREQ(BestKernels().name, CpuHasAvx512() ? "avx512"
+                                   : CpuHasAvx2() ? "avx2"
+                                                  : "generic");
 }
 
 }  // namespace

@@ -28,6 +28,7 @@ class TeamMember {
   TeamMember(Barrier* barrier, int rank, int size)
       : barrier_(barrier), rank_(rank), size_(size) {}
 
+  int rank() const { return rank_; }
   // Does what cannot be shared.
   bool leads() const { return rank_ == 0; }
 

@@ -182,9 +182,9 @@ class EveryTable : public ::testing::TestWithParam<const char*> {
   Kernels kernels_;
 };
 
-#define MODELBATCH_ON_EVERY_TABLE(suite)                         \
-  INSTANTIATE_TEST_SUITE_P(Tables, suite,                        \
-                           ::testing::Values("avx2", "generic"), \
+#define MODELBATCH_ON_EVERY_TABLE(suite)                                   \
+  INSTANTIATE_TEST_SUITE_P(Tables, suite,                                  \
+                           ::testing::Values("avx512", "avx2", "generic"), \
                            [](const auto& info) { return info.param; })
 
 }  // namespace modelbatch::cpu::testing

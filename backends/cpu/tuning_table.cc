@@ -69,7 +69,7 @@ std::string ProductShape::ToString() const {
 }
 
 std::string TilingName(const GemmTiling& tiling) {
-  return absl::StrCat("tiles of ", tiling.wide ? 24 : 16, " columns",
+  return absl::StrCat(tiling.wide ? "wide" : "narrow", " tiles",
                       tiling.pack ? ", packed" : "");
 }
 

@@ -47,7 +47,7 @@ struct ProductShape {
   }
 };
 
-// "tiles of 24 columns, packed"
+// "wide tiles, packed"
 std::string TilingName(const GemmTiling& tiling);
 
 struct TunedProduct {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -22,6 +23,14 @@ using grouped::OptimizerKind;
 
 int64_t Parts(int64_t count, int64_t of_block) {
   return (count + of_block - 1) / of_block;
+}
+
+absl::StatusOr<Precision> FindPrecision(const std::string& name) {
+  for (int p = 0; p < kNumPrecisions; ++p) {
+    if (name == kPrecisionNames[p]) return static_cast<Precision>(p);
+  }
+  return absl::UnimplementedError(
+      absl::StrCat("backend cuda has no precision ", name));
 }
 
 DropoutMask MaskOf(const ModelPlan& model, const GroupedOp& op) {
@@ -48,6 +57,7 @@ absl::StatusOr<std::unique_ptr<CudaExecutor>> CudaExecutor::Create(
   CudaExecutor& e = *executor;
   e.plan_ = std::move(plan);
   e.gpu_ = std::move(gpu);
+  MB_ASSIGN_OR_RETURN(e.precision_, FindPrecision(e.plan_->precision));
   MB_ASSIGN_OR_RETURN(e.schedule_, BuildSchedule(*e.plan_));
   const int64_t models = e.models();
   const int64_t parts = std::max(Parts(e.plan_->max_rows, kElementRows),
@@ -283,8 +293,8 @@ absl::Status CudaExecutor::LaunchProduct(Product product, const GroupedOp& op,
   for (size_t l = 0; l < schedule->lists.size(); ++l) {
     args.tiles = tables_.At(problems->tiles[l]);
     MB_RETURN_IF_ERROR(gpu_->Launch(
-        kernels().products[static_cast<int>(product)]
-                          [static_cast<int>(schedule->lists[l].shape)],
+        kernels().products[static_cast<int>(precision_)][static_cast<int>(
+            product)][static_cast<int>(schedule->lists[l].shape)],
         problems->tiles[l].size, args));
   }
   return absl::OkStatus();

@@ -14,6 +14,7 @@
 #include "backends/cuda/cuda_dataset.h"
 #include "backends/cuda/device_memory.h"
 #include "backends/cuda/gpu.h"
+#include "backends/cuda/kernels/precision.h"
 #include "backends/cuda/schedule/schedule.h"
 #include "backends/cuda/step_buffer.h"
 #include "backends/cuda/tables.h"
@@ -101,6 +102,7 @@ class CudaExecutor : public grouped::Executor {
 
   std::shared_ptr<const grouped::Plan> plan_;
   std::shared_ptr<Gpu> gpu_;
+  Precision precision_ = Precision::kFp32;  // of products
   Schedule schedule_;
   Tables tables_;
   std::vector<OpTables> op_tables_;

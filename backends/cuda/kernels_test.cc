@@ -146,7 +146,8 @@ TEST_P(Products, HaveTheBitsOfTheCpu) {
       const auto tiles = OnDevice(gpu, list.tiles);
       args.tiles = tiles.data();
       const absl::Status status =
-          gpu.Launch(gpu.kernels().products[static_cast<int>(product)]
+          gpu.Launch(gpu.kernels().products[static_cast<int>(Precision::kFp32)]
+                                           [static_cast<int>(product)]
                                            [static_cast<int>(list.shape)],
                      tiles.size(), args);
       ASSERT_TRUE(status.ok()) << status;

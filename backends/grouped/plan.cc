@@ -135,6 +135,14 @@ absl::StatusOr<std::vector<GroupedOp>> PlanOps(const ModelSpec& spec,
     }
   }
 
+  for (GroupedOp& op : ops) {
+    const ValueId in = op.inputs[0];
+    if (op.code != OpCode::kLinear || in == 0 || consumers[in] != 1) continue;
+    GroupedOp& producer = ops[in - 1];
+    if (producer.code != OpCode::kRelu || !producer.in_place) continue;
+    op.relu_backward_epilogue = producer.backward_in_epilogue = true;
+  }
+
   // Backward runs in reverse: the first to write a gradient stores, the others
   // add.
   std::vector<bool> written(ops.size() + 1, false);
@@ -220,8 +228,6 @@ absl::StatusOr<ModelPlan> PlanModel(const ModelInstance& model,
       out.gradient = workspace.Take(max_rows * out.ld);
     }
     if (op.code == OpCode::kLinear) {
-      numbers.packed_ld = RoundUp(out.cols);
-      numbers.packed = workspace.Take(in.cols * numbers.packed_ld);
       plan.flops_per_row += (op.wants_gradient[0] ? 6 : 4) * in.cols * out.cols;
     } else if (op.code == OpCode::kLayerNorm) {
       numbers.stats = workspace.Take(2 * max_rows);
@@ -232,14 +238,18 @@ absl::StatusOr<ModelPlan> PlanModel(const ModelInstance& model,
   return plan;
 }
 
-absl::Status CheckOptions(const CompileRequest& request) {
+absl::Status ReadOptions(const CompileRequest& request,
+                         const std::vector<std::string>& precisions,
+                         Plan* plan) {
   AttributeReader reader("compile options", request.options);
-  MB_ASSIGN_OR_RETURN(const std::string precision,
-                      reader.String("precision", "fp32"));
+  MB_ASSIGN_OR_RETURN(plan->precision,
+                      reader.String("precision", plan->precision));
   MB_RETURN_IF_ERROR(reader.Finish());
-  if (precision != "fp32") {
+  if (std::find(precisions.begin(), precisions.end(), plan->precision) ==
+      precisions.end()) {
     return absl::UnimplementedError(absl::StrCat(
-        "precision \"", precision, "\" is not in this backend; it has: fp32"));
+        "precision \"", plan->precision, "\" is not in this backend; it has: ",
+        absl::StrJoin(precisions, ", ")));
   }
   if (request.models.empty()) {
     return absl::InvalidArgumentError("no models, expected at least one");
@@ -278,9 +288,10 @@ int64_t RowStride(int64_t cols) {
   return (lines % 2 == 0 ? lines + 1 : lines) * kCacheLineFloats;
 }
 
-absl::StatusOr<Plan> BuildPlan(const CompileRequest& request) {
-  MB_RETURN_IF_ERROR(CheckOptions(request));
+absl::StatusOr<Plan> BuildPlan(const CompileRequest& request,
+                               const std::vector<std::string>& precisions) {
   Plan plan;
+  MB_RETURN_IF_ERROR(ReadOptions(request, precisions, &plan));
   MB_ASSIGN_OR_RETURN(plan.loss, ReadLoss(request.loss));
   plan.max_rows = request.max_rows;
   const auto name = [](const ModelInstance& model) {
@@ -333,8 +344,10 @@ absl::StatusOr<Plan> BuildPlan(const CompileRequest& request) {
 std::string Plan::ToString() const {
   // How many models have which width in an operation's output.
   std::string text =
-      absl::StrFormat("%d models, at most %d rows a step, %d parameters\n",
+      absl::StrFormat("%d models, at most %d rows a step, %d parameters",
                       models.size(), max_rows, state_size);
+  if (precision != "fp32") absl::StrAppend(&text, ", products in ", precision);
+  text.push_back('\n');
   for (size_t i = 0; i < ops.size(); ++i) {
     const GroupedOp& op = ops[i];
     std::map<int64_t, int> widths;

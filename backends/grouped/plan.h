@@ -47,6 +47,10 @@ struct GroupedOp {
   bool relu_epilogue = false;
   // This operation's forward pass is some linear's epilogue.
   bool in_epilogue = false;
+  // linear: its input is a relu's output that nobody else reads, whose
+  // derivative is applied as the input's gradient is stored; and that relu.
+  bool relu_backward_epilogue = false;
+  bool backward_in_epilogue = false;
   // The output lies in the input's buffer, the gradients likewise.
   bool in_place = false;
   // Whether the derivative by this input is wanted, and whether it is added to
@@ -73,10 +77,8 @@ struct ParameterPlan {
 
 // The numbers of one operation for one model.
 struct OpNumbers {
-  double p = 0;         // dropout
-  double eps = 0;       // layer_norm
-  int64_t packed = -1;  // linear: the transposed weight, in the workspace
-  int64_t packed_ld = 0;
+  double p = 0;        // dropout
+  double eps = 0;      // layer_norm
   int64_t stats = -1;  // layer_norm: mean[max_rows], then rstd[max_rows]
 };
 
@@ -94,6 +96,7 @@ struct ModelPlan {
 
 struct Plan {
   LossSettings loss;
+  std::string precision = "fp32";  // of matrix products
   int64_t max_rows = 0;
   std::vector<GroupedOp> ops;  // forward order; backward runs them in reverse
   std::vector<ModelPlan> models;
@@ -116,8 +119,11 @@ std::vector<std::string> PlannedLosses();
 // odd one, so that rows do not fall into the same few cache sets.
 int64_t RowStride(int64_t cols);
 
-// InvalidArgument or Unimplemented names the model and the operator.
-absl::StatusOr<Plan> BuildPlan(const CompileRequest& request);
+// InvalidArgument or Unimplemented names the model and the operator, or a
+// precision that is none of the executor's.
+absl::StatusOr<Plan> BuildPlan(const CompileRequest& request,
+                               const std::vector<std::string>& precisions = {
+                                   "fp32"});
 
 }  // namespace modelbatch::grouped
 

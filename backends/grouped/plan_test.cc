@@ -34,6 +34,19 @@ TEST(BuildPlan, FusesReluIntoTheLinearBeforeIt) {
   // The input has no parameters before it.
   EXPECT_FALSE(plan->ops[0].wants_gradient[0]);
   EXPECT_TRUE(plan->ops[2].wants_gradient[0]);
+  // So is its derivative, into the input's gradient of the one after it.
+  EXPECT_TRUE(plan->ops[2].relu_backward_epilogue);
+  EXPECT_TRUE(plan->ops[1].backward_in_epilogue);
+  EXPECT_FALSE(plan->ops[0].relu_backward_epilogue);
+}
+
+TEST(BuildPlan, AReluThatOthersReadHasItsDerivativeForItself) {
+  const auto plan = BuildPlan(
+      Request({ModelSpec({8}).Linear(4).Relu().Linear(4).Add(1).Linear(2)}));
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_EQ(plan->ops[1].code, OpCode::kRelu);
+  EXPECT_FALSE(plan->ops[1].backward_in_epilogue);
+  EXPECT_FALSE(plan->ops[2].relu_backward_epilogue);
 }
 
 TEST(BuildPlan, DoesNotOverwriteWhatIsReadAgain) {
@@ -89,11 +102,6 @@ TEST(BuildPlan, BuffersAreDisjointAndInside) {
     }
     for (size_t i = 0; i < plan->ops.size(); ++i) {
       const OpNumbers& numbers = model.numbers[i];
-      if (numbers.packed >= 0) {
-        const int64_t in = model.values[plan->ops[i].inputs[0]].cols;
-        buffers.insert(
-            {numbers.packed, numbers.packed + in * numbers.packed_ld});
-      }
       if (numbers.stats >= 0) {
         buffers.insert({numbers.stats, numbers.stats + 2 * 17});
       }
@@ -167,10 +175,25 @@ TEST(BuildPlan, ErrorsNameModelAndField) {
   expect(loss, absl::StatusCode::kInvalidArgument, "no loss \"hinge\"");
   CompileRequest precision = Request({good});
   precision.options["precision"] = std::string("bf16");
-  expect(precision, absl::StatusCode::kUnimplemented, "precision \"bf16\"");
+  expect(precision, absl::StatusCode::kUnimplemented,
+         "precision \"bf16\" is not in this backend; it has: fp32");
   CompileRequest option = Request({good});
   option.options["fast"] = true;
   expect(option, kInvalid, "unknown attribute fast");
+}
+
+TEST(BuildPlan, HasThePrecisionAskedForOfThoseThereAre) {
+  CompileRequest request = Request({ModelSpec({4}).Linear(3)});
+  EXPECT_EQ(BuildPlan(request, {"fp32", "bf16"})->precision, "fp32");
+  request.options["precision"] = std::string("bf16");
+  const auto plan = BuildPlan(request, {"fp32", "bf16"});
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_EQ(plan->precision, "bf16");
+  EXPECT_THAT(plan->ToString(), HasSubstr(", products in bf16\n"));
+  request.options["precision"] = std::string("fp8");
+  EXPECT_THAT(
+      std::string(BuildPlan(request, {"fp32", "bf16"}).status().message()),
+      HasSubstr("\"fp8\" is not in this backend; it has: fp32, bf16"));
 }
 
 TEST(RowStride, IsAnOddNumberOfCacheLines) {

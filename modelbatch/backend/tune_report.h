@@ -30,7 +30,7 @@ const char* TuneOriginName(TuneOrigin origin);
 // What a session runs one kind of operation with.
 struct TuneChoice {
   std::string operation;  // "forward 64 x 10 x 128"
-  std::string choice;     // "tiles of 16 columns, packed"
+  std::string choice;     // "wide tiles, packed"
   TuneOrigin origin = TuneOrigin::kDefault;
   int64_t uses = 0;            // operations of the session that run it
   int64_t candidates = 0;      // choices measured

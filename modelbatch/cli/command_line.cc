@@ -232,6 +232,10 @@ void AddPredict(CLI::App* app, PredictCommand* command) {
                   "a backend's name, the path of a plugin, or auto, instead "
                   "of the run's own")
       ->type_name("NAME");
+  sub->add_option("--precision", command->precision,
+                  "of matrix products, instead of the run's own: fp32 on any "
+                  "backend")
+      ->type_name("NAME");
   sub->add_option("--threads", command->threads,
                   "threads of the backend; 0: it chooses")
       ->type_name("T")

@@ -52,6 +52,7 @@ struct PredictCommand {
   std::string output;      // empty: none
   bool per_model = false;  // further columns of it
   std::string backend;     // empty: the run's
+  std::string precision;   // empty: the run's
   int64_t threads = -1;    // below 0: the run's
   bool quiet = false;
 };

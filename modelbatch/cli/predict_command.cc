@@ -179,6 +179,13 @@ class PredictRun {
     }
     if (command_.threads >= 0) config.backend.threads = command_.threads;
     MB_ASSIGN_OR_RETURN(run_, LoadTrainedRun(folder, std::move(config)));
+    // Afterwards: the run is the one that was trained as its config says.
+    if (!command_.precision.empty()) {
+      ExperimentConfig& loaded = run_.experiment.config;
+      loaded.backend.precision = command_.precision;
+      loaded.source.RecordOption("backend.precision",
+                                 "--precision " + command_.precision);
+    }
     return absl::OkStatus();
   }
 

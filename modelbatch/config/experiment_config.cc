@@ -107,6 +107,7 @@ BackendConfig ReadBackend(TableReader* root, const std::string& folder) {
     TableReader table = root->Table("backend");
     backend.name = table.String("name", backend.name);
     backend.threads = table.Int("threads", 0, 0, 1024);
+    backend.precision = table.String("precision", backend.precision);
     ReadOptions(&table, &backend.options);
     backend.compile = ReadCompile(&table, folder);
     table.Finish();

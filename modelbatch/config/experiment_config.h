@@ -45,8 +45,15 @@ struct Sweep {
 struct BackendConfig {
   std::string name = "cpu";            // or the path of a plugin
   int64_t threads = 0;                 // 0: the backend chooses
+  std::string precision = "fp32";      // of matrix products
   Attributes options;                  // further ones, the plugin's own
   std::optional<TuneOptions> compile;  // none: not tuned
+
+  // For ModelBatch::Create.
+  Attributes compile_options() const {
+    if (precision == "fp32") return {};  // what every backend does by itself
+    return {{"precision", precision}};
+  }
 };
 
 // Parts of the rows of the main files. A part that comes from elsewhere (files

@@ -123,10 +123,10 @@ TEST(ParseExperimentTest, LossWithAttributes) {
 
 // A run repeats from its resolved config: it reads back as the same text.
 TEST(ParseExperimentTest, ResolvedTomlReadsBackAsTheSame) {
-  const auto parsed =
-      ParseExperiment(kValid, "/dir/t.toml",
-                      {"backend={name=\"cpu\", threads=2}", "train.select=last",
-                       "data.label=0", "model.input=[8, 8]"});
+  const auto parsed = ParseExperiment(
+      kValid, "/dir/t.toml",
+      {"backend={name=\"cpu\", threads=2, precision=\"tf32\"}",
+       "train.select=last", "data.label=0", "model.input=[8, 8]"});
   ASSERT_TRUE(parsed.ok()) << parsed.status();
   const std::string toml = ExperimentToToml(*parsed);
   const auto again = ParseExperiment(toml, "/elsewhere/run.toml");
@@ -134,6 +134,7 @@ TEST(ParseExperimentTest, ResolvedTomlReadsBackAsTheSame) {
   EXPECT_EQ(ExperimentToToml(*again), toml);
   EXPECT_EQ(again->data.main.path, "/dir/digits.csv");
   EXPECT_EQ(again->backend.threads, 2);
+  EXPECT_EQ(again->backend.precision, "tf32");
   EXPECT_EQ(again->model.input, (Shape{8, 8}));
   EXPECT_EQ(again->optimizer.numbers.at("lr").min, 1e-4);
   EXPECT_EQ(again->train.select, Selection::kLast);

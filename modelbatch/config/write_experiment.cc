@@ -265,6 +265,7 @@ std::string ExperimentToToml(const ExperimentConfig& config,
   line("\n[backend]");
   line("name = ", Quote(BackendName(config.backend.name)));
   line("threads = ", config.backend.threads);
+  line("precision = ", Quote(config.backend.precision));
   if (const auto& compile = config.backend.compile; compile.has_value()) {
     const std::string cache =
         compile->cache.empty()

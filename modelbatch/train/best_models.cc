@@ -27,9 +27,11 @@ absl::StatusOr<std::unique_ptr<ModelBatch>> BatchOfBestModels(
     MB_RETURN_IF_ERROR(CheckHasWeights(experiment, state, model));
     instances.push_back(experiment.population.models[model]);
   }
-  MB_ASSIGN_OR_RETURN(std::unique_ptr<ModelBatch> batch,
-                      ModelBatch::Create(backend, std::move(instances),
-                                         experiment.config.loss, max_rows));
+  MB_ASSIGN_OR_RETURN(
+      std::unique_ptr<ModelBatch> batch,
+      ModelBatch::Create(backend, std::move(instances), experiment.config.loss,
+                         max_rows,
+                         experiment.config.backend.compile_options()));
   for (size_t i = 0; i < models.size(); ++i) {
     ModelState of_best;
     for (const auto& [name, value] : state.models[models[i]].best) {

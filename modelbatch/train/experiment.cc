@@ -285,6 +285,11 @@ absl::Status CheckCapabilities(const Experiment& experiment,
     MB_RETURN_IF_ERROR(check(absl::StrCat("model.layers[", mixed, "]"),
                              "feature", "mixed_widths", capabilities.features));
   }
+  if (config.backend.precision != "fp32") {
+    MB_RETURN_IF_ERROR(check("backend.precision", "precision",
+                             config.backend.precision, capabilities.precisions,
+                             absl::StatusCode::kUnimplemented));
+  }
   if (config.backend.compile.has_value()) {
     MB_RETURN_IF_ERROR(
         check("backend.compile", "feature", "tuning", capabilities.features));
@@ -309,6 +314,7 @@ uint64_t ConfigFingerprint(const ExperimentConfig& config) {
   ExperimentConfig core = config;
   core.name = "";
   core.backend = BackendConfig();
+  core.backend.precision = config.backend.precision;
   for (const auto& [key, path] : DataPaths(&core.data)) *path = "/";
   if (ScheduleFollowingEpochs(config).empty()) core.train.epochs = 0;
   core.train.checkpoint_every = 0;

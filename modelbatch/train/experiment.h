@@ -67,15 +67,16 @@ Experiment SingleModel(const Experiment& experiment, int index);
 // none.
 absl::StatusOr<int> IndexOfModel(const Experiment& experiment, int64_t id);
 
-// InvalidArgument naming file, line and key of the first operator, loss,
-// optimizer or mixture of layers that the backend of this name lacks.
+// InvalidArgument or Unimplemented naming file, line and key of the first
+// operator, loss, optimizer, mixture of layers or precision that the backend of
+// this name lacks.
 absl::Status CheckCapabilities(const Experiment& experiment,
                                const Capabilities& capabilities,
                                const std::string& backend);
 
 // A fingerprint of all that decides the bits of a run. Not of it: the number
-// of epochs (unless a schedule follows it), checkpoints, logs, the backend and
-// paths.
+// of epochs (unless a schedule follows it), checkpoints, logs, the backend (but
+// its precision) and paths.
 uint64_t ConfigFingerprint(const ExperimentConfig& config);
 
 }  // namespace modelbatch

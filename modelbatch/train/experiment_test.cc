@@ -228,6 +228,14 @@ TEST(CheckCapabilitiesTest, NamesTheOperatorsLine) {
             "--set backend={name=\"mine\", compile=true}: backend.compile: "
             "backend \"mine\" lacks the feature \"tuning\"; it has: "
             "mixed_widths");
+  capabilities.precisions = {"fp32", "tf32"};
+  EXPECT_EQ(CheckCapabilities(
+                TestExperiment({"backend={name=\"mine\", precision=\"bf16\"}"}),
+                capabilities, "mine"),
+            absl::UnimplementedError(
+                "--set backend={name=\"mine\", precision=\"bf16\"}: "
+                "backend.precision: backend \"mine\" lacks the precision "
+                "\"bf16\"; it has: fp32, tf32"));
   // One width and one dropout rate: nothing is mixed.
   const Experiment equal = TestExperiment(
       {"model.layers[0].out_features=4", "model.layers[2].p=0.1"});
@@ -249,6 +257,7 @@ TEST(ConfigFingerprintTest, ChangesWithWhatDecidesBits) {
   EXPECT_EQ(with("train.epochs=50"), base);
   EXPECT_EQ(with("train.checkpoint_every=7"), base);
   EXPECT_EQ(with("backend={name=\"cpu\", threads=1}"), base);
+  EXPECT_NE(with("backend={name=\"cpu\", precision=\"bf16\"}"), base);
   EXPECT_NE(with("seed=4"), base);
   EXPECT_NE(with("train.batch_size=17"), base);
   EXPECT_NE(with("optimizer.lr.values=[0.01, 0.02]"), base);

@@ -16,6 +16,7 @@
 #include "modelbatch/config/experiment_config.h"
 #include "modelbatch/io/safetensors.h"
 #include "modelbatch/train/checkpoint.h"
+#include "modelbatch/train/failing_backend.h"
 #include "modelbatch/train/new_rows.h"
 #include "modelbatch/train/results.h"
 #include "modelbatch/train/run_info.h"
@@ -73,6 +74,23 @@ class TrainedRunTest : public ::testing::Test {
 };
 
 // The leaderboard's test accuracy, from predictions of the same rows.
+// As trainer_test has it of a training: what refuses it is the cpu's Compile.
+TEST_F(TrainedRunTest, PredictsInTheRunsPrecision) {
+  const RunFolder folder = Train();
+  auto run = Load(folder);
+  ASSERT_TRUE(run.ok()) << run.status();
+  const auto data =
+      ReadNewRows(*run, {{experiment_.config.data.main.path}, "", ""});
+  ASSERT_TRUE(data.ok()) << data.status();
+  run->experiment.config.backend.precision = "bf16";
+  FailingBackend backend(CpuBackendForTest());
+  backend.mutable_capabilities()->precisions.push_back("bf16");
+  EXPECT_THAT(
+      std::string(
+          Predictor::Create(*run, {0}, *data, &backend).status().message()),
+      HasSubstr("precision \"bf16\" is not in this backend"));
+}
+
 TEST_F(TrainedRunTest, EveryModelScoresWhatTheTrainerFound) {
   const RunFolder folder = Train();
   const auto run = Load(folder);

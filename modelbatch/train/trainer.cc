@@ -97,8 +97,9 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(
 absl::Status Trainer::BuildBatch() {
   const ExperimentConfig& config = experiment_.config;
   const Population& population = experiment_.population;
-  absl::StatusOr<std::unique_ptr<ModelBatch>> batch = ModelBatch::Create(
-      backend_, population.models, config.loss, batches_.max_rows());
+  absl::StatusOr<std::unique_ptr<ModelBatch>> batch =
+      ModelBatch::Create(backend_, population.models, config.loss,
+                         batches_.max_rows(), config.backend.compile_options());
   if (!batch.ok()) {
     return config.source.Error("model", std::string(batch.status().message()),
                                batch.status().code());

@@ -3,10 +3,12 @@
 #include <cmath>
 #include <cstring>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "modelbatch/tensor/tensor.h"
 #include "modelbatch/train/experiment.h"
@@ -15,6 +17,19 @@
 
 namespace modelbatch {
 namespace {
+
+// The one that refuses it is the cpu's Compile.
+TEST(TrainerTest, ThePrecisionReachesTheBackend) {
+  const Experiment experiment =
+      TestExperiment({"backend={name=\"cpu\", precision=\"bf16\"}"});
+  FailingBackend backend(CpuBackendForTest());
+  backend.mutable_capabilities()->precisions.push_back("bf16");
+  const absl::Status status = Trainer::Create(&experiment, &backend).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
+  EXPECT_THAT(std::string(status.message()),
+              ::testing::HasSubstr(
+                  "precision \"bf16\" is not in this backend; it has: fp32"));
+}
 
 TEST(TrainerTest, StepsEpochsAndCurves) {
   const Experiment experiment = TestExperiment();

@@ -34,7 +34,7 @@ run 0 predict runs/small new.csv --top 8 --output out.csv --quiet
 [[ $(wc -l <out.csv) == 21 ]] || fail "out.csv has not a line a row"
 run 0 predict runs/small/ new.csv --all --output again.csv --threads 1 --backend cpu
 same out.csv again.csv
-run 0 predict runs/small new.csv --all --output again.csv --backend auto
+run 0 predict runs/small new.csv --all --output again.csv --backend auto --precision fp32
 same out.csv again.csv
 # The data that it was trained on, and the folder it was trained in, may be gone.
 cp -r runs/small elsewhere
@@ -74,6 +74,8 @@ bad "error: --output new.csv is the file to predict, expected another" runs/smal
 bad "error: --output runs is a folder, expected a file" runs/small new.csv --output runs
 bad "error: cannot create nowhere/out.csv: No such file or directory" runs/small new.csv --output nowhere/out.csv
 bad "error: --backend nosuch: backend: " runs/small new.csv --backend nosuch
+bad 'error: --precision bf16: backend.precision: backend "cpu" lacks the precision "bf16"; it has: fp32' runs/small new.csv \
+  --precision bf16
 bad 'backend "example" lacks the operator "dropout"' runs/small new.csv --backend example
 head -n 20 "$data" | cmp -s - new.csv || fail "new.csv has changed"
 

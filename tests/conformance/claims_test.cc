@@ -1,6 +1,7 @@
 // Capabilities tell the truth: what is claimed works, with the values that its
 // formula gives (the losses': loss_test.cc), and what is not claimed is refused
 // by name.
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <string>
@@ -218,6 +219,26 @@ TEST_F(Claims, EveryClaimedPrecisionCompiles) {
     const auto session = backend().Compile(
         {{{0, 0, spec}}, {AnyLoss(), {}}, kRows, {{"precision", precision}}});
     EXPECT_TRUE(session.ok()) << precision << ": " << session.status();
+  }
+}
+
+// What another backend has is no reason to answer with fp32 instead.
+TEST_F(Claims, APrecisionThatIsNotClaimedIsUnimplementedByName) {
+  MB_REQUIRES(CanTrain());
+  ModelSpec spec({kFeatures});
+  spec.Linear(kOutputs);
+  const std::vector<std::string> claimed = capabilities().precisions;
+  for (const char* const precision : {"fp32", "tf32", "bf16"}) {
+    if (std::count(claimed.begin(), claimed.end(), precision) > 0) continue;
+    const absl::Status status =
+        backend()
+            .Compile({{{0, 0, spec}},
+                      {AnyLoss(), {}},
+                      kRows,
+                      {{"precision", std::string(precision)}}})
+            .status();
+    EXPECT_TRUE(absl::IsUnimplemented(status)) << status;
+    ExpectRefused(status, precision);
   }
 }
 

@@ -21,7 +21,7 @@ namespace {
 constexpr int kWarp = 32;
 constexpr size_t kStack = 64 << 10;
 
-enum class State { kReady, kAtBarrier, kInShuffle, kDone };
+enum class State { kReady, kAtBarrier, kInShuffle, kMeeting, kDone };
 
 struct Fiber {
   std::unique_ptr<char[]> stack;
@@ -32,6 +32,9 @@ struct Fiber {
   uint64_t given = 0;
   uint64_t taken = 0;
   int source = 0;
+  // What it brings to a meeting of its warp, and what for.
+  void* brings = nullptr;
+  WarpFunction meeting = nullptr;
 };
 
 // The fibers of one thread of the host. They are made once and run one kernel
@@ -88,6 +91,13 @@ class Runner {
     if ((mask >> lane & 1) == 0) Error("a shuffle whose mask lacks the thread");
     Wait(State::kInShuffle);
     return fiber.taken;
+  }
+
+  void Meet(void* brings, WarpFunction all) {
+    Fiber& fiber = *fibers_[current_];
+    fiber.brings = brings;
+    fiber.meeting = all;
+    Wait(State::kMeeting);
   }
 
   void Error(const std::string& what) {
@@ -165,19 +175,21 @@ class Runner {
         if (!error_.empty()) return;
         ran = true;
       }
-      int done = 0, waiting = 0, in_shuffle = 0;
+      int done = 0, waiting = 0, in_shuffle = 0, meeting = 0;
       for (int t = 0; t < threads_; ++t) {
         done += fibers_[t]->state == State::kDone;
         waiting += fibers_[t]->state == State::kAtBarrier;
         in_shuffle += fibers_[t]->state == State::kInShuffle;
+        meeting += fibers_[t]->state == State::kMeeting;
       }
       if (done == threads_) return;
-      if (in_shuffle > 0) {
-        if (!EndShuffles() && !ran) {
-          error_ =
-              absl::StrCat("block ", block_, ": ", in_shuffle,
-                           " threads wait in a shuffle for others of their "
-                           "warp");
+      if (in_shuffle + meeting > 0) {
+        bool ended = EndShuffles();
+        ended = EndMeetings() || ended;
+        if (!ended && !ran) {
+          error_ = absl::StrCat("block ", block_, ": ", in_shuffle,
+                                " threads wait in a shuffle and ", meeting,
+                                " in an mma for others of their warp");
         }
         if (!error_.empty()) return;
         continue;
@@ -220,6 +232,28 @@ class Runner {
     return any;
   }
 
+  // Of the warps that are whole; whether there were any.
+  bool EndMeetings() {
+    bool any = false;
+    for (int first = 0; first + kWarp <= threads_; first += kWarp) {
+      void* brought[kWarp];
+      const WarpFunction all = fibers_[first]->meeting;
+      bool whole = true;
+      for (int l = 0; l < kWarp && whole; ++l) {
+        const Fiber& fiber = *fibers_[first + l];
+        whole = fiber.state == State::kMeeting && fiber.meeting == all;
+        brought[l] = fiber.brings;
+      }
+      if (!whole) continue;
+      all(brought);
+      for (int l = 0; l < kWarp; ++l) {
+        fibers_[first + l]->state = State::kReady;
+      }
+      any = true;
+    }
+    return any;
+  }
+
   const std::function<void()>* thread_ = nullptr;
   int threads_ = 0;
   std::vector<std::unique_ptr<Fiber>> fibers_;
@@ -252,6 +286,8 @@ uint64_t ExchangeInWarp(unsigned mask, uint64_t bits, int from, int width,
                         bool down) {
   return Own().Exchange(mask, bits, from, width, down);
 }
+
+void MeetInWarp(void* brings, WarpFunction all) { Own().Meet(brings, all); }
 
 void Fail(const char* what, int64_t where) {
   Own().Error(absl::StrCat(what, " (", where, ")"));

@@ -40,6 +40,10 @@ void SyncThreads();
 // group of `width` lanes; its own where that lies outside of the group.
 uint64_t ExchangeInWarp(unsigned mask, uint64_t bits, int from, int width,
                         bool down);
+// Runs `all` once, when all 32 threads of a warp have come with it: with what
+// each has brought, by lane.
+using WarpFunction = void (*)(void* const* brought);
+void MeetInWarp(void* brings, WarpFunction all);
 // Ends the run with this message.
 void Fail(const char* what, int64_t where);
 

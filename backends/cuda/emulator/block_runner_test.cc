@@ -127,6 +127,22 @@ TEST(RunBlocks, FindsIndicesOutsideAndMisalignedLoads) {
               HasSubstr("misaligned"));
 }
 
+float* Memory() {
+  alignas(16) static float memory[8] = {};
+  return memory;
+}
+void WideLoad() { Results()[0] = Wide<float4>(Memory() + 4).x == 0; }
+void MisalignedLoad() { Results()[0] = Wide<float4>(Memory() + 2).x == 0; }
+void MisalignedStore() { Wide<float2>(Memory() + 1) = make_float2(1, 2); }
+
+TEST(RunBlocks, FindsMisalignedAccessesOfGlobalMemory) {
+  EXPECT_EQ(RunKernel(Order::kAscending, WideLoad), "");
+  EXPECT_THAT(RunKernel(Order::kAscending, MisalignedLoad),
+              HasSubstr("a misaligned access of global memory (8)"));
+  EXPECT_THAT(RunKernel(Order::kAscending, MisalignedStore),
+              HasSubstr("a misaligned access of global memory (4)"));
+}
+
 void HalfAtTheBarrier() {
   if (Thread() < 32) __syncthreads();
 }

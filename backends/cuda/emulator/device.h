@@ -4,7 +4,8 @@
 // The threads of a block are fibers (block_runner.h). What cannot be seen on a
 // device by looking at results is reported here: an element of shared memory
 // that two threads use with no barrier between, one that is read before it is
-// written or lies outside, a barrier or a shuffle that not all threads reach.
+// written or lies outside, a barrier or a shuffle that not all threads reach, a
+// wide access that is not aligned.
 #ifndef BACKENDS_CUDA_EMULATOR_DEVICE_H_
 #define BACKENDS_CUDA_EMULATOR_DEVICE_H_
 
@@ -40,6 +41,10 @@ struct alignas(16) float4 {
 inline float4 make_float4(float x, float y, float z, float w) {
   return {x, y, z, w};
 }
+struct alignas(8) float2 {
+  float x, y;
+};
+inline float2 make_float2(float x, float y) { return {x, y}; }
 inline uint32_t __umulhi(uint32_t a, uint32_t b) {
   return static_cast<uint32_t>(static_cast<uint64_t>(a) * b >> 32);
 }
@@ -59,6 +64,19 @@ T Shuffle(unsigned mask, T value, int from, int width, bool down) {
 }
 
 }  // namespace emulator
+
+template <typename T>
+const T& Wide(const float* at) {
+  if (reinterpret_cast<uintptr_t>(at) % sizeof(T) != 0) {
+    emulator::Fail("a misaligned access of global memory",
+                   reinterpret_cast<uintptr_t>(at) % sizeof(T));
+  }
+  return *reinterpret_cast<const T*>(at);
+}
+template <typename T>
+T& Wide(float* at) {
+  return const_cast<T&>(Wide<T>(static_cast<const float*>(at)));
+}
 
 // An array in shared memory that knows who used which element since when.
 template <typename T, int kSize>
@@ -94,6 +112,10 @@ class Shared {
     auto& self = const_cast<Shared&>(*this);
     if (i % 4 != 0) emulator::Fail("a misaligned load of four", i);
     return {self[i], self[i + 1], self[i + 2], self[i + 3]};
+  }
+  void Store4(int i, T x, T y, T z, T w) {
+    if (i % 4 != 0) emulator::Fail("a misaligned store of four", i);
+    (*this)[i] = x, (*this)[i + 1] = y, (*this)[i + 2] = z, (*this)[i + 3] = w;
   }
 
  private:

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Looks at the code that the kernels became: no kernel spills or uses local memory, the products leave room for sixteen
-# warps a multiprocessor, and every operation is IEEE's, none contracted (docs/arithmetic.md).
+# warps a multiprocessor, every operation is IEEE's, none contracted (docs/arithmetic.md), and tensor cores are in the
+# products of tf32 and bf16, with these roundings and sums in fp32, and nowhere else.
 #   code_test.sh FILE...   (.ptx and .ptxas.txt, as the rule cuda_code makes them)
 set -euo pipefail
 failed=0
@@ -14,10 +15,10 @@ for report in "$@"; do
   [[ $report == *.ptxas.txt ]] || continue
   reports=$((reports + 1))
   kernels=$(grep -c 'Compiling entry function' "$report") || true
-  ((kernels >= 40)) || fail "$report has $kernels kernels, expected all of them, 40 or more"
+  ((kernels >= 64)) || fail "$report has $kernels kernels, expected all of them, 64 or more"
   bad=$(awk '/Compiling entry function/ { name = $6 }
              /bytes stack frame/ && !/ 0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads/ { print name, $0 }
-             /Used [0-9]+ registers/ && name ~ /MultiplyTiles/ {
+             /Used [0-9]+ registers/ && name ~ /Multiply(Tensor)?Tiles/ {
                for (i = 1; i < NF; ++i) if ($i == "Used" && $(i + 1) > 128) print name, $0
              }' "$report")
   [[ -z $bad ]] || fail "$report: $bad"
@@ -32,6 +33,26 @@ for ptx in "$@"; do
   [[ -z $bad ]] || fail "$ptx: inexact operations: ${bad//$'\n'/ }"
   grep -q 'fma\.rn\.f32' "$ptx" || fail "$ptx has no fma.rn.f32: is it the kernels' code?"
   ! grep -qE '\.(ftz|approx|full)\b' "$ptx" || fail "$ptx flushes or approximates"
+  # Precision 1 is tf32, 2 is bf16: products in three kinds and four shapes of tile each.
+  bad=$(awk '/\.entry/ { name = $0; precision = ""; ++entries }
+             /\.entry/ && /MultiplyTensorTiles/ {
+               precision = name ~ /PrecisionE1E/ ? "tf32" : "bf16"
+               ++tensor[precision]
+             }
+             { op = $1 ~ /^@/ ? $2 : $1 }
+             op ~ /^(wmma|wgmma|mma)/ || op ~ /(tf32|bf16)/ {
+               ok = precision == "tf32" && (op == "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32" ||
+                                            op == "cvt.rna.tf32.f32") ||
+                    precision == "bf16" && (op == "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32" ||
+                                            op == "cvt.rn.bf16x2.f32")
+               if (!ok) print op, "in", name
+               if (op ~ /^mma/ && !(name in multiplies)) { multiplies[name]; ++found[precision] }
+             }
+             END {
+               for (p in tensor) if (tensor[p] != 12 || found[p] != 12) print found[p], "of", tensor[p], p, "kernels multiply"
+               if (!("tf32" in tensor) || !("bf16" in tensor)) print "no kernels of tf32 or bf16"
+             }' "$ptx")
+  [[ -z $bad ]] || fail "$ptx: tensor cores: $bad"
   # Reductions have one order.
   ! grep -qE '^\s*(@\S+ )?(atom|red)\.' "$ptx" || fail "$ptx has atomic operations"
 done

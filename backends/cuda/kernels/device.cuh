@@ -18,6 +18,17 @@
 
 namespace modelbatch::cuda {
 
+// Neighbouring numbers of global memory in one access, as a float2 or float4:
+// aligned to its size.
+template <typename T>
+__device__ inline T& Wide(float* at) {
+  return *reinterpret_cast<T*>(at);
+}
+template <typename T>
+__device__ inline const T& Wide(const float* at) {
+  return *reinterpret_cast<const T*>(at);
+}
+
 // An array in shared memory: __shared__ Shared<float, 256> sums;
 template <typename T, int kSize>
 struct Shared {
@@ -26,6 +37,10 @@ struct Shared {
   // Four elements from a multiple of four on.
   __device__ float4 Load4(int i) const {
     return *reinterpret_cast<const float4*>(data + i);
+  }
+  __device__ void Store4(int i, uint32_t x, uint32_t y, uint32_t z,
+                         uint32_t w) {
+    *reinterpret_cast<uint4*>(data + i) = make_uint4(x, y, z, w);
   }
 };
 

@@ -5,6 +5,7 @@
 #define BACKENDS_CUDA_KERNELS_KERNELS_H_
 
 #include "backends/cuda/kernels/args.h"
+#include "backends/cuda/kernels/precision.h"
 
 namespace modelbatch::cuda {
 
@@ -16,8 +17,8 @@ struct Kernel {
 };
 
 struct Kernels {
-  // By Product and TileShape.
-  Kernel<ProductArgs> products[3][4];
+  // By Precision, Product and TileShape.
+  Kernel<ProductArgs> products[kNumPrecisions][3][4];
   Kernel<UnaryArgs> apply_activation;
   Kernel<UnaryBackwardArgs> derive_activation;
   Kernel<AddArgs> add_or_copy;

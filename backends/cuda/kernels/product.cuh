@@ -8,6 +8,7 @@
 #define BACKENDS_CUDA_KERNELS_PRODUCT_CUH_
 
 #include "backends/cuda/kernels/device.cuh"
+#include "backends/cuda/kernels/epilogue.cuh"
 
 namespace modelbatch::cuda {
 
@@ -84,20 +85,6 @@ __device__ inline void LoadFragment(const Tile& tile, int start,
     to[i + 1] = four.y;
     to[i + 2] = four.z;
     to[i + 3] = four.w;
-  }
-}
-
-// Up to four neighbouring elements to global memory, in one access where they
-// are aligned.
-__device__ inline void Store4(float* to, const float (&values)[4], int count) {
-  if (count >= 4 && reinterpret_cast<uintptr_t>(to) % sizeof(float4) == 0) {
-    *reinterpret_cast<float4*>(to) =
-        make_float4(values[0], values[1], values[2], values[3]);
-    return;
-  }
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    if (i < count) to[i] = values[i];
   }
 }
 
@@ -229,45 +216,8 @@ __global__ void __launch_bounds__(kTileRows / kRows * kTileCols / 4,
 #pragma unroll
   for (int r = 0; r < kRows; ++r) {
     if (row + r >= size_a) break;
-    const int64_t i = tile.row + row + r;
-    const int64_t j = tile.col + col;
-    float* const to = args.c + problem.c + i * problem.ldc + j;
-    float(&sum)[kCols] = acc[r];
-    if constexpr (kForward) {
-      if (problem.bias >= 0) {
-        const float* const bias = args.params + problem.bias + j;
-#pragma unroll
-        for (int c = 0; c < kCols; ++c) {
-          if (c < count) sum[c] = sum[c] + bias[c];
-        }
-      }
-      if (problem.saved >= 0) {
-        Store4(args.workspace + problem.saved + i * problem.ld_saved + j, sum,
-               count);
-      }
-      if (args.activation != Activation::kNone) {
-#pragma unroll
-        for (int c = 0; c < kCols; ++c) {
-          sum[c] = Activate(args.activation, sum[c]);
-        }
-      }
-    } else if constexpr (!kWeights) {
-      if (args.activation != Activation::kNone) {
-        const float* const saved =
-            args.workspace + problem.saved + i * problem.ld_saved + j;
-#pragma unroll
-        for (int c = 0; c < kCols; ++c) {
-          if (c < count) sum[c] = Derive(args.activation, saved[c], sum[c]);
-        }
-      }
-      if (args.accumulate) {
-#pragma unroll
-        for (int c = 0; c < kCols; ++c) {
-          if (c < count) sum[c] = to[c] + sum[c];
-        }
-      }
-    }
-    Store4(to, sum, count);
+    FinishRow<kProduct>(args, problem, tile.row + row + r, tile.col + col,
+                        count, acc[r]);
   }
 }
 

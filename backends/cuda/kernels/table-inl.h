@@ -13,6 +13,7 @@
 #include "backends/cuda/kernels/loss.cuh"
 #include "backends/cuda/kernels/optimizer.cuh"
 #include "backends/cuda/kernels/product.cuh"
+#include "backends/cuda/kernels/tensor_product.cuh"
 
 namespace modelbatch::cuda {
 
@@ -39,6 +40,44 @@ void FillProducts(Kernel<ProductArgs> (&kernels)[4]) {
                 64};
 }
 
+// The same on tensor cores. Warps have 32 x 32 elements where the tile is
+// large, so that 16 loads from shared memory feed 8 instructions, else what
+// makes two warps of a tile.
+template <Precision kPrecision, Product kProduct>
+void FillTensorProducts(Kernel<ProductArgs> (&kernels)[4]) {
+  kernels[0] = {
+      "tensor product 64x64",
+      MODELBATCH_CUDA_FUNCTION(
+          ProductArgs,
+          (MultiplyTensorTiles<kPrecision, kProduct, 64, 64, 32, 32>)),
+      128};
+  kernels[1] = {
+      "tensor product 32x32",
+      MODELBATCH_CUDA_FUNCTION(
+          ProductArgs,
+          (MultiplyTensorTiles<kPrecision, kProduct, 32, 32, 16, 32>)),
+      64};
+  kernels[2] = {
+      "tensor product 64x16",
+      MODELBATCH_CUDA_FUNCTION(
+          ProductArgs,
+          (MultiplyTensorTiles<kPrecision, kProduct, 64, 16, 32, 16>)),
+      64};
+  kernels[3] = {
+      "tensor product 16x64",
+      MODELBATCH_CUDA_FUNCTION(
+          ProductArgs,
+          (MultiplyTensorTiles<kPrecision, kProduct, 16, 64, 16, 32>)),
+      64};
+}
+
+template <Precision kPrecision>
+void FillTensorProducts(Kernel<ProductArgs> (&kernels)[3][4]) {
+  FillTensorProducts<kPrecision, Product::kForward>(kernels[0]);
+  FillTensorProducts<kPrecision, Product::kInputGradient>(kernels[1]);
+  FillTensorProducts<kPrecision, Product::kWeightGradient>(kernels[2]);
+}
+
 template <int... kOptimizers>
 void FillUpdates(Kernel<UpdateArgs> (&kernels)[kNumOptimizers],
                  std::integer_sequence<int, kOptimizers...>) {
@@ -52,9 +91,14 @@ void FillUpdates(Kernel<UpdateArgs> (&kernels)[kNumOptimizers],
 
 inline Kernels MakeKernels() {
   Kernels k;
-  FillProducts<Product::kForward>(k.products[0]);
-  FillProducts<Product::kInputGradient>(k.products[1]);
-  FillProducts<Product::kWeightGradient>(k.products[2]);
+  auto& fp32 = k.products[static_cast<int>(Precision::kFp32)];
+  FillProducts<Product::kForward>(fp32[0]);
+  FillProducts<Product::kInputGradient>(fp32[1]);
+  FillProducts<Product::kWeightGradient>(fp32[2]);
+  FillTensorProducts<Precision::kTf32>(
+      k.products[static_cast<int>(Precision::kTf32)]);
+  FillTensorProducts<Precision::kBf16>(
+      k.products[static_cast<int>(Precision::kBf16)]);
 #define MODELBATCH_CUDA_KERNEL(args, kernel, threads) \
   {#kernel, MODELBATCH_CUDA_FUNCTION(args, (kernel)), threads}
   k.apply_activation =

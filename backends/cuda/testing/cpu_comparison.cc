@@ -53,9 +53,12 @@ std::string Difference(const Tensor& a, const Tensor& b) {
 }  // namespace
 
 CpuComparison::CpuComparison(uint64_t seed, GpuFactory open)
+    : CpuComparison(seed, std::make_unique<CudaBackend>(std::move(open))) {}
+
+CpuComparison::CpuComparison(uint64_t seed, std::unique_ptr<Backend> other)
     : population_(seed), random_(seed + 1000000) {
   sides_[0].backend = *cpu::CpuBackend::Create({{"threads", int64_t{1}}});
-  sides_[1].backend = std::make_unique<CudaBackend>(std::move(open));
+  sides_[1].backend = std::move(other);
 }
 
 bool CpuComparison::Compile() {

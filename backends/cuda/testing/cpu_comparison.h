@@ -22,6 +22,8 @@ namespace modelbatch::cuda::testing {
 class CpuComparison {
  public:
   CpuComparison(uint64_t seed, GpuFactory open);
+  // With any backend that promises the bits of cpu.
+  CpuComparison(uint64_t seed, std::unique_ptr<Backend> other);
 
   // Whether it compiles, on which both sides agree. Writes weights to both.
   bool Compile();
@@ -51,7 +53,7 @@ class CpuComparison {
 
   RandomPopulation population_;
   Random random_;
-  Side sides_[2];  // cpu, cuda
+  Side sides_[2];  // cpu, the other
   std::vector<Layout> layouts_;
   std::string optimizer_, calls_, message_;
   std::vector<uint8_t> active_;
