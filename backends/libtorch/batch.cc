@@ -15,9 +15,17 @@ using Rows = absl::Span<const int32_t>;
 // each entry of `rows`; short ones repeat their last row.
 template <typename T>
 at::Tensor Gather(const T* source, int64_t size, absl::Span<const Rows> rows,
-                  int64_t count, at::ScalarType type) {
-  at::Tensor result =
-      at::empty({static_cast<int64_t>(rows.size()), count, size}, type);
+                  int64_t count, at::ScalarType type,
+                  at::Tensor* memory = nullptr) {
+  const int64_t matrices = static_cast<int64_t>(rows.size());
+  const int64_t elements = matrices * count * size;
+  at::Tensor fresh;
+  if (memory == nullptr) memory = &fresh;
+  if (!memory->defined() || memory->numel() < elements) {
+    *memory = at::empty({elements}, type);
+  }
+  const at::Tensor result =
+      memory->narrow(0, 0, elements).view({matrices, count, size});
   T* to = result.mutable_data_ptr<T>();
   for (const Rows& own : rows) {
     const int64_t last = static_cast<int64_t>(own.size()) - 1;
@@ -37,7 +45,8 @@ Value Share(at::Tensor gathered, bool stacked, at::Device device) {
 
 Batch GatherBatch(const grouped::HostDataset& dataset,
                   absl::Span<const Rows> rows, int64_t num_models,
-                  const LossSettings* loss, at::Device device) {
+                  const LossSettings* loss, at::Device device,
+                  at::Tensor* memory) {
   const bool stacked =
       static_cast<int64_t>(rows.size()) == num_models && num_models > 1;
   Batch batch;
@@ -49,15 +58,17 @@ Batch GatherBatch(const grouped::HostDataset& dataset,
     batch.row_counts.push_back(count);
   }
   batch.features = Share(Gather(dataset.features(), dataset.row_size(), rows,
-                                batch.rows, at::kFloat),
+                                batch.rows, at::kFloat, memory),
                          stacked, device);
   bool ignores = false;
   if (loss != nullptr && loss->has_classes()) {
     at::Tensor classes =
         Gather(dataset.classes(), 1, rows, batch.rows, at::kLong).squeeze(-1);
-    const at::Tensor ignored = classes.eq(loss->ignore_index);
-    ignores = ignored.any().item<bool>();
+    const int64_t* const begin = classes.const_data_ptr<int64_t>();
+    const int64_t* const end = begin + classes.numel();
+    ignores = std::find(begin, end, loss->ignore_index) != end;
     if (ignores) {
+      const at::Tensor ignored = classes.eq(loss->ignore_index);
       classes.masked_fill_(ignored, 0);
       batch.valid = ignored.logical_not().expand({num_models, batch.rows});
     }

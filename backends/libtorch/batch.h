@@ -32,11 +32,12 @@ struct Batch {
 
 // `rows` of each model, or one entry that all `num_models` share. None is
 // empty. Targets and weights are gathered when `loss` is not null; the target
-// of an ignored row becomes 0.
+// of an ignored row becomes 0. The features lie in `memory` until the next call
+// with it, which replaces it where it is too small.
 Batch GatherBatch(const grouped::HostDataset& dataset,
                   absl::Span<const absl::Span<const int32_t>> rows,
                   int64_t num_models, const LossSettings* loss,
-                  at::Device device);
+                  at::Device device, at::Tensor* memory);
 
 }  // namespace modelbatch::libtorch
 

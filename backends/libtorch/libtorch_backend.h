@@ -1,5 +1,5 @@
-// The libtorch backend: vmap over LibTorch, autograd outside. docs/libtorch.md
-// says what runs how.
+// The libtorch backend: stacked models on LibTorch. docs/libtorch.md says
+// what runs how.
 #ifndef BACKENDS_LIBTORCH_LIBTORCH_BACKEND_H_
 #define BACKENDS_LIBTORCH_LIBTORCH_BACKEND_H_
 

@@ -60,8 +60,9 @@ Optimizer MakeAdam(ModelBatch* batch) {
 }
 
 // The trained models.
-std::vector<ModelState> Train(const std::vector<ModelSpec>& specs) {
-  const std::unique_ptr<Backend> backend = Take(CreateBackend("libtorch"));
+std::vector<ModelState> Train(const std::vector<ModelSpec>& specs,
+                              const std::string& name = "libtorch") {
+  const std::unique_ptr<Backend> backend = Take(CreateBackend(name));
   const std::unique_ptr<Dataset> dataset = MakeDataset(*backend);
   const std::unique_ptr<ModelBatch> batch = MakeBatch(*backend, specs);
   const Optimizer adam = MakeAdam(batch.get());
@@ -142,6 +143,68 @@ TEST(LibTorchTest, ANaNSkipsItsModelOnly) {
     EXPECT_LE(Difference(x, y), i == 1 ? 0 : 1e-6);
     EXPECT_EQ(Take(b->session().ReadState(i, "step", "")).data<int64_t>()[0],
               i == 1 ? 0 : 1);
+  }
+}
+
+// The relu overwrites what the dropout has made of a value that another
+// operator reads, though nothing is dropped.
+TEST(LibTorchTest, ADropoutOfNothingIsNotItsInput) {
+  const std::vector<ModelSpec> specs(
+      3,
+      ModelSpec({kInputs}).Linear(8).Dropout(0).Relu().Add(0).Linear(kClasses));
+  ExpectEqual(Train(specs), Train(specs, "cpu"));
+}
+
+// More models than a block holds, each with its own number of rows, some with
+// none: every one ends as alone.
+TEST(LibTorchTest, BlocksOfRaggedModelsAreEachTheirOwn) {
+  constexpr int kModels = 9;
+  const std::unique_ptr<Backend> backend =
+      Take(CreateBackend("libtorch", {{"threads", int64_t{1}}}));
+  const std::unique_ptr<Dataset> dataset = MakeDataset(*backend);
+  // 4 copies of 300 x 300 parameters and more: three models are above a block.
+  const ModelSpec wide =
+      ModelSpec({kInputs}).Linear(300).Relu().Linear(300).Linear(kClasses);
+  const auto rows_of = [](int model) {
+    std::vector<int32_t> rows;
+    for (int j = 0; j < (model * 7) % kBatch; ++j) {
+      rows.push_back((model * 11 + j * 5) % kDatasetRows);
+    }
+    return rows;
+  };
+  const auto train = [&](const std::vector<int>& models) {
+    std::vector<ModelInstance> instances;
+    std::vector<int32_t> rows;
+    std::vector<int64_t> offsets = {0};
+    for (const int model : models) {
+      instances.push_back({model, static_cast<uint64_t>(model), wide});
+      for (const int32_t row : rows_of(model)) rows.push_back(row);
+      offsets.push_back(static_cast<int64_t>(rows.size()));
+    }
+    std::unique_ptr<ModelBatch> batch = Take(ModelBatch::Create(
+        backend.get(), std::move(instances), {"cross_entropy", {}}, kBatch));
+    const Optimizer adam = MakeAdam(batch.get());
+    for (int step = 0; step < 3; ++step) {
+      EXPECT_TRUE(batch->TrainStep(*dataset, {rows, offsets}, adam).ok());
+    }
+    return batch;
+  };
+  std::vector<int> all(kModels);
+  for (int i = 0; i < kModels; ++i) all[i] = i;
+  const std::unique_ptr<ModelBatch> together = train(all);
+  for (int i = 0; i < kModels; ++i) {
+    const std::unique_ptr<ModelBatch> alone = train({i});
+    EXPECT_EQ(together->last_step().outcomes[i],
+              alone->last_step().outcomes[0]);
+    EXPECT_NEAR(together->last_step().losses[i], alone->last_step().losses[0],
+                1e-5);
+    for (const char* name : {"0.weight", "3.bias"}) {
+      EXPECT_LE(
+          Difference(Take(together->session().ReadState(i, "param", name)),
+                     Take(alone->session().ReadState(0, "param", name))),
+          1e-5)
+          << "model " << i << ", " << name;
+    }
   }
 }
 

@@ -88,6 +88,12 @@ bool LibTorchExecutor::IsAllocated(Arena arena) const {
   return allocated_[static_cast<int>(arena)];
 }
 
+int64_t LibTorchExecutor::workspace_bytes() const {
+  int64_t bytes = 0;
+  for (const auto& stack : stacks_) bytes += stack->workspace_bytes();
+  return bytes;
+}
+
 const LibTorchExecutor::Place& LibTorchExecutor::Find(int64_t* offset) const {
   const std::vector<ModelPlan>& models = plan_->models;
   const auto after =

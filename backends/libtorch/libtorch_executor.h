@@ -44,8 +44,9 @@ class LibTorchExecutor : public grouped::Executor {
   absl::Status Backward(const grouped::BackwardArgs& args) override;
   // On failure as TrainStep.
   absl::Status Update(const grouped::UpdateArgs& args) override;
-  // Between two calls nothing is held; LibTorch allocates within a step.
-  int64_t workspace_bytes() const override { return 0; }
+  // Values and gradients of a block of models of each stack, after its first
+  // step.
+  int64_t workspace_bytes() const override;
 
  private:
   // Where a model's state is.

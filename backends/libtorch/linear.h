@@ -1,9 +1,7 @@
-// torch.nn.Linear for a stack of models, with its derivative.
+// torch.nn.Linear for a stack of models, and its derivatives.
 //
 // vmap turns addmm into mul + bmm + add and expands a shared input; an expert
-// writes one baddbmm, or one wide GEMM where all models see the same input and
-// each has few outputs.
-// The derivative by the weight comes out in the weight's own layout.
+// writes one baddbmm.
 #ifndef BACKENDS_LIBTORCH_LINEAR_H_
 #define BACKENDS_LIBTORCH_LINEAR_H_
 
@@ -14,10 +12,17 @@
 namespace modelbatch::libtorch {
 
 // x [rows, in], or stacked [n, rows, in]; weight [n, out, in]; bias [n, out] or
-// undefined. Returns [n, rows, out], which may be a permuted view. No gradient
-// goes to a shared x.
-at::Tensor StackedLinear(const Value& x, const at::Tensor& weight,
-                         const at::Tensor& bias);
+// undefined; y [n, rows, out].
+void LinearForward(const Value& x, const at::Tensor& weight,
+                   const at::Tensor& bias, at::Tensor y);
+
+// By the weight and by the bias, from that by y. Contiguous results.
+void LinearWeightGradient(const Value& x, const at::Tensor& dy,
+                          at::Tensor dweight);
+void LinearBiasGradient(const at::Tensor& dy, at::Tensor dbias);
+// By x, which is stacked.
+void LinearInputGradient(const at::Tensor& weight, const at::Tensor& dy,
+                         at::Tensor dx);
 
 }  // namespace modelbatch::libtorch
 

@@ -19,6 +19,15 @@ at::Tensor RowLosses(const LossSettings& loss, const at::Tensor& output,
 // [n]: of row losses, each model's own mean.
 at::Tensor ModelLosses(const at::Tensor& row_losses, const Batch& batch);
 
+// ModelLosses of the RowLosses, [n], and the derivative of each by its own
+// model's output, [n, rows, cols], which may be a permuted view.
+struct ModelLossesAndGradient {
+  at::Tensor losses, gradient;
+};
+ModelLossesAndGradient LossesAndGradient(const LossSettings& loss,
+                                         const at::Tensor& output,
+                                         const Batch& batch);
+
 // The number of valid rows whose largest output, the first of equals, is the
 // target's: int64 [n].
 at::Tensor CountCorrect(const at::Tensor& output, const Batch& batch);

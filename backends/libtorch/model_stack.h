@@ -14,6 +14,8 @@
 #include "backends/grouped/executor.h"
 #include "backends/grouped/plan.h"
 #include "backends/libtorch/batch.h"
+#include "backends/libtorch/host_loops.h"
+#include "backends/libtorch/network.h"
 #include "backends/libtorch/shards.h"
 
 namespace modelbatch::libtorch {
@@ -44,6 +46,9 @@ class ModelStack {
                 absl::Span<const int64_t> steps);
   void Update(const grouped::UpdateArgs& args, absl::Span<int64_t> steps);
 
+  // Held between calls besides the arenas.
+  int64_t workspace_bytes() const;
+
  private:
   // Positions in models().
   using Positions = std::vector<int64_t>;
@@ -59,27 +64,35 @@ class ModelStack {
   Tensors Parameters(const Positions& positions);
   Batch Gather(const grouped::HostDataset& dataset, const RowSet& rows,
                const Positions& positions, int64_t begin,
-               const LossSettings* loss) const;
+               const LossSettings* loss);
   Tensors DropoutFactorsOf(const Positions& positions, int64_t rows,
                            absl::Span<const int64_t> steps) const;
+  // The output; `dropout_factors`: empty for evaluation.
   at::Tensor Run(const Positions& positions, const Batch& batch,
-                 const Tensors& parameters, const Tensors* dropout_factors);
-  // Parameters(), for autograd to differentiate by.
-  Tensors Leaves(const Positions& positions);
-  // The models that take part in a step, the others' outcomes set.
+                 Tensors dropout_factors, bool differentiable);
+  // The models that take part in a step, the others' outcomes set. Where
+  // several blocks are needed those with the most rows come first.
   Positions TakePart(
       const RowSet& rows, const uint8_t* active, Outcome* outcomes,
       absl::FunctionRef<bool(absl::Span<const int32_t>)> is_empty) const;
-  // Calls `part(positions, entries)` for pieces of `positions` whose update
-  // fits the caches; `entries` number the positions.
-  void ForEachPart(
-      const Positions& positions, const Positions& entries,
-      absl::FunctionRef<void(const Positions&, const Positions&)> part) const;
+  // Calls `body` for pieces of `positions` whose step fits the caches.
+  void ForEachBlock(const Positions& positions,
+                    absl::FunctionRef<void(Positions)> body) const;
+  void TrainBlock(const grouped::TrainArgs& args, const Positions& block,
+                  const Batch& batch, absl::Span<int64_t> steps);
+  void BackwardBlock(const grouped::BackwardArgs& args, const Positions& block,
+                     absl::Span<const int64_t> steps);
   // Finishes a step for the models at `positions`, whose gradients are entries
   // `entries` of `gradients` (by parameter).
   void Apply(const grouped::TrainArgs& args, const Positions& positions,
              const Positions& entries, const Tensors& gradients,
              absl::Span<int64_t> steps);
+  // The same on the host, from each tensor of the gradients where it lies.
+  void UpdateOneByOne(const grouped::TrainArgs& args,
+                      const Positions& positions, const Positions& entries,
+                      const Tensors& gradients, absl::Span<int64_t> steps);
+  // From an offset within a model's state.
+  HostRow HostRowAt(int64_t position, int64_t offset, const float* gradient);
   // Entries of the gradients, [entries, state size].
   at::Tensor Join(const Tensors& gradients, const Positions& entries) const;
   // Which rows of `gradient` are finite; the outcomes of the others say so.
@@ -102,8 +115,10 @@ class ModelStack {
   std::shared_ptr<const grouped::Plan> plan_;
   Shard models_;
   at::Device device_;
-  int64_t state_size_;                      // of one model
-  int64_t models_per_update_;               // that fit a cache
+  int64_t state_size_;  // of one model
+  int64_t models_per_block_;
+  Network network_;
+  at::Tensor feature_memory_;               // of the last batch, on the host
   at::Tensor arenas_[grouped::kNumArenas];  // [models, state size]
 };
 

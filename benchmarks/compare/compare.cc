@@ -66,6 +66,9 @@ ABSL_FLAG(std::vector<std::string>, backend, {},
           "ModelBatch's backends: names, or paths of plugins; the device's if "
           "not given. The first is what the others are compared with");
 ABSL_FLAG(int, threads, 0, "of ModelBatch; 0: the backend's choice");
+ABSL_FLAG(int, cpus, 0,
+          "that the other peers are arranged for; 0: the machine's, 1: each in "
+          "one process on one thread");
 ABSL_FLAG(std::vector<std::string>, peer_command, {},
           "NAME=COMMAND: a peer of your own, a program that answers as "
           "benchmarks/compare/worker_process.h says");
@@ -126,6 +129,7 @@ json OptionsJson() {
           {"retries", absl::GetFlag(FLAGS_retries)},
           {"patience", absl::GetFlag(FLAGS_patience)},
           {"threads", absl::GetFlag(FLAGS_threads)},
+          {"cpus", absl::GetFlag(FLAGS_cpus)},
           {"steps_per_run", Workload::kSteps}};
 }
 
@@ -275,6 +279,8 @@ std::vector<Peer> ChosenPeers(const std::string& program) {
   if (options.backends.empty()) options.backends = {options.device};
   options.threads = absl::GetFlag(FLAGS_threads);
   options.commands = absl::GetFlag(FLAGS_peer_command);
+  options.cpus = absl::GetFlag(FLAGS_cpus);
+  if (options.cpus == 0) options.cpus = NumCpus();
   options.program = program;
   // Before anything is measured; workers load them.
   for (const std::string& backend : options.backends) {
@@ -358,8 +364,9 @@ void CheckFlags() {
   if (absl::GetFlag(FLAGS_rounds) < 1) Refuse("--rounds must be at least 1");
   if (absl::GetFlag(FLAGS_neighbour_rounds) < 0 ||
       absl::GetFlag(FLAGS_machine_rounds) < 0 ||
-      absl::GetFlag(FLAGS_retries) < 0 || absl::GetFlag(FLAGS_threads) < 0) {
-    Refuse("numbers of rounds, retries and threads must not be negative");
+      absl::GetFlag(FLAGS_retries) < 0 || absl::GetFlag(FLAGS_threads) < 0 ||
+      absl::GetFlag(FLAGS_cpus) < 0) {
+    Refuse("numbers of rounds, retries, threads and CPUs must not be negative");
   }
   if (!(absl::GetFlag(FLAGS_sample_seconds) > 0)) {
     Refuse("--sample_seconds must be above 0");

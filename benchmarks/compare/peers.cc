@@ -9,7 +9,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "benchmarks/compare/libtorch_trainer.h"
-#include "benchmarks/compare/system_load.h"
 #include "benchmarks/modelbatch_trainer.h"
 #include "modelbatch/util/status_macros.h"
 #include "tools/cpp/runfiles/runfiles.h"
@@ -40,12 +39,11 @@ Peer ModelBatchPeer(const std::string& backend, int threads) {
   return peer;
 }
 
-Peer LibTorchPeer(std::string name, std::string what, bool fused) {
+Peer LibTorchPeer(std::string name, std::string what, bool fused, int cpus) {
   Peer peer;
   peer.name = std::move(name);
   peer.what = std::move(what);
   peer.arrangements = {{1, 1, ""}};
-  const int cpus = NumCpus();
   if (cpus > 1) {
     peer.arrangements.push_back({cpus, 1, ""});
     peer.arrangements.push_back({1, cpus, ""});
@@ -66,12 +64,13 @@ Peer LibTorchPeer(std::string name, std::string what, bool fused) {
 
 // A program that is given the arguments of peers/worker.py.
 Peer CommandPeer(std::string name, std::string what,
-                 std::vector<std::string> command, const std::string& device) {
+                 std::vector<std::string> command, const PeerOptions& options) {
   Peer peer;
   peer.name = std::move(name);
   peer.what = std::move(what);
   peer.stacks = true;
-  const int cpus = NumCpus();
+  const int cpus = options.cpus;
+  const std::string& device = options.device;
   peer.arrangements = {{cpus, 1, ""}};
   // Processes that share a device take turns on it.
   if (cpus > 1 && device == "cpu") peer.arrangements.push_back({1, cpus, ""});
@@ -143,9 +142,10 @@ absl::StatusOr<std::vector<Peer>> AllPeers(const PeerOptions& options) {
   if (on_cpu) {
     peers.push_back(LibTorchPeer(
         "libtorch", "LibTorch, one model after another, torch::optim::Adam",
-        false));
-    peers.push_back(
-        LibTorchPeer("libtorch-fused", "the same with at::_fused_adam_", true));
+        false, options.cpus));
+    peers.push_back(LibTorchPeer(
+        "libtorch-fused", "the same with at::_fused_adam_", true,
+        options.cpus));
   }
   const auto python = [&](std::string name, std::string what,
                           const std::string& launcher,
@@ -161,7 +161,7 @@ absl::StatusOr<std::vector<Peer>> AllPeers(const PeerOptions& options) {
             absl::StrCat("modelbatch/benchmarks/compare/peers/", script))};
     command.insert(command.end(), flags.begin(), flags.end());
     peers.push_back(CommandPeer(std::move(name), std::move(what),
-                                std::move(command), options.device));
+                                std::move(command), options));
   };
   if (!on_cpu) {
     python("torch-loop",
@@ -190,7 +190,7 @@ absl::StatusOr<std::vector<Peer>> AllPeers(const PeerOptions& options) {
           "--peer_command has \"", command, "\", expected NAME=COMMAND"));
     }
     peers.push_back(CommandPeer(parts.first, "a program of the caller's",
-                                std::move(words), options.device));
+                                std::move(words), options));
   }
   return peers;
 }

@@ -41,6 +41,7 @@ struct PeerOptions {
   std::vector<std::string> backends;  // of ModelBatch: names or paths
   int threads = 0;                    // of ModelBatch; 0: the backend's choice
   std::string device = "cpu";         // or "cuda": of the others
+  int cpus = 1;                       // that the other peers may use
   // "name=command": workers of the caller's own, which get the arguments of
   // peers/worker.py.
   std::vector<std::string> commands;
