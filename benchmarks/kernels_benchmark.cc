@@ -4,6 +4,7 @@
 //   bazel run //benchmarks:kernels_benchmark
 #include <benchmark/benchmark.h>
 
+#include <cmath>
 #include <cstdint>
 #include <vector>
 

@@ -143,9 +143,9 @@ absl::StatusOr<std::vector<Peer>> AllPeers(const PeerOptions& options) {
     peers.push_back(LibTorchPeer(
         "libtorch", "LibTorch, one model after another, torch::optim::Adam",
         false, options.cpus));
-    peers.push_back(LibTorchPeer(
-        "libtorch-fused", "the same with at::_fused_adam_", true,
-        options.cpus));
+    peers.push_back(LibTorchPeer("libtorch-fused",
+                                 "the same with at::_fused_adam_", true,
+                                 options.cpus));
   }
   const auto python = [&](std::string name, std::string what,
                           const std::string& launcher,

@@ -179,7 +179,8 @@ void Ours(benchmark::State& state, Machine* machine, const GemmCase& gemm,
   std::vector<Launch> launches;
   for (const cuda::TileList& list : ours.tiles) {
     launches.push_back(
-        {&cuda::DeviceKernels().products[static_cast<int>(gemm.product)]
+        {&cuda::DeviceKernels().products[static_cast<int>(
+             *gemm.precision->ours)][static_cast<int>(gemm.product)]
                                         [static_cast<int>(list.shape)],
          static_cast<unsigned>(list.tiles.size()), upload(list.tiles)});
   }

@@ -137,10 +137,11 @@ std::vector<float> RunOurs(const GemmCase& gemm, const GemmGroup& group) {
   args.c = device_c;
   for (const cuda::TileList& list : ours.tiles) {
     args.tiles = Upload(gpu, list.tiles);
-    const absl::Status status =
-        gpu.Launch(gpu.kernels().products[static_cast<int>(gemm.product)]
-                                         [static_cast<int>(list.shape)],
-                   static_cast<int64_t>(list.tiles.size()), args);
+    const absl::Status status = gpu.Launch(
+        gpu.kernels().products[static_cast<int>(*gemm.precision->ours)]
+                              [static_cast<int>(gemm.product)]
+                              [static_cast<int>(list.shape)],
+        static_cast<int64_t>(list.tiles.size()), args);
     EXPECT_TRUE(status.ok()) << status;
   }
   EXPECT_TRUE(gpu.Download(c.data(), device_c,
@@ -151,17 +152,24 @@ std::vector<float> RunOurs(const GemmCase& gemm, const GemmGroup& group) {
 }
 
 TEST(Gate, PassesTheKernelsAndEveryElementIsWritten) {
-  for (const Product product : kProducts) {
-    for (const bool ragged : {false, true}) {
-      const GemmCase gemm = Small(product, ragged);
-      const GemmGroup group = MakeGroup(gemm);
-      const std::vector<float> c = RunOurs(gemm, group);
-      const absl::Status status =
-          CheckProduct(gemm, group, [&](int64_t index) { return c[index]; });
-      EXPECT_TRUE(status.ok()) << status;
-      for (const float value : c) ASSERT_TRUE(std::isfinite(value));
+  int precisions = 0;
+  for (const Precision& precision : Precisions()) {
+    if (!precision.ours) continue;
+    ++precisions;
+    for (const Product product : kProducts) {
+      for (const bool ragged : {false, true}) {
+        GemmCase gemm = Small(product, ragged);
+        gemm.precision = &precision;
+        const GemmGroup group = MakeGroup(gemm);
+        const std::vector<float> c = RunOurs(gemm, group);
+        const absl::Status status =
+            CheckProduct(gemm, group, [&](int64_t index) { return c[index]; });
+        EXPECT_TRUE(status.ok()) << gemm.Name() << ": " << status;
+        for (const float value : c) ASSERT_TRUE(std::isfinite(value));
+      }
     }
   }
+  EXPECT_EQ(precisions, cuda::kNumPrecisions);
 }
 
 // What BLAS would do with the arguments.

@@ -2,7 +2,7 @@
 //
 //   const OurGemm ours = MakeOurGemm(gemm, group);
 //   for (const TileList& list : ours.tiles) launch
-//       products[product][list.shape] with problems and rows
+//       products[precision][product][list.shape] with problems and rows
 #ifndef BENCHMARKS_CUDA_OUR_GEMM_H_
 #define BENCHMARKS_CUDA_OUR_GEMM_H_
 

@@ -3,7 +3,10 @@
 #define BENCHMARKS_CUDA_PRECISION_H_
 
 #include <cstdint>
+#include <optional>
 #include <vector>
+
+#include "backends/cuda/kernels/precision.h"
 
 namespace modelbatch::benchmarks {
 
@@ -14,7 +17,8 @@ struct Precision {
   Element element;  // of all three matrices; sums are fp32
   int cublas_type;  // cudaDataType
   int cublas_compute;
-  bool ours;  // whether backends/cuda has kernels in it
+  // backends/cuda's of these operands; none: it has no kernels for them.
+  std::optional<cuda::Precision> ours;
 
   int64_t bytes() const { return element == Element::kFloat32 ? 4 : 2; }
 };
