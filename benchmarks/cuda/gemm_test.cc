@@ -43,6 +43,7 @@ T* Upload(EmulatedGpu& gpu, const std::vector<T>& values) {
   const auto bytes = static_cast<int64_t>(values.size() * sizeof(T));
   void* const memory = *gpu.Allocate(bytes);
   EXPECT_TRUE(gpu.Upload(memory, values.data(), bytes).ok());
+  EXPECT_TRUE(gpu.Synchronize().ok());  // `values` may be a temporary
   return static_cast<T*>(memory);
 }
 
@@ -147,6 +148,7 @@ std::vector<float> RunOurs(const GemmCase& gemm, const GemmGroup& group) {
   EXPECT_TRUE(gpu.Download(c.data(), device_c,
                            static_cast<int64_t>(c.size() * sizeof(float)))
                   .ok());
+  EXPECT_TRUE(gpu.Synchronize().ok());
   EXPECT_TRUE(gpu.CheckGuards().ok());
   return c;
 }
