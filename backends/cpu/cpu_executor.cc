@@ -202,12 +202,15 @@ void CpuExecutor::GatherInput(const HostDataset& dataset,
   step->rows = static_cast<int64_t>(rows.size());
   // The input lies in the same place for all models, and no operation writes to
   // it.
+  // (A team's members share the worker.)
   if (team_size_ == 1 && worker.input_call == call_ &&
       worker.input_rows == rows) {
     return;
   }
-  worker.input_call = call_;
-  worker.input_rows = rows;
+  if (team_size_ == 1) {
+    worker.input_call = call_;
+    worker.input_rows = rows;
+  }
   const auto [first, end] = step->member.Share(step->rows);
   for (int64_t i = first; i < end; ++i) {
     std::memcpy(data + i * buffer.ld,

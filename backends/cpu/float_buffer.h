@@ -23,7 +23,8 @@ class FloatBuffer {
     const size_t bytes = (floats * sizeof(float) + 64) / 64 * 64;
     if (data_ == nullptr || floats != size_) {
       const size_t alignment = bytes < kHugePage ? 64 : kHugePage;
-      data_.reset(static_cast<float*>(std::aligned_alloc(alignment, bytes)));
+      const size_t whole = (bytes + alignment - 1) / alignment * alignment;
+      data_.reset(static_cast<float*>(std::aligned_alloc(alignment, whole)));
       if (data_ == nullptr) {
         size_ = 0;
         return absl::ResourceExhaustedError(

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "backends/cpu/pieces.h"
+
 namespace modelbatch::cpu {
 namespace {
 
@@ -39,31 +41,8 @@ bool IsFree(const GroupedOp& op) {
   return op.code == OpCode::kFlatten || op.in_epilogue;
 }
 
-// A piece of a weight, and of what goes with it, stays in the second-level
-// cache until the update; most fit the first.
-constexpr int64_t kPieceFloats = 8192;
-
-// Outputs of a piece of a forward product: multiples of what tiles have.
-int64_t ForwardPieceColumns(int64_t in) {
-  constexpr int64_t kUnit = 48;
-  return std::max(kUnit, kPieceFloats / in / kUnit * kUnit);
-}
-
-// Outputs of a piece of a weight gradient: about equal, and whole tiles.
-int64_t WeightPieceOutputs(int64_t in, int64_t outputs) {
-  constexpr int64_t kUnit = 12;
-  const int64_t most = std::max(kUnit, kPieceFloats / in / kUnit * kUnit);
-  const int64_t pieces = std::max<int64_t>(1, (outputs + most - 1) / most);
-  const int64_t each = (outputs + pieces - 1) / pieces;
-  return std::min(most, (each + kUnit - 1) / kUnit * kUnit);
-}
-
 int64_t Bytes(int64_t floats) {
   return floats * static_cast<int64_t>(sizeof(float));
-}
-
-int64_t RoundUp(int64_t floats) {
-  return (floats + kAlignFloats - 1) / kAlignFloats * kAlignFloats;
 }
 
 // The parameters of an operation lie one behind the other.
@@ -83,9 +62,9 @@ int64_t ModelStep::ScratchSize(const grouped::Plan& plan) {
       if (op.code != OpCode::kLinear) continue;
       const int64_t in = model.values[op.inputs[0]].cols;
       const int64_t out = model.values[op.output].cols;
-      const int64_t columns = std::min(RoundUp(out), ForwardPieceColumns(in));
-      const int64_t outputs = std::min(out, WeightPieceOutputs(in, out));
-      size = std::max({size, in * columns, in * outputs + RoundUp(out)});
+      size = std::max(
+          {size, in * std::min(RoundUp(out), ForwardPieceColumns(in)),
+           in * std::min(out, MostWeightPieceOutputs(in)) + RoundUp(out)});
     }
   }
   return size;

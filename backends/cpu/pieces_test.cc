@@ -1,7 +1,10 @@
 // Gradients in pieces, memory fetched ahead, threads that share models or help
 // each other: every way to run a step ends with the same bits.
+#include "backends/cpu/pieces.h"
+
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -12,7 +15,10 @@
 #include "absl/types/span.h"
 #include "backends/cpu/cpu_backend.h"
 #include "backends/cpu/cpu_executor.h"
+#include "backends/cpu/kernels.h"
+#include "backends/cpu/model_step.h"
 #include "backends/cuda/testing/cpu_comparison.h"
+#include "backends/grouped/plan.h"
 #include "modelbatch/backend/backend.h"
 #include "modelbatch/tensor/tensor.h"
 
@@ -66,6 +72,26 @@ INSTANTIATE_TEST_SUITE_P(Ways, PiecesTest,
                                            Way{"Portable", 1, 1, "generic"},
                                            Way{"Avx2", 1, 1, "avx2"}),
                          [](const auto& info) { return info.param.name; });
+
+// A thread's memory holds the largest piece of any share: that of fewer outputs
+// may be larger than that of all.
+TEST(ScratchSize, HoldsThePiecesOfEveryTeam) {
+  for (const int64_t in : {1, 7, 64, 100, 128, 300, 784, 9000}) {
+    for (int64_t out = 1; out < 300; out += out < 20 ? 1 : 9) {
+      ModelInstance model{0, 0, ModelSpec({in})};
+      model.spec.Linear(out);
+      const auto plan = grouped::BuildPlan({{model}, {"mse", {}}, 4, {}});
+      ASSERT_TRUE(plan.ok()) << plan.status();
+      const int64_t size = ModelStep::ScratchSize(*plan);
+      for (int64_t share = 1; share <= out; ++share) {
+        const int64_t outputs = std::min(share, WeightPieceOutputs(in, share));
+        ASSERT_LE(in * outputs + out, size) << in << " " << out << " " << share;
+        ASSERT_GE(outputs, 1);
+      }
+      ASSERT_LE(in * std::min(RoundUp(out), ForwardPieceColumns(in)), size);
+    }
+  }
+}
 
 // The first layer is updated before the second one's gradient is known, which
 // overflows: h = 1e25, d loss / d y = -2e15. So it must not have been.

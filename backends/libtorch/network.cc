@@ -60,8 +60,7 @@ at::Tensor RunForOneModel(const GroupedOp& op, const at::Tensor& x) {
 
 void Network::Prepare(int64_t models, int64_t rows) {
   if (models == models_ && rows == rows_) return;
-  models_ = models;
-  rows_ = rows;
+  models_ = 0;  // until all is there
   int64_t used = 0;
   const auto take = [&](const Shape& shape) {
     int64_t size = 1;
@@ -99,10 +98,15 @@ void Network::Prepare(int64_t models, int64_t rows) {
   };
   lay_out();
   if (!memory_.defined() || memory_.numel() < used) {
+    value_places_.clear();
+    gradient_places_.clear();
+    parameter_gradients_.clear();
     memory_ = at::Tensor();
     memory_ = at::empty({used}, at::TensorOptions(at::kFloat).device(device_));
     lay_out();
   }
+  models_ = models;
+  rows_ = rows;
 }
 
 at::Tensor Network::Out(const GroupedOp& op, bool stacked) const {

@@ -108,7 +108,9 @@ class WaveRun {
 
   absl::Status LookAt(const Checkpoint& checkpoint, int begin, int end) {
     MB_ASSIGN_OR_RETURN(
-        differences_, CheckResumes(checkpoint, ModelsOf(begin, end), options_));
+        const std::string differences,
+        CheckResumes(checkpoint, ModelsOf(begin, end), options_));
+    if (differences_.empty()) differences_ = differences;
     const int64_t epochs = experiment_.config.train.epochs;
     std::fill(ended_.begin() + begin, ended_.begin() + end,
               HasEnded(checkpoint.state, epochs));
@@ -148,8 +150,15 @@ class WaveRun {
       MB_RETURN_IF_ERROR(WriteCheckpoint(folder_.Wave(begin, end).path,
                                          ModelsOf(begin, end), part));
     }
-    std::error_code ignored;  // seen by who lists the files
-    std::filesystem::remove(file.path, ignored);
+    // Whoever lists the files takes the larger one, which is the older.
+    std::error_code error;
+    if (!std::filesystem::remove(file.path, error)) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("cannot remove ", file.path,
+                       ", whose models are in files of their own "
+                       "now: ",
+                       error.message()));
+    }
     return absl::OkStatus();
   }
 
@@ -166,8 +175,10 @@ class WaveRun {
     }
     end = std::min(end, begin + at_once_);
     const absl::Status status = TrainWave(begin, end);
-    if (!absl::IsResourceExhausted(status)) return Refused(status);
-    if (stepped_ || !halves_ || end - begin == 1) {
+    if (!absl::IsResourceExhausted(status) || !needs_memory_ || stepped_) {
+      return Refused(status);
+    }
+    if (!halves_ || end - begin == 1) {
       return Refused(absl::ResourceExhaustedError(absl::StrCat(
           std::string(status.message()), "; train.models_at_once: models ",
           begin, " to ", end - 1, " are too many at once")));
@@ -181,15 +192,20 @@ class WaveRun {
 
   absl::Status TrainWave(int begin, int end) {
     stepped_ = false;
+    needs_memory_ = true;
     const Experiment wave = ModelsOf(begin, end);
     MB_ASSIGN_OR_RETURN(const std::unique_ptr<Trainer> trainer,
                         Trainer::Create(&wave, backend_));
+    needs_memory_ = false;
     MB_ASSIGN_OR_RETURN(std::optional<Checkpoint> state, StateOf(begin, end));
+    needs_memory_ = true;
     if (state.has_value()) {
       MB_RETURN_IF_ERROR(
           trainer->Restore(std::move(state->state), state->models));
     }
+    needs_memory_ = false;
     if (!begun_) MB_RETURN_IF_ERROR(Begin(trainer->state()));
+    needs_memory_ = true;
     if (observer_ != nullptr) {
       observer_->OnWave(begin, end, models_);
       observer_->OnStart(*trainer);
@@ -315,6 +331,9 @@ class WaveRun {
   std::vector<bool> ended_;  // by model
   bool begun_ = false;       // a wave, in this process
   bool stepped_ = false;     // the wave that is on
+  // What is on needs the device's memory, which may be too small; and not a
+  // disk, which may be full.
+  bool needs_memory_ = false;
   std::string differences_;  // from the process that made the checkpoints
   RunResult result_;
 };

@@ -1,6 +1,7 @@
 #include "modelbatch/util/thread_pool.h"
 
 #include <atomic>
+#include <chrono>
 #include <thread>
 #include <vector>
 
@@ -25,6 +26,22 @@ TEST(ThreadPool, RunsEveryItemOnceForManyLoops) {
         for (const auto& run : runs) ASSERT_EQ(run.load(), 1);
       }
     }
+  }
+}
+
+// The caller, done early, sleeps until the last item is done, and is woken.
+TEST(ThreadPool, WaitsForWorkersThatTakeLong) {
+  ThreadPool pool(3);
+  for (int repeat = 0; repeat < 20; ++repeat) {
+    std::atomic<int> done{0};
+    pool.RunTogether([&](int worker, int workers) {
+      EXPECT_EQ(workers, 3);
+      if (worker > 0) {
+        std::this_thread::sleep_for(std::chrono::microseconds(700 * worker));
+      }
+      ++done;
+    });
+    EXPECT_EQ(done.load(), 3);
   }
 }
 

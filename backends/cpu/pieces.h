@@ -1,0 +1,43 @@
+// How the products of a linear operation are cut into pieces, each of which,
+// with what goes with it, stays in the second-level cache.
+#ifndef BACKENDS_CPU_PIECES_H_
+#define BACKENDS_CPU_PIECES_H_
+
+#include <algorithm>
+#include <cstdint>
+
+#include "backends/cpu/kernels.h"
+
+namespace modelbatch::cpu {
+
+inline constexpr int64_t kPieceFloats = 8192;
+
+inline int64_t RoundUp(int64_t floats) {
+  return (floats + kAlignFloats - 1) / kAlignFloats * kAlignFloats;
+}
+
+// Outputs of a piece of a forward product: multiples of what tiles have.
+inline int64_t ForwardPieceColumns(int64_t in) {
+  constexpr int64_t kUnit = 48;
+  return std::max(kUnit, kPieceFloats / in / kUnit * kUnit);
+}
+
+// Outputs of any piece of a weight gradient, at most.
+inline int64_t MostWeightPieceOutputs(int64_t in) {
+  constexpr int64_t kUnit = 12;
+  return std::max(kUnit, kPieceFloats / in / kUnit * kUnit);
+}
+
+// Outputs of each piece but the last, of the `outputs` that a thread has: about
+// equal, and whole tiles. Fewer outputs may well have larger pieces.
+inline int64_t WeightPieceOutputs(int64_t in, int64_t outputs) {
+  constexpr int64_t kUnit = 12;
+  const int64_t most = MostWeightPieceOutputs(in);
+  const int64_t pieces = std::max<int64_t>(1, (outputs + most - 1) / most);
+  const int64_t each = (outputs + pieces - 1) / pieces;
+  return std::min(most, (each + kUnit - 1) / kUnit * kUnit);
+}
+
+}  // namespace modelbatch::cpu
+
+#endif  // BACKENDS_CPU_PIECES_H_
