@@ -16,7 +16,7 @@ using grouped::ModelPlan;
 
 // A step of a lone stack with less work than this is over before a second
 // thread has helped.
-constexpr int64_t kThreadedFlops = 200'000'000;
+constexpr int64_t kThreadedFlops = 50'000'000;
 
 }  // namespace
 
