@@ -82,12 +82,7 @@ void ThreadPool::Work(int worker) {
     seen = generation_.load();
     if (stop_) return;
     RunItems(worker);
-    if (--busy_ == 0 && waiting_.load()) {
-      // Under the lock so that the caller is not between its last look and its
-      // sleep.
-      std::lock_guard<std::mutex> lock(done_mutex_);
-      done_.notify_one();
-    }
+    --busy_;
   }
 }
 
@@ -115,20 +110,6 @@ void ThreadPool::RunTogether(
   RunLoop();
 }
 
-// A worker may have been put aside for another program, its item half done. A
-// caller that sleeps leaves it a free CPU to go on; one that spins or yields
-// looks busy to the system, which then lets the worker wait.
-void ThreadPool::WaitForWorkers() {
-  const auto done = [&] { return busy_.load() == 0; };
-  if (SpinUntil(kSpin, done)) return;
-  waiting_ = true;
-  {
-    std::unique_lock<std::mutex> lock(done_mutex_);
-    done_.wait(lock, done);
-  }
-  waiting_ = false;
-}
-
 void ThreadPool::RunLoop() {
   busy_ = static_cast<int>(workers_.size());
   {
@@ -139,7 +120,8 @@ void ThreadPool::RunLoop() {
   }
   wake_.notify_all();
   RunItems(0);
-  WaitForWorkers();
+  // A worker may have been put aside with its item half done.
+  SpinOrYieldUntil([&] { return busy_.load() == 0; });
   occupied_ = false;
 }
 

@@ -51,7 +51,6 @@ class ThreadPool {
 
   void Work(int worker);
   void RunItems(int worker);
-  void WaitForWorkers();
   // Announces the loop that the fields below describe, takes part, and waits
   // for the others.
   void RunLoop();
@@ -70,10 +69,6 @@ class ThreadPool {
 
   std::mutex sleep_mutex_;
   std::condition_variable wake_;
-
-  std::atomic<bool> waiting_{false};  // the caller sleeps until all are done
-  std::mutex done_mutex_;
-  std::condition_variable done_;
 };
 
 }  // namespace modelbatch

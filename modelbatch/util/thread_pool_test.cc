@@ -29,7 +29,7 @@ TEST(ThreadPool, RunsEveryItemOnceForManyLoops) {
   }
 }
 
-// The caller, done early, sleeps until the last item is done, and is woken.
+// The caller, done early, waits until the last item is done.
 TEST(ThreadPool, WaitsForWorkersThatTakeLong) {
   ThreadPool pool(3);
   for (int repeat = 0; repeat < 20; ++repeat) {
