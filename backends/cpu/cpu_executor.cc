@@ -201,13 +201,9 @@ void CpuExecutor::GatherInput(const HostDataset& dataset,
   step->input = ConstMatrix(data, buffer.ld);
   step->rows = static_cast<int64_t>(rows.size());
   // The input lies in the same place for all models, and no operation writes to
-  // it.
-  // (A team's members share the worker.)
-  if (team_size_ == 1 && worker.input_call == call_ &&
-      worker.input_rows == rows) {
-    return;
-  }
+  // it. (A team has one model, and one worker for its members.)
   if (team_size_ == 1) {
+    if (worker.input_call == call_ && worker.input_rows == rows) return;
     worker.input_call = call_;
     worker.input_rows = rows;
   }

@@ -22,16 +22,17 @@ inline int64_t ForwardPieceColumns(int64_t in) {
   return std::max(kUnit, kPieceFloats / in / kUnit * kUnit);
 }
 
-// Outputs of any piece of a weight gradient, at most.
+// Outputs of any piece of a weight gradient, at most: whole tiles.
+inline constexpr int64_t kWeightPieceUnit = 12;
 inline int64_t MostWeightPieceOutputs(int64_t in) {
-  constexpr int64_t kUnit = 12;
+  constexpr int64_t kUnit = kWeightPieceUnit;
   return std::max(kUnit, kPieceFloats / in / kUnit * kUnit);
 }
 
 // Outputs of each piece but the last, of the `outputs` that a thread has: about
 // equal, and whole tiles. Fewer outputs may well have larger pieces.
 inline int64_t WeightPieceOutputs(int64_t in, int64_t outputs) {
-  constexpr int64_t kUnit = 12;
+  constexpr int64_t kUnit = kWeightPieceUnit;
   const int64_t most = MostWeightPieceOutputs(in);
   const int64_t pieces = std::max<int64_t>(1, (outputs + most - 1) / most);
   const int64_t each = (outputs + pieces - 1) / pieces;

@@ -509,6 +509,16 @@ void ModelStack::UpdateRows(const grouped::UpdateRule& rule,
   for (const int model : models) ++steps[model];
 }
 
+void ModelStack::KeepThoseWithRows(const RowSet& rows, int64_t begin,
+                                   Positions* block) const {
+  const auto done = [&](int64_t position) {
+    return static_cast<int64_t>(RowsOf(rows, models_[position]).size()) <=
+           begin;
+  };
+  block->erase(std::remove_if(block->begin(), block->end(), done),
+               block->end());
+}
+
 void ModelStack::Evaluate(const grouped::EvaluateArgs& args) {
   const at::AutoGradMode without_gradients(false);
   const bool classes = plan_->loss.has_classes();
@@ -524,12 +534,7 @@ void ModelStack::Evaluate(const grouped::EvaluateArgs& args) {
   }
   ForEachBlock(positions, [&](Positions block) {
     for (int64_t begin = 0;; begin += plan_->max_rows) {
-      const auto done = [&](int64_t position) {
-        return static_cast<int64_t>(
-                   RowsOf(args.rows, models_[position]).size()) <= begin;
-      };
-      block.erase(std::remove_if(block.begin(), block.end(), done),
-                  block.end());
+      KeepThoseWithRows(args.rows, begin, &block);
       if (block.empty()) break;
       const Batch batch =
           Gather(*args.dataset, args.rows, block, begin, &plan_->loss);
@@ -560,12 +565,7 @@ void ModelStack::Forward(const grouped::ForwardArgs& args,
   const int64_t cols = ModelAt(0).values[plan_->output()].cols;
   ForEachBlock(positions, [&](Positions block) {
     for (int64_t begin = 0;; begin += plan_->max_rows) {
-      const auto done = [&](int64_t position) {
-        return static_cast<int64_t>(
-                   RowsOf(args.rows, models_[position]).size()) <= begin;
-      };
-      block.erase(std::remove_if(block.begin(), block.end(), done),
-                  block.end());
+      KeepThoseWithRows(args.rows, begin, &block);
       if (block.empty()) break;
       const Batch batch =
           Gather(*args.dataset, args.rows, block, begin, nullptr);

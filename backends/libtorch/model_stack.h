@@ -78,6 +78,9 @@ class ModelStack {
   // Calls `body` for pieces of `positions` whose step fits the caches.
   void ForEachBlock(const Positions& positions,
                     absl::FunctionRef<void(Positions)> body) const;
+  // Drops the models that have at most `begin` rows.
+  void KeepThoseWithRows(const RowSet& rows, int64_t begin,
+                         Positions* block) const;
   void TrainBlock(const grouped::TrainArgs& args, const Positions& block,
                   const Batch& batch, absl::Span<int64_t> steps);
   void BackwardBlock(const grouped::BackwardArgs& args, const Positions& block,
