@@ -31,13 +31,6 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-RunInfo Info() {
-  RunInfo info = RunInfo::OfThisMachine();
-  info.backend = "cpu";
-  info.backend_build_id = "build";
-  return info;
-}
-
 // Asks to stop after some steps, as Ctrl-C would.
 class StopAfter : public TrainObserver {
  public:
@@ -71,7 +64,8 @@ class RunTrainingTest : public ::testing::Test {
 
   absl::StatusOr<RunResult> Run(const Experiment& experiment,
                                 const RunFolder& folder, bool resume = false,
-                                int stop_after = 0, RunInfo info = Info(),
+                                int stop_after = 0,
+                                RunInfo info = TestRunInfo(),
                                 bool force = false,
                                 Callback* callback = nullptr) {
     StopAfter observer(stop_after);
@@ -315,7 +309,7 @@ TEST_F(RunTrainingTest, ResumesToTheSameBitsAroundEvents) {
   ScriptedCallback script = EventfulScript();
   const auto run = [&](const RunFolder& folder, bool resume, int stop) {
     const auto result =
-        Run(experiment, folder, resume, stop, Info(), false, &script);
+        Run(experiment, folder, resume, stop, TestRunInfo(), false, &script);
     EXPECT_TRUE(result.ok()) << result.status();
     return result.ok() && result->interrupted;
   };
@@ -388,15 +382,17 @@ TEST_F(RunTrainingTest, ResumesSchedulesToTheSameBits) {
     // The script changes rates, which the last schedule does not allow.
     Callback* const callback = k < 3 ? &script : nullptr;
     const RunFolder whole = NewFolder(name, experiment);
-    const auto all = Run(experiment, whole, false, 0, Info(), false, callback);
+    const auto all =
+        Run(experiment, whole, false, 0, TestRunInfo(), false, callback);
     ASSERT_TRUE(all.ok()) << all.status();
     for (int stop : {1, 5, 8, 11}) {
       const RunFolder folder =
           NewFolder(name + "-" + std::to_string(stop), experiment);
       ASSERT_TRUE(
-          Run(experiment, folder, false, stop, Info(), false, callback).ok());
+          Run(experiment, folder, false, stop, TestRunInfo(), false, callback)
+              .ok());
       const auto resumed =
-          Run(experiment, folder, true, 0, Info(), false, callback);
+          Run(experiment, folder, true, 0, TestRunInfo(), false, callback);
       ASSERT_TRUE(resumed.ok()) << resumed.status();
       ExpectSameFiles(whole, folder);
     }
@@ -406,7 +402,8 @@ TEST_F(RunTrainingTest, ResumesSchedulesToTheSameBits) {
     auto again = PrepareExperiment(*std::move(config));
     ASSERT_TRUE(again.ok()) << again.status();
     const RunFolder repeated = NewFolder(name + "-again", *again);
-    ASSERT_TRUE(Run(*again, repeated, false, 0, Info(), false, callback).ok());
+    ASSERT_TRUE(
+        Run(*again, repeated, false, 0, TestRunInfo(), false, callback).ok());
     ExpectSameFiles(whole, repeated);
   }
 }
@@ -454,7 +451,8 @@ TEST_F(RunTrainingTest, FilesNameTheModelsThatAreThere) {
   const Experiment experiment = TestExperiment();
   const RunFolder folder = NewFolder("run", experiment);
   ScriptedCallback script = EventfulScript();
-  const auto result = Run(experiment, folder, false, 0, Info(), false, &script);
+  const auto result =
+      Run(experiment, folder, false, 0, TestRunInfo(), false, &script);
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->population.models[1].id, 9);
   const std::string results = *ReadFile(folder.results());
@@ -612,7 +610,7 @@ TEST_F(RunTrainingTest, RefusesWhatWouldChangeBits) {
   const Experiment experiment = TestExperiment();
   const RunFolder folder = NewFolder("run", experiment);
   ASSERT_TRUE(Run(experiment, folder, false, 3).ok());
-  RunInfo other = Info();
+  RunInfo other = TestRunInfo();
   other.backend_build_id = "another";
   const auto build = Run(experiment, folder, true, 0, other);
   EXPECT_EQ(build.status().code(), absl::StatusCode::kFailedPrecondition);
@@ -699,7 +697,8 @@ TEST_F(RunTrainingTest, RefusesDamagedEvents) {
   const Experiment experiment = TestExperiment();
   const RunFolder folder = NewFolder("run", experiment);
   ScriptedCallback script = EventfulScript();
-  ASSERT_TRUE(Run(experiment, folder, false, 9, Info(), false, &script).ok());
+  ASSERT_TRUE(
+      Run(experiment, folder, false, 9, TestRunInfo(), false, &script).ok());
   const auto file = ReadSafetensors(folder.checkpoint());
   ASSERT_TRUE(file.ok()) << file.status();
   std::vector<NamedTensor> tensors;
@@ -774,7 +773,7 @@ TEST_F(RunTrainingTest, LogsAreWrittenBeforeTheCheckpoint) {
   const RunFolder folder = NewFolder("run", experiment);
   ReadLog observer(folder);
   RunOptions options;
-  options.info = Info();
+  options.info = TestRunInfo();
   options.stop = observer.flag();
   ASSERT_TRUE(
       RunTraining(experiment, backend_.get(), folder, options, &observer).ok());

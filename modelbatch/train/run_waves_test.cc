@@ -31,13 +31,6 @@ namespace fs = std::filesystem;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-RunInfo Info() {
-  RunInfo info = RunInfo::OfThisMachine();
-  info.backend = "cpu";
-  info.backend_build_id = "build";
-  return info;
-}
-
 // Stops after some steps, over all waves; notes the waves.
 class Observer : public TrainObserver {
  public:
@@ -80,7 +73,7 @@ class RunWavesTest : public ::testing::Test {
                                 Callback* callback = nullptr) {
     Observer observer(stop_after);
     RunOptions options;
-    options.info = Info();
+    options.info = TestRunInfo();
     options.resume = resume;
     options.stop = &observer.stop;
     options.callback = callback;

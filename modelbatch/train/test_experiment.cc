@@ -68,6 +68,13 @@ std::vector<std::string> ExplodingOverrides() {
   return {"optimizer={kind=\"sgd\", lr={values=[0.05, 1e30]}}"};
 }
 
+RunInfo TestRunInfo() {
+  RunInfo info = RunInfo::OfThisMachine();
+  info.backend = "cpu";
+  info.backend_build_id = "build";
+  return info;
+}
+
 std::unique_ptr<Backend> CpuBackendForTest() {
   auto backend = CreateBackend("cpu");
   if (backend.ok()) return *std::move(backend);

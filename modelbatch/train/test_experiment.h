@@ -8,6 +8,7 @@
 
 #include "modelbatch/backend/backend.h"
 #include "modelbatch/train/experiment.h"
+#include "modelbatch/train/run_info.h"
 
 namespace modelbatch {
 
@@ -21,6 +22,9 @@ Experiment TestExperiment(const std::vector<std::string>& overrides = {});
 // The overrides that give models 4 to 7 an absurd learning rate: they end in
 // non-finite numbers.
 std::vector<std::string> ExplodingOverrides();
+
+// What a run on the cpu backend says of itself.
+RunInfo TestRunInfo();
 
 // The cpu plugin's backend.
 std::unique_ptr<Backend> CpuBackendForTest();
