@@ -13,6 +13,7 @@
 #include "backends/cuda/kernels/loss.cuh"
 #include "backends/cuda/kernels/optimizer.cuh"
 #include "backends/cuda/kernels/product.cuh"
+#include "backends/cuda/kernels/steps.cuh"
 #include "backends/cuda/kernels/tensor_product.cuh"
 
 namespace modelbatch::cuda {
@@ -148,6 +149,8 @@ inline Kernels MakeKernels() {
       MODELBATCH_CUDA_KERNEL(NormArgs, FindNormFactor, kStateThreads);
   k.scale_gradients =
       MODELBATCH_CUDA_KERNEL(ScaleArgs, ScaleGradients, kStateThreads);
+  k.advance_steps =
+      MODELBATCH_CUDA_KERNEL(AdvanceArgs, AdvanceSteps, kStateThreads);
   FillUpdates(k.updates, std::make_integer_sequence<int, kNumOptimizers>());
 #undef MODELBATCH_CUDA_KERNEL
   return k;

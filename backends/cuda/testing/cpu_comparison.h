@@ -46,6 +46,7 @@ class CpuComparison {
 
   absl::Span<const uint8_t> AnyActive();
   void Steps();
+  void StepsInOneCall();
   void Tune();
   void Evaluate();
   void Forward();
