@@ -89,7 +89,7 @@ absl::Status FailingBackend::Check(const std::string& call) {
   const auto it = passes_.find(call);
   if (it == passes_.end() || it->second-- > 0) return absl::OkStatus();
   passes_.erase(it);
-  return absl::InternalError(absl::StrCat(call, " fails"));
+  return absl::Status(code_, absl::StrCat(call, " fails"));
 }
 
 }  // namespace modelbatch

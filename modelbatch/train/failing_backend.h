@@ -24,9 +24,13 @@ class FailingBackend : public Backend {
   explicit FailingBackend(std::unique_ptr<Backend> backend)
       : backend_(std::move(backend)), capabilities_(backend_->capabilities()) {}
 
-  // `call`: "Compile", or the name of a method of Session. Internal, once,
-  // after `passes` calls that do not.
-  void FailNext(const std::string& call, int passes) { passes_[call] = passes; }
+  // `call`: "Compile", or the name of a method of Session. Fails once, after
+  // `passes` calls that do not.
+  void FailNext(const std::string& call, int passes,
+                absl::StatusCode code = absl::StatusCode::kInternal) {
+    passes_[call] = passes;
+    code_ = code;
+  }
   // A session of more models than this is ResourceExhausted.
   void LimitModels(int models) { most_models_ = models; }
   // What it says it has.
@@ -48,6 +52,7 @@ class FailingBackend : public Backend {
   Capabilities capabilities_;
   int most_models_ = std::numeric_limits<int>::max();
   std::map<std::string, int> passes_;  // left, of the calls that will fail
+  absl::StatusCode code_ = absl::StatusCode::kInternal;
 };
 
 }  // namespace modelbatch

@@ -186,6 +186,8 @@ class Trainer {
   // ---- trainer_steps.cc
   // Has the steps to come made, up to `most`: they are in submission_.
   absl::Status Submit(int64_t most);
+  // More than one; none, and one_by_one_, where "auto" finds no memory for it.
+  absl::Status SubmitSeveral(int64_t most);
   // The next of these as report_.by_model, with the models that dropped out.
   absl::Status TakeStep();
   absl::Status CatchUp(StepResult* step);
@@ -264,7 +266,11 @@ class Trainer {
   TrainState state_;
   StepReport report_;
   Submission submission_;
-  bool recording_ = false;  // a step, and what follows from it
+  bool recording_ = false;   // a step, and what follows from it
+  bool one_by_one_ = false;  // there is no memory for several steps
+  // The last epoch in which a model dropped out and went on, as it will again:
+  // the epoch's other steps are made one by one. -1: none.
+  int64_t behind_in_epoch_ = -1;
   bool started_ = false;
   bool calling_built_in_ = false;
   bool compact_ = false;  // a removed model still has its memory

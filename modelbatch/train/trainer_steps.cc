@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "modelbatch/train/trainer.h"
+#include "modelbatch/util/logging.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch {
@@ -81,18 +82,24 @@ absl::Status Trainer::Submit(int64_t most) {
   submission_.behind.assign(num_models(), 0);
   StepsResult& result = submission_.steps;
   most = std::min(most, steps_per_epoch() - state_.step_in_epoch);
+  if (one_by_one_ || behind_in_epoch_ == state_.epoch) most = 1;
   if (!AnyRows()) {  // of this step: it only counts
     result.made = 1;
     return absl::OkStatus();
   }
-  if (most == 1) {
+  if (most > 1) MB_RETURN_IF_ERROR(SubmitSeveral(most));
+  // Also where there was no memory for several.
+  if (most == 1 || one_by_one_) {
     MB_RETURN_IF_ERROR(batch_->TrainStep(
         *dataset_, batches_.Batch(state_.step_in_epoch), *optimizer_));
     result.made = 1;
     result.losses = batch_->last_step().losses;
     result.outcomes = batch_->last_step().outcomes;
-    return absl::OkStatus();
   }
+  return absl::OkStatus();
+}
+
+absl::Status Trainer::SubmitSeveral(int64_t most) {
   const std::vector<Optimizer> planned = PlanOptimizers(most);
   if (!planned.empty()) most = static_cast<int64_t>(planned.size());
   std::vector<RoutedRows> rows(most);
@@ -107,8 +114,21 @@ absl::Status Trainer::Submit(int64_t most) {
     }
     steps[s].optimizer = planned.empty() ? optimizer_.get() : &planned[s];
   }
-  submission_.error = batch_->TrainSteps(*dataset_, steps);
-  result = batch_->last_steps();
+  const absl::Status status = batch_->TrainSteps(*dataset_, steps);
+  if (absl::IsResourceExhausted(status) && batch_->last_steps().made == 0) {
+    if (experiment_.config.train.steps_at_once != kStepsThatGain) {
+      return absl::ResourceExhaustedError(absl::StrCat(
+          std::string(status.message()), "; train.steps_at_once is ",
+          experiment_.config.train.steps_at_once, ", fewer need less"));
+    }
+    one_by_one_ = true;
+    Log(LogSeverity::kWarning,
+        absl::StrCat("steps are made one by one, as there is no memory for ",
+                     most, " at once: ", status.message()));
+    return absl::OkStatus();
+  }
+  submission_.error = status;
+  submission_.steps = batch_->last_steps();
   return absl::OkStatus();
 }
 
@@ -182,6 +202,7 @@ absl::Status Trainer::CatchUp(StepResult* step) {
                             !batches_.BatchOf(i, state_.step_in_epoch).empty());
   }
   if (!any) return absl::OkStatus();
+  behind_in_epoch_ = state_.epoch;
   if (any_rows) {
     MB_RETURN_IF_ERROR(Activate(behind));
     const absl::Status status = batch_->TrainStep(

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -21,6 +22,7 @@
 #include "modelbatch/train/scripted_callback.h"
 #include "modelbatch/train/test_experiment.h"
 #include "modelbatch/train/trainer.h"
+#include "modelbatch/util/logging.h"
 #include "modelbatch/util/test_folder.h"
 
 namespace modelbatch {
@@ -245,6 +247,61 @@ TEST_F(TrainerStepsTest, AreMadeInOneCallAndNotBeyondTheEpoch) {
   EXPECT_EQ(trainer->Steps(3, after_each).code(), absl::StatusCode::kInternal);
   EXPECT_EQ(recorded, 5);
   EXPECT_FALSE(trainer->ahead());
+}
+
+// "auto" goes on, a number is an error; with what was recorded before nothing
+// has happened.
+TEST_F(TrainerStepsTest, WithoutMemoryForSeveral) {
+  const auto nothing = [] { return absl::OkStatus(); };
+  const auto fail = [this] {
+    backend_.FailNext("TrainSteps", 0, absl::StatusCode::kResourceExhausted);
+  };
+  const std::string expected = Train({}, 0);
+  const auto trainer = Create({});
+  std::vector<std::string> warnings;
+  SetLogSink(LogSeverity::kWarning, [&](LogSeverity, std::string_view text) {
+    warnings.emplace_back(text);
+  });
+  fail();
+  std::string text;
+  while (!trainer->finished()) {
+    const absl::Status status = trainer->Steps(5, [&] {
+      absl::StrAppend(&text, DescribeStep(*trainer));
+      return absl::OkStatus();
+    });
+    ASSERT_TRUE(status.ok()) << status;
+  }
+  SetLogSink(LogSeverity::kWarning, nullptr);
+  EXPECT_EQ(text + DescribeEnd(trainer.get()), expected);
+  ASSERT_EQ(warnings.size(), 1u);
+  EXPECT_THAT(warnings[0], HasSubstr("no memory for 5 at once"));
+
+  const auto asked = Create({"train.steps_at_once=3"});
+  fail();
+  const absl::Status status = asked->Steps(3, nothing);
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("train.steps_at_once is 3, fewer need less"));
+  EXPECT_EQ(asked->state().step, 0);
+  EXPECT_FALSE(asked->ahead());
+  EXPECT_TRUE(asked->Steps(3, nothing).ok());
+}
+
+// A model that drops out and goes on costs its steps once more: others of the
+// epoch are made one by one.
+TEST_F(TrainerStepsTest, AnEpochWithAModelThatFellBehind) {
+  const auto trainer =
+      Create(With(ExplodingOverrides(), {"train.on_nan=warn"}));
+  const auto nothing = [] { return absl::OkStatus(); };
+  ASSERT_TRUE(trainer->Steps(3, nothing).ok());
+  EXPECT_EQ(trainer->state().step, 3);
+  EXPECT_GT(trainer->state().models[5].skipped_updates, 0);
+  ASSERT_TRUE(trainer->Steps(2, nothing).ok());
+  EXPECT_EQ(trainer->state().step, 4);
+  ASSERT_TRUE(trainer->Steps(2, nothing).ok());
+  EXPECT_EQ(trainer->state().step, 5);
+  ASSERT_TRUE(trainer->Steps(3, nothing).ok());
+  EXPECT_EQ(trainer->state().step, 8);
 }
 
 // Between steps that are made and not recorded nothing else is done.

@@ -58,17 +58,6 @@ same_run whole runs/small-2
 run 0 train small.toml --set "optimizer={kind=\"sgd\", lr={values=[0.1, 1e30]}}" --output nan
 says err "model 4 (lr 1e+30, out_features 16, p 0): frozen at step"
 says out "Frozen:"
-
-# Several steps at once, in the middle of which models are reset: the same run, and a number is all that it may be.
-for steps in 1 7; do
-  run 0 train small.toml --set "optimizer={kind=\"sgd\", lr={values=[0.1, 1e30]}}" --set train.on_nan=reset \
-    --set "train.log={writers=[\"csv\"], every=1}" --set train.steps_at_once=$steps --output "steps-$steps"
-done
-same_run steps-1 steps-7
-same steps-1/events.jsonl steps-7/events.jsonl
-same steps-1/metrics.csv steps-7/metrics.csv
-run 2 train small.toml --set train.steps_at_once=0
-says err "train.steps_at_once"
 says out "model 7 (lr 1e+30, out_features 24, p 0.2): frozen at step"
 run 0 verify nan --models all
 
@@ -88,6 +77,17 @@ run 0 verify policies --models all
 says out "1 reset"
 run 2 train small.toml --set train.on_nan=stop
 says err 'train.on_nan: found "stop"; expected one of: freeze, reset, warn'
+
+# Several steps at once, in the middle of which models are reset: the same run, and a number is all that it may be.
+for steps in 1 7; do
+  run 0 train small.toml --set "optimizer={kind=\"sgd\", lr={values=[0.1, 1e30]}}" --set train.on_nan=reset \
+    --set "train.log={writers=[\"csv\"], every=1}" --set train.steps_at_once=$steps --output "steps-$steps"
+done
+same_run steps-1 steps-7
+same steps-1/events.jsonl steps-7/events.jsonl
+same steps-1/metrics.csv steps-7/metrics.csv
+run 2 train small.toml --set train.steps_at_once=0
+says err "train.steps_at_once"
 
 run 0 backends
 says out "cpu"
