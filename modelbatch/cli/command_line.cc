@@ -14,7 +14,7 @@
 #include "modelbatch/cli/child_probe.h"
 #include "modelbatch/cli/commands.h"
 #include "modelbatch/cli/exit_code.h"
-#include "modelbatch/cli/terminal.h"
+#include "modelbatch/cli/standard_streams.h"
 #include "modelbatch/util/logging.h"
 #include "modelbatch/util/version.h"
 
@@ -392,6 +392,7 @@ std::string ProgramName() {
 }
 
 int RunCommandLine(int argc, const char* const* argv) {
+  OpenStandardStreams();
   SetLogSink(LogSeverity::kWarning, [](LogSeverity severity,
                                        std::string_view message) {
     std::cerr << LogSeverityName(severity) << ": " << message << std::endl;
@@ -405,7 +406,7 @@ int RunCommandLine(int argc, const char* const* argv) {
     }
   }
   try {
-    return Dispatch(argc, argv);
+    return FlushStandardOutput(Dispatch(argc, argv));
   } catch (const std::bad_alloc&) {
     return ReportError(absl::ResourceExhaustedError(
         "out of memory: train fewer or smaller models at once"));
