@@ -15,6 +15,7 @@
 #include "modelbatch/cli/commands.h"
 #include "modelbatch/cli/exit_code.h"
 #include "modelbatch/cli/standard_streams.h"
+#include "modelbatch/cli/usage_error.h"
 #include "modelbatch/util/logging.h"
 #include "modelbatch/util/version.h"
 
@@ -353,6 +354,7 @@ int Dispatch(int argc, const char* const* argv) {
   std::string probed_path;
   std::string probed_name;
   AddProbeChild(&app, &probed_path, &probed_name);
+  RefuseEmptyValues(&app);
   if (argc <= 1) {
     std::cout << app.help();
     return kExitBadInput;
@@ -363,8 +365,7 @@ int Dispatch(int argc, const char* const* argv) {
     app.exit(asked);
     return kExitOk;
   } catch (const CLI::ParseError& error) {
-    return ReportError(absl::InvalidArgumentError(std::string(error.what()) +
-                                                  "; see modelbatch --help"));
+    return ReportError(UsageError(app, argc, argv, error));
   }
   if (app.got_subcommand("train")) {
     if (train.config.empty() == train.resume.empty()) {
