@@ -24,6 +24,7 @@
 #include "modelbatch/cli/exit_code.h"
 #include "modelbatch/cli/format.h"
 #include "modelbatch/cli/open_backend.h"
+#include "modelbatch/cli/output_file.h"
 #include "modelbatch/cli/predicted_rows.h"
 #include "modelbatch/cli/prediction_csv.h"
 #include "modelbatch/cli/prediction_summary.h"
@@ -57,17 +58,13 @@ absl::Status CheckOutput(const std::string& output,
                          const std::vector<std::string>& files) {
   std::error_code error;
   if (output.empty()) return absl::OkStatus();
-  if (fs::is_directory(output, error)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--output ", output, " is a folder, expected a file"));
-  }
   for (const std::string& file : files) {
     if (fs::equivalent(output, file, error)) {
       return absl::InvalidArgumentError(absl::StrCat(
           "--output ", output, " is the file to predict, expected another"));
     }
   }
-  return absl::OkStatus();
+  return CheckOutputFile(output, "row,", "file of predictions");
 }
 
 // Logits to the probabilities that the targets are.
