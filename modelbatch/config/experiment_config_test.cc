@@ -681,9 +681,12 @@ TEST(ParseExperimentTest, ModelsAtOnce) {
         {"-1", "train.models_at_once"},
         {"2.5", "expected \"all\", \"auto\" or an integer"},
         {"true", "expected \"all\", \"auto\" or an integer"},
+        {"2.0",
+         "train.models_at_once: expected \"all\", \"auto\" or an integer from "
+         "1 to 1000000000, found a number 2.0"},
         {"some",
-         "train.models_at_once: found \"some\"; expected one of: all, "
-         "auto"}}) {
+         "train.models_at_once: expected \"all\", \"auto\" or an integer from "
+         "1 to 1000000000, found a string \"some\""}}) {
     EXPECT_THAT(ErrorOf(kValid, {std::string("train.models_at_once=") + text}),
                 HasSubstr(error));
   }
