@@ -76,6 +76,8 @@ says err "error: verify: RUN is required; see modelbatch verify --help"
 run 2 --nosuch
 says err "error: no option --nosuch; see modelbatch --help"
 
+bad '--set train.epochs=2: train.epochs is set twice, also by --set train.epochs=3' \
+  small.toml --set train.epochs=3 --set train.epochs=2
 # An option is there once, or adds up; none silently replaces another. None is there without a value.
 run 2 train small.toml --output refused --output other
 says err "error: train: --output is there 2 times, expected once; see modelbatch train --help"
