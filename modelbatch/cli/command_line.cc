@@ -410,7 +410,8 @@ int RunCommandLine(int argc, const char* const* argv) {
     return FlushStandardOutput(Dispatch(argc, argv));
   } catch (const std::bad_alloc&) {
     return ReportError(absl::ResourceExhaustedError(
-        "out of memory: train fewer or smaller models at once"));
+        "out of memory: smaller models or data are needed, or fewer models at "
+        "once (train.models_at_once, or predict --top)"));
   } catch (const std::exception& error) {
     return ReportError(absl::InternalError(error.what()));
   }

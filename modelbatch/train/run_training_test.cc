@@ -227,6 +227,21 @@ TEST_F(RunTrainingTest, TheLockEndsWithTheRun) {
   EXPECT_TRUE(result.ok()) << result.status();
 }
 
+// A log that cannot be begun takes those before it along, and nothing that was
+// there.
+TEST_F(RunTrainingTest, ARefusedLogLeavesNoFiles) {
+  const Experiment experiment = TestExperiment(
+      {"train.log={writers=[\"csv\", \"jsonl\", \"tensorboard\"]}"});
+  fs::create_directories(root_ / "mine");
+  std::ofstream(root_ / "mine" / "tensorboard") << "mine";
+  const RunFolder folder = NewFolder("mine", experiment);
+  EXPECT_FALSE(Run(experiment, folder).ok());
+  EXPECT_EQ(*ReadFile(folder.tensorboard()), "mine");
+  EXPECT_EQ(std::distance(fs::directory_iterator(root_ / "mine"),
+                          fs::directory_iterator()),
+            1);
+}
+
 // A backend that refuses the models, or has no memory for them.
 TEST_F(RunTrainingTest, ARefusedRunLeavesNoFolder) {
   const Experiment experiment = TestExperiment();
