@@ -310,6 +310,16 @@ TEST_F(RunWavesTest, ACallbackOfTheProgramIsRefused) {
   EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
   EXPECT_THAT(std::string(status.message()), HasSubstr("models_at_once"));
   EXPECT_FALSE(fs::exists(folder.path()));
+  // Begun in waves: the config has nothing to do with it any more.
+  const RunFolder begun = NewFolder("begun", experiment);
+  ASSERT_TRUE(Run(experiment, begun, false, 8).ok());
+  const absl::Status again =
+      Run(TestExperiment(), begun, true, 0, &script).status();
+  EXPECT_EQ(again.code(), absl::StatusCode::kUnimplemented);
+  EXPECT_THAT(std::string(again.message()),
+              AllOf(HasSubstr(begun.path() + " was begun in waves"),
+                    testing::Not(HasSubstr("must be \"all\""))));
+  EXPECT_TRUE(begun.HasCheckpoint());
   // Nor does a run whose models were replaced go on in waves.
   const RunFolder other = NewFolder("other", TestExperiment());
   ASSERT_TRUE(Run(TestExperiment(), other, false, 8, &script).ok());
