@@ -43,6 +43,17 @@ done
 ((stopped > 0)) || fail "none of 20 runs was stopped before its end"
 [[ -z $(find . -name '*.tmp-*') ]] || fail "temporary files are left"
 
+# Under nohup the end of the terminal is none of the run.
+(trap '' HUP; exec "$modelbatch" train small.toml "${settings[@]}" --output nohup) >out 2>err &
+nohup=$!
+for ((i = 0; i < 500; ++i)); do
+  [[ -e nohup/config.resolved.toml ]] && break
+  sleep 0.01
+done
+kill -s HUP "$nohup" 2>/dev/null
+wait "$nohup" || fail "a run under nohup exited with $?"
+same_run whole nohup
+
 # Two processes do not train in one folder; a third may once they are gone, killed or not.
 "$modelbatch" train small.toml --set train.epochs=100000 --output shared >out 2>err &
 holder=$!
