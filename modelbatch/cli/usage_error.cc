@@ -95,6 +95,7 @@ void RefuseEmptyValues(CLI::App* app) {
       },
       "");
   for (CLI::App* command : app->get_subcommands(nullptr)) {
+    if (command->get_group().empty()) continue;  // what programs give
     for (CLI::Option* option : command->get_options()) {
       option->check(not_empty);
     }
