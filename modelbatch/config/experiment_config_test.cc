@@ -659,6 +659,23 @@ TEST(ParseExperimentTest, PoliciesForSingleModels) {
                         "data.split.validation is 0"));
 }
 
+// Two layers of a name, or one that `inputs` would never find.
+TEST(ParseExperimentTest, NamesOfLayersAreUnique) {
+  const auto error = [](const std::string& layers) {
+    return ErrorOf(kValid, {"model.layers=[" + layers + "]"});
+  };
+  EXPECT_THAT(
+      error("{kind=\"relu\", name=\"a\"}, {kind=\"tanh\", name=\"a\"}"),
+      HasSubstr("model.layers[1].name: is named \"a\" as model.layers[0] is, "
+                "expected another"));
+  EXPECT_THAT(error("{kind=\"relu\", name=\"1\"}, {kind=\"tanh\"}"),
+              HasSubstr("model.layers[1]: is named \"1\" as model.layers[0] "
+                        "is, expected another"));
+  EXPECT_THAT(error("{kind=\"relu\", name=\"input\"}"),
+              HasSubstr("model.layers[0].name: \"input\" is the model's input, "
+                        "expected another"));
+}
+
 TEST(ParseExperimentTest, ModelsAtOnce) {
   const auto none = ParseExperiment(kValid, "t.toml");
   ASSERT_TRUE(none.ok()) << none.status();
