@@ -138,7 +138,8 @@ void AddTrain(CLI::App* app, TrainCommand* command) {
                   "change one value of the config; repeatable")
       ->type_name("KEY=VALUE")
       ->expected(1)
-      ->take_all();
+      ->take_all()
+      ->allow_extra_args(false);
   sub->add_option("--backend", command->backend,
                   "a backend's name, the path of a plugin, or auto: the best "
                   "that can train this; --resume keeps the run's own")
@@ -171,7 +172,8 @@ void AddVerify(CLI::App* app, VerifyCommand* command) {
                   "a model's number, or all; repeatable (the best)")
       ->type_name("ID")
       ->expected(1)
-      ->take_all();
+      ->take_all()
+      ->allow_extra_args(false);
   sub->add_option("--backend", command->backend, "instead of the run's own")
       ->type_name("NAME");
   sub->add_option("--threads", command->threads,
@@ -188,7 +190,8 @@ void AddModelChoice(CLI::App* sub, const std::string& what,
                       "a model's number, best or all; repeatable (best)")
           ->type_name("ID")
           ->expected(1)
-          ->take_all();
+          ->take_all()
+          ->allow_extra_args(false);
   CLI::Option* top =
       sub->add_option("--top", choice->top,
                       what + "the best K, as the leaderboard ranks them")
@@ -266,7 +269,8 @@ void AddShownModels(CLI::App* sub, std::vector<std::string>* models,
                       "chart this model alone; repeatable (all)")
           ->type_name("ID")
           ->expected(1)
-          ->take_all();
+          ->take_all()
+          ->allow_extra_args(false);
   sub->add_option("--top", *top, "so many of the best stand out (5)")
       ->type_name("K")
       ->check(CLI::Range(0, 100))
@@ -287,7 +291,8 @@ void AddPlot(CLI::App* app, PlotCommand* command) {
                   "repeatable (all curves; the score that ranks the models)")
       ->type_name("NAME")
       ->expected(1)
-      ->take_all();
+      ->take_all()
+      ->allow_extra_args(false);
   AddShownModels(sub, &command->models, &command->top);
   sub->add_option("--format", command->format, "svg, png or both (both)")
       ->type_name("FORMAT")

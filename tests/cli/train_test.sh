@@ -30,6 +30,13 @@ says err "the run has no model 8, expected 0 to 7"
 run 2 verify nowhere
 says err "nowhere is not the folder of a run"
 
+# Options may come first: what follows a repeatable one is not its value.
+run 0 train --quiet --set train.epochs=1 small.toml --output first
+run 0 verify --model 1 --models 2 first
+says out "2 of 2 models are equal bit for bit"
+run 0 predict --quiet --model 1 first "$data"
+run 0 export --format pt --output first/weights --model 1 first
+
 # A changed bit of a checkpoint is refused. Where whoever changed it has made the checksum anew, verify finds it.
 cp -r runs/small-1 runs/changed
 python3 - runs/changed/checkpoint.safetensors <<'PYTHON'
