@@ -159,6 +159,18 @@ class PredictRun {
   }
 
  private:
+  // Whether a file of DATA is one that the run has its training rows from.
+  bool IsTrainingData() const {
+    const DataConfig& data = run_.experiment.config.data;
+    for (const auto& [key, path] : FilePaths("data", data.format, data.main)) {
+      for (const std::string& file : command_.data) {
+        std::error_code error;
+        if (fs::equivalent(path, file, error)) return true;
+      }
+    }
+    return false;
+  }
+
   absl::Status Load() {
     if (command_.per_model && command_.output.empty()) {
       return absl::InvalidArgumentError(
@@ -234,6 +246,10 @@ class PredictRun {
     std::cout << summary.Table() << "\n"
               << Styled(title, "1", colors) << "\n"
               << summary.Scores();
+    if (data_.has_targets() && IsTrainingData()) {
+      std::cout << "The run was trained on rows of this file: that is no test "
+                   "score\n";
+    }
     if (!command_.output.empty()) {
       std::cout << "Predictions in " << command_.output << "\n";
     }

@@ -24,6 +24,10 @@ says out "  row  label  predicted  probability"
 says out "20 rows of new.csv, model "
 says out "Accuracy "
 [[ ! -s err ]] || fail "standard error has $(<err)"
+grep -q "no test score" out && fail "new rows are taken for those of the training"
+run 0 predict runs/small "$data"
+says out "The run was trained on rows of this file: that is no test score"
+run 0 predict runs/small new.csv
 grep -q $'\x1b' out && fail "escape codes where no terminal is"
 [[ $(grep -cE '^ +[0-9]+ ' out) == 10 ]] || fail "the table has not ten rows"
 run 0 predict runs/small bare.csv --all
