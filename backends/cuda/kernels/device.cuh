@@ -114,6 +114,10 @@ __device__ inline bool IsFinite(float x) {
   return math::Less(math::Abs(x), __builtin_inff());
 }
 
+__device__ inline bool IsBelowFactorLimit(float x) {
+  return math::Less(math::Abs(x), kFactorLimit);
+}
+
 // Whether a model's state is touched.
 __device__ inline bool Steps(const int32_t* outcomes, const int32_t* bad,
                              int model) {

@@ -20,6 +20,8 @@ void AddLayers(Kernels& kernels) {
       MODELBATCH_CUDA_KERNEL(PackArgs, PackRows, kElementThreads);
   kernels.unpack_rows =
       MODELBATCH_CUDA_KERNEL(PackArgs, UnpackRows, kElementThreads);
+  kernels.look_for_large =
+      MODELBATCH_CUDA_KERNEL(LookArgs, LookForLarge, kElementThreads);
   kernels.sum_columns =
       MODELBATCH_CUDA_KERNEL(ColumnSumArgs, SumColumns, kSumThreads);
   kernels.normalize_rows =

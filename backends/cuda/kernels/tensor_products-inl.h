@@ -3,6 +3,8 @@
 #ifndef BACKENDS_CUDA_KERNELS_TENSOR_PRODUCTS_INL_H_
 #define BACKENDS_CUDA_KERNELS_TENSOR_PRODUCTS_INL_H_
 
+#include <type_traits>
+
 #include "backends/cuda/kernels/kernels.h"
 #include "backends/cuda/kernels/tensor_product.cuh"
 
@@ -11,31 +13,32 @@ namespace modelbatch::cuda {
 // One precision on tensor cores in the shapes of TileShape. Warps have 32 x 32
 // elements where the tile is large, so that 16 loads from shared memory feed 8
 // instructions, else what makes two warps of a tile.
-template <Precision kPrecision, Product kProduct>
-void FillTensorProducts(Kernel<ProductArgs> (&kernels)[4]) {
+template <Precision kPrecision, Product kProduct, typename Args>
+void FillTensorProducts(Kernel<Args> (&kernels)[4]) {
+  constexpr bool kUpdates = std::is_same_v<Args, UpdatingProductArgs>;
   kernels[0] = {
-      "tensor product 64x64",
+      kUpdates ? "updating tensor product 64x64" : "tensor product 64x64",
       MODELBATCH_CUDA_FUNCTION(
-          ProductArgs,
-          (MultiplyTensorTiles<kPrecision, kProduct, 64, 64, 32, 32>)),
+          Args,
+          (MultiplyTensorTiles<kPrecision, kProduct, 64, 64, 32, 32, Args>)),
       128};
   kernels[1] = {
-      "tensor product 32x32",
+      kUpdates ? "updating tensor product 32x32" : "tensor product 32x32",
       MODELBATCH_CUDA_FUNCTION(
-          ProductArgs,
-          (MultiplyTensorTiles<kPrecision, kProduct, 32, 32, 16, 32>)),
+          Args,
+          (MultiplyTensorTiles<kPrecision, kProduct, 32, 32, 16, 32, Args>)),
       64};
   kernels[2] = {
-      "tensor product 64x16",
+      kUpdates ? "updating tensor product 64x16" : "tensor product 64x16",
       MODELBATCH_CUDA_FUNCTION(
-          ProductArgs,
-          (MultiplyTensorTiles<kPrecision, kProduct, 64, 16, 32, 16>)),
+          Args,
+          (MultiplyTensorTiles<kPrecision, kProduct, 64, 16, 32, 16, Args>)),
       64};
   kernels[3] = {
-      "tensor product 16x64",
+      kUpdates ? "updating tensor product 16x64" : "tensor product 16x64",
       MODELBATCH_CUDA_FUNCTION(
-          ProductArgs,
-          (MultiplyTensorTiles<kPrecision, kProduct, 16, 64, 16, 32>)),
+          Args,
+          (MultiplyTensorTiles<kPrecision, kProduct, 16, 64, 16, 32, Args>)),
       64};
 }
 
@@ -45,6 +48,8 @@ void FillTensorProducts(Kernels& kernels) {
   FillTensorProducts<kPrecision, Product::kForward>(products[0]);
   FillTensorProducts<kPrecision, Product::kInputGradient>(products[1]);
   FillTensorProducts<kPrecision, Product::kWeightGradient>(products[2]);
+  FillTensorProducts<kPrecision, Product::kWeightGradient>(
+      kernels.updating_products[static_cast<int>(kPrecision)]);
 }
 
 }  // namespace modelbatch::cuda
