@@ -25,12 +25,14 @@ class DeviceBits : public ::testing::Test {
   void Compare(uint64_t populations, int calls) {
     uint64_t compiled = 0, stepped = 0;
     for (uint64_t run = 0; run < 2 * populations; ++run) {
-      const bool in_epilogues = run % 4 >= 2;
+      const EpilogueUpdates updates[] = {
+          EpilogueUpdates::kWhereTheyPay, EpilogueUpdates::kAlways,
+          EpilogueUpdates::kWhereTheyPay, EpilogueUpdates::kSome};
+      const bool in_epilogues = run / 2 % 2 == 1;
       testing::CpuComparison comparison(
-          run / 2, std::make_unique<CudaBackend>(
-                       [this] { return OpenGpu(ordinal_); },
-                       in_epilogues ? EpilogueUpdates::kAlways
-                                    : EpilogueUpdates::kWhereTheyPay));
+          run / 2,
+          std::make_unique<CudaBackend>([this] { return OpenGpu(ordinal_); },
+                                        updates[run / 2 % 4]));
       if (in_epilogues) comparison.PreferEpilogueUpdates();
       if (!comparison.Compile()) continue;
       ++compiled;

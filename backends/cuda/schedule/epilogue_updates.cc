@@ -49,19 +49,19 @@ int GradientMakerOf(const grouped::Plan& plan,
   return readers == 1 ? maker : -1;
 }
 
-// By the bytes of docs/cuda.md, "Bytes of an update".
-bool Pays(const grouped::Plan& plan, const GroupedOp& op,
-          const EpilogueUpdate& update) {
+// In bytes of a step: docs/cuda.md, "Bytes of an update".
+int64_t GainOf(const grouped::Plan& plan, const GroupedOp& op,
+               const EpilogueUpdate& update) {
   const int64_t looks = (update.x_seen ? 0 : 1) + (update.dy_seen ? 0 : 1);
-  int64_t saved = 0, cost = looks * kLaunchBytes;
+  int64_t gain = -looks * kLaunchBytes;
   for (const grouped::ModelPlan& model : plan.models) {
     const int64_t in = model.values[op.inputs[0]].cols;
     const int64_t out = model.values[op.output].cols;
-    saved += 8 * in * out;
-    cost += 4 * plan.max_rows *
+    gain += 8 * in * out;
+    gain -= 4 * plan.max_rows *
             ((update.x_seen ? 1 : 2) * in + (update.dy_seen ? 1 : 2) * out);
   }
-  return saved > cost;
+  return gain;
 }
 
 }  // namespace
@@ -70,16 +70,27 @@ std::vector<EpilogueUpdate> PlanEpilogueUpdates(
     const grouped::Plan& plan, const std::vector<Fusion>& fusion,
     EpilogueUpdates choice) {
   std::vector<EpilogueUpdate> updates(plan.ops.size());
-  if (choice == EpilogueUpdates::kNever) return updates;
+  int64_t gain = -kLaunchBytes;  // of all: one more launch for what they leave
+  int linear = 0;
   for (const GroupedOp& op : plan.ops) {
     if (op.code != OpCode::kLinear) continue;
     EpilogueUpdate& update = updates[op.index];
+    update.x_seen = MakerOf(plan, fusion, op.inputs[0]) >= 0;
+    update.dy_seen = GradientMakerOf(plan, fusion, op.output) >= 0;
+    const int64_t own = GainOf(plan, op, update);
+    update.used = choice == EpilogueUpdates::kAlways ||
+                  (choice == EpilogueUpdates::kSome && linear % 2 == 0) ||
+                  (choice == EpilogueUpdates::kWhereTheyPay && own > 0);
+    if (update.used) gain += own;
+    ++linear;
+  }
+  const bool pays = choice != EpilogueUpdates::kWhereTheyPay || gain > 0;
+  for (const GroupedOp& op : plan.ops) {
+    EpilogueUpdate& update = updates[op.index];
+    update.used = update.used && pays;
+    if (!update.used) continue;
     const int of_x = MakerOf(plan, fusion, op.inputs[0]);
     const int of_dy = GradientMakerOf(plan, fusion, op.output);
-    update.x_seen = of_x >= 0;
-    update.dy_seen = of_dy >= 0;
-    update.used = choice == EpilogueUpdates::kAlways || Pays(plan, op, update);
-    if (!update.used) continue;
     if (of_x >= 0) updates[of_x].looks_at_y = true;
     if (of_dy >= 0) updates[of_dy].looks_at_dx = true;
   }

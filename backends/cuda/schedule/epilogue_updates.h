@@ -11,8 +11,8 @@
 
 namespace modelbatch::cuda {
 
-// kNever and kAlways are for tests.
-enum class EpilogueUpdates { kWhereTheyPay, kNever, kAlways };
+// All but the first are for tests; kSome: of every second linear layer.
+enum class EpilogueUpdates { kWhereTheyPay, kNever, kSome, kAlways };
 
 // Of an operation.
 struct EpilogueUpdate {

@@ -279,7 +279,8 @@ TEST(EpilogueUpdates, AreForLayersWiderThanAStepHasRows) {
   EXPECT_EQ(UpdatedInEpilogues(256, 200, 160),
             (std::vector<bool>{true, true, false}));
   // What one model saves is less than a launch costs.
-  EXPECT_EQ(UpdatedInEpilogues(256, 1, 32),
+  EXPECT_EQ(UpdatedInEpilogues(256, 1, 32), none);
+  EXPECT_EQ(UpdatedInEpilogues(256, 12, 64),
             (std::vector<bool>{false, true, false}));
   EXPECT_EQ(UpdatedInEpilogues(64, 1000, 64), none);
 }
