@@ -284,6 +284,25 @@ TEST_P(Optimizers, OneLayerThatIsNotFiniteKeepsTheWholeModel) {
   }
 }
 
+// The same of a derivative: a unit that is tiny and weighs as much as can be.
+TEST_P(Optimizers, ADerivativeThatIsNotFiniteKeepsTheWholeModel) {
+  for (const EpilogueUpdates updates :
+       {EpilogueUpdates::kAlways, EpilogueUpdates::kSome}) {
+    Both both(GetParam(), Features(), updates);
+    for (int64_t f = 0; f < kFeatures; ++f) both.Set(1, "0.weight", f, 0);
+    both.Set(1, "0.bias", 0, 1e-38f);
+    for (int64_t o = 0; o < kOutputs; ++o) {
+      both.Set(1, "2.weight", o * kHidden, 3e38f);
+      both.Set(1, "2.bias", o, 50);
+    }
+    const std::vector<float> before = both.Parameters(1);
+    EXPECT_THAT(both.Step(),
+                ElementsAre(Outcome::kStepped, Outcome::kNonFiniteGradient,
+                            Outcome::kStepped));
+    EXPECT_EQ(both.Parameters(1), before);
+  }
+}
+
 // Models with an operand that is too large are updated all the same, where the
 // gradient is finite; once each.
 TEST_P(Optimizers, LargeOperandsAreUpdatedAfterwards) {

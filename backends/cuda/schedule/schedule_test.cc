@@ -307,6 +307,12 @@ TEST(EpilogueUpdates, KnowWhoSeesTheOperands) {
   const auto residual =
       updates_of(ModelSpec({8}).Linear(8).Linear(8).Add(0).Linear(2));
   EXPECT_FALSE(residual[1].looks_at_dx || residual[0].dy_seen);
+  ModelSpec fork = ModelSpec({8}).Linear(8).Gelu();
+  const int other =
+      fork.AddOperator({"", "linear", {0}, {{"out_features", int64_t{8}}}});
+  fork.AddOperator({"", "add", {1, other}, {}});
+  const auto forked = updates_of(fork);
+  EXPECT_FALSE(forked[other].looks_at_dx || forked[0].dy_seen);
   const auto before =
       updates_of(ModelSpec({8}).Linear(8).Gelu().Add(0).Linear(2));
   EXPECT_FALSE(before[0].dy_seen || before[0].looks_at_y);
