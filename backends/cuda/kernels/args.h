@@ -21,7 +21,7 @@ inline constexpr int32_t kNonFiniteLoss = 3;
 
 // Where every factor of a sum of products is below this, the sum is finite: a
 // chain of products below 2^80, rounded to nearest, stays at 2^105 once it is
-// there, and one on tensor cores is below 2^112 (docs/cuda.md). NaN is not
+// there, and one on tensor cores is below 2^119 (docs/cuda.md). NaN is not
 // below.
 inline constexpr float kFactorLimit = 0x1p40f;
 
