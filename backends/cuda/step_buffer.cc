@@ -24,6 +24,7 @@ absl::Status StepBuffer::Allocate(Gpu* gpu, int64_t models, int64_t max_rows) {
   mu_products_ = take(models * sizeof(float));
   had_rows_ = take(models * sizeof(int32_t));
   rows_ = take(models * sizeof(int32_t));
+  large_ = take(models * sizeof(int32_t));
   arguments_ = bytes;
   bytes = 0;
   bad_ = take(models * sizeof(int32_t));

@@ -85,6 +85,8 @@ class StepBuffer {
   int32_t* rows() const { return At<int32_t>(rows_); }
   const int32_t* had_rows() const { return At<const int32_t>(had_rows_); }
   float* mu_products() const { return At<float>(mu_products_); }
+  // 0 before each step, as `bad`.
+  int32_t* large() const { return At<int32_t>(large_); }
   int32_t* bad() const { return ResultAt<int32_t>(bad_); }
   int32_t* outcomes() const { return ResultAt<int32_t>(outcomes_); }
   float* losses() const { return ResultAt<float>(losses_); }
@@ -126,7 +128,7 @@ class StepBuffer {
   // In bytes. A block has the arguments of each slot, the results of each slot,
   // then the index of all, of which as much is uploaded as is used.
   int64_t begin_ = 0, steps_ = 0, columns_ = 0, mu_products_ = 0;
-  int64_t had_rows_ = 0, rows_ = 0;
+  int64_t had_rows_ = 0, rows_ = 0, large_ = 0;
   int64_t arguments_ = 0;  // of a slot
   int64_t bad_ = 0, outcomes_ = 0, losses_ = 0, new_mu_products_ = 0;
   int64_t results_size_ = 0;  // of a slot

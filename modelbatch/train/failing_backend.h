@@ -24,12 +24,11 @@ class FailingBackend : public Backend {
   explicit FailingBackend(std::unique_ptr<Backend> backend)
       : backend_(std::move(backend)), capabilities_(backend_->capabilities()) {}
 
-  // `call`: "Compile", or the name of a method of Session. Fails once, after
-  // `passes` calls that do not.
+  // `call`: "Compile", or the name of a method of Session. Internal, once,
+  // after `passes` calls that do not; or another error.
   void FailNext(const std::string& call, int passes,
                 absl::StatusCode code = absl::StatusCode::kInternal) {
-    passes_[call] = passes;
-    code_ = code;
+    failures_[call] = {passes, code};
   }
   // A session of more models than this is ResourceExhausted.
   void LimitModels(int models) { most_models_ = models; }
@@ -51,8 +50,11 @@ class FailingBackend : public Backend {
   std::unique_ptr<Backend> backend_;
   Capabilities capabilities_;
   int most_models_ = std::numeric_limits<int>::max();
-  std::map<std::string, int> passes_;  // left, of the calls that will fail
-  absl::StatusCode code_ = absl::StatusCode::kInternal;
+  struct Failure {
+    int passes;  // left
+    absl::StatusCode code;
+  };
+  std::map<std::string, Failure> failures_;  // of the calls that will fail
 };
 
 }  // namespace modelbatch

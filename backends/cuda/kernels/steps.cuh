@@ -14,7 +14,7 @@ __global__ void __launch_bounds__(kStateThreads)
                         static_cast<int>(threadIdx.x);
   if (model >= args.models) return;
   const int32_t outcome = args.outcomes[model];
-  const bool stepped = outcome == kStepped && args.bad[model] == 0;
+  const bool stepped = Steps(args.outcomes, args.bad, static_cast<int>(model));
   args.next_steps[model] = args.steps[model] + (stepped ? 1 : 0);
   const float product =
       stepped ? args.new_mu_product[model] : args.mu_product[model];
