@@ -313,6 +313,11 @@ class SlicesTest(Runner):
         self.assertEqual(report["parts"][0]["outcome"], "left")
         self.assertIn("time was up after", printed)
         self.assertEqual([part["name"] for part in report["left"]], ["a_test", "b_test"])
+        # It is not what a later call of as little time begins with.
+        code, _, report = self.go("--continue", "--minutes", "0.02")
+        self.assertEqual((code, self.outcomes(report)), (3, {"a_test": "left", "b_test": "passed"}))
+        self.assertEqual(self.runs("a_test"), 1)
+        self.assertGreaterEqual(report["left"][0]["estimate"], 1.5 * report["parts"][0]["seconds"])
         # The time limit of the part itself is still a failure.
         part = parts.Part("slow", "test", ["sleep", "30"], timeout=0.1)
         self.assertEqual(run.run_part(self.folder, part, seconds=20)["outcome"], "failed")
