@@ -17,25 +17,41 @@ namespace modelbatch::cpu::MODELBATCH_CPU_NAMESPACE {
 //   p = p - lr / (1 - beta1^t) m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
 // With amsgrad (Reddi, Kale and Kumar, "On the Convergence of Adam and Beyond",
 // 2018) the largest v so far in the place of v.
-MODELBATCH_INLINE void Adam(const AdamArgs& a) {
-  const double correction1 = 1 - Power(a.beta1, a.step);
-  const double correction2 = 1 - Power(a.beta2, a.step);
-  const V step = SetRounded(-a.lr / correction1);
-  const V inverse_root = SetRounded(1 / __builtin_sqrt(correction2));
-  const V eps = SetRounded(a.eps);
-  const Lerp average(1 - a.beta1);
-  const SquareAverage square(a.beta2);
-  UpdateAll(a, a.decoupled, [&](int64_t e, int64_t n, V p, V g) {
-    const V m = average(LoadUpTo(a.exp_avg + e, n), g);
-    V v = square(LoadUpTo(a.exp_avg_sq + e, n), g);
-    StoreUpTo(a.exp_avg + e, m, n);
-    StoreUpTo(a.exp_avg_sq + e, v, n);
-    if (a.amsgrad) {
-      v = Max(v, LoadUpTo(a.max_exp_avg_sq + e, n));
-      StoreUpTo(a.max_exp_avg_sq + e, v, n);
+class AdamUpdate {
+ public:
+  MODELBATCH_MEMBER explicit AdamUpdate(const AdamArgs& a)
+      : exp_avg_(a.exp_avg),
+        exp_avg_sq_(a.exp_avg_sq),
+        max_exp_avg_sq_(a.max_exp_avg_sq),
+        amsgrad_(a.amsgrad),
+        step_(SetRounded(-a.lr / (1 - Power(a.beta1, a.step)))),
+        inverse_root_(
+            SetRounded(1 / __builtin_sqrt(1 - Power(a.beta2, a.step)))),
+        eps_(SetRounded(a.eps)),
+        average_(1 - a.beta1),
+        square_(a.beta2) {}
+  MODELBATCH_MEMBER V operator()(int64_t e, int64_t n, V p, V g) const {
+    const V m = average_(LoadUpTo(exp_avg_ + e, n), g);
+    V v = square_(LoadUpTo(exp_avg_sq_ + e, n), g);
+    StoreUpTo(exp_avg_ + e, m, n);
+    StoreUpTo(exp_avg_sq_ + e, v, n);
+    if (amsgrad_) {
+      v = Max(v, LoadUpTo(max_exp_avg_sq_ + e, n));
+      StoreUpTo(max_exp_avg_sq_ + e, v, n);
     }
-    return p + step * m / Fma(Sqrt(v), inverse_root, eps);
-  });
+    return p + step_ * m / Fma(Sqrt(v), inverse_root_, eps_);
+  }
+
+ private:
+  float *exp_avg_, *exp_avg_sq_, *max_exp_avg_sq_;
+  bool amsgrad_;
+  V step_, inverse_root_, eps_;
+  Lerp average_;
+  SquareAverage square_;
+};
+
+MODELBATCH_INLINE void Adam(const AdamArgs& a) {
+  UpdateAll(a, a.decoupled, AdamUpdate(a));
 }
 
 // 0.96^y for y >= 0: e^x with x = y ln 0.96 = k ln 2 + r, e^r by its series, of

@@ -20,26 +20,42 @@ MODELBATCH_INLINE double Power(double x, int64_t n) {
   return result;
 }
 
+// What every optimizer does first: the gradient's sign, and weight decay,
+// decoupled, to p, else to g.
+class WeightDecay {
+ public:
+  MODELBATCH_MEMBER WeightDecay(const OptimizerArgs& a, bool decoupled)
+      : has_decay_(a.weight_decay != 0),
+        decoupled_(decoupled),
+        sign_(Set1(a.maximize ? -1.0f : 1.0f)),
+        decay_(SetRounded(a.weight_decay)),
+        shrink_(SetRounded(1 - a.lr * a.weight_decay)) {}
+  MODELBATCH_MEMBER void operator()(V& p, V& g) const {
+    g = g * sign_;
+    if (!has_decay_) return;
+    if (decoupled_) {
+      p = p * shrink_;
+    } else {
+      g = Fma(p, decay_, g);
+    }
+  }
+
+ private:
+  bool has_decay_, decoupled_;
+  V sign_, decay_, shrink_;
+};
+
 // Calls update(e, n, p, g) for vectors of parameters p and gradients g, which
 // start at element e and of which n are left, and stores what it returns: the
-// parameters. Weight decay is done: decoupled, to p, else to g.
+// parameters. Weight decay is done.
 template <typename F>
 MODELBATCH_INLINE void UpdateAll(const OptimizerArgs& a, bool decoupled,
-                                 F update) {
-  const V sign = Set1(a.maximize ? -1.0f : 1.0f);
-  const V decay = SetRounded(a.weight_decay);
-  const V shrink = SetRounded(1 - a.lr * a.weight_decay);
-  const bool has_decay = a.weight_decay != 0;
+                                 const F& update) {
+  const WeightDecay decay(a, decoupled);
   ForEachPart(a.count, [&](int64_t e, int64_t n) {
     V p = LoadUpTo(a.param + e, n);
-    V g = LoadUpTo(a.grad + e, n) * sign;
-    if (has_decay) {
-      if (decoupled) {
-        p = p * shrink;
-      } else {
-        g = Fma(p, decay, g);
-      }
-    }
+    V g = LoadUpTo(a.grad + e, n);
+    decay(p, g);
     StoreUpTo(a.param + e, update(e, n, p, g), n);
   });
 }
@@ -72,20 +88,35 @@ class SquareAverage {
   V keep_, fresh_;
 };
 
-MODELBATCH_INLINE void Sgd(const SgdArgs& a) {
-  const V step = SetRounded(-a.lr);
-  const V momentum = SetRounded(a.momentum);
-  const V fresh = SetRounded(1 - a.dampening);
-  const bool has_momentum = a.momentum != 0, first = a.step == 1;
-  UpdateAll(a, /*decoupled=*/false, [&](int64_t e, int64_t n, V p, V g) {
-    if (has_momentum) {
+// The update of the vector at element e, of which n are left.
+class SgdUpdate {
+ public:
+  MODELBATCH_MEMBER explicit SgdUpdate(const SgdArgs& a)
+      : buffer_(a.buffer),
+        has_momentum_(a.momentum != 0),
+        first_(a.step == 1),
+        nesterov_(a.nesterov),
+        step_(SetRounded(-a.lr)),
+        momentum_(SetRounded(a.momentum)),
+        fresh_(SetRounded(1 - a.dampening)) {}
+  MODELBATCH_MEMBER V operator()(int64_t e, int64_t n, V p, V g) const {
+    if (has_momentum_) {
       const V b =
-          first ? g : Fma(g, fresh, LoadUpTo(a.buffer + e, n) * momentum);
-      StoreUpTo(a.buffer + e, b, n);
-      g = a.nesterov ? Fma(b, momentum, g) : b;
+          first_ ? g : Fma(g, fresh_, LoadUpTo(buffer_ + e, n) * momentum_);
+      StoreUpTo(buffer_ + e, b, n);
+      g = nesterov_ ? Fma(b, momentum_, g) : b;
     }
-    return Fma(g, step, p);
-  });
+    return Fma(g, step_, p);
+  }
+
+ private:
+  float* buffer_;
+  bool has_momentum_, first_, nesterov_;
+  V step_, momentum_, fresh_;
+};
+
+MODELBATCH_INLINE void Sgd(const SgdArgs& a) {
+  UpdateAll(a, /*decoupled=*/false, SgdUpdate(a));
 }
 
 // Tieleman and Hinton, lecture 6.5 of "Neural Networks for Machine Learning",

@@ -2,13 +2,14 @@
 // its kernels run on the emulator, in several orders.
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "backends/cuda/cuda_backend.h"
 #include "backends/cuda/emulator/emulated_gpu.h"
+#include "backends/cuda/schedule/epilogue_updates.h"
 #include "backends/cuda/testing/cpu_comparison.h"
 
 namespace modelbatch::cuda {
@@ -22,19 +23,27 @@ class CpuBits : public ::testing::TestWithParam<Order> {};
 
 TEST_P(CpuBits, OfAnyCallsOnAnyPopulation) {
   int compiled = 0, stepped = 0;
-  int64_t wide = 0;  // launches
+  int64_t wide = 0, updating = 0;  // launches
   for (uint64_t seed = 0; seed < 60; ++seed) {
     RunOptions order;
     order.order = GetParam();
     order.seed = seed;
     std::vector<EmulatedGpu*> gpus;
+    const bool in_epilogues = seed % 2 == 0;
+    const EpilogueUpdates updates = !in_epilogues
+                                        ? EpilogueUpdates::kWhereTheyPay
+                                    : seed % 4 == 0 ? EpilogueUpdates::kSome
+                                                    : EpilogueUpdates::kAlways;
     testing::CpuComparison comparison(
         3 * seed + static_cast<uint64_t>(GetParam()),
-        [&]() -> absl::StatusOr<std::unique_ptr<Gpu>> {
-          auto gpu = std::make_unique<EmulatedGpu>(order);
-          gpus.push_back(gpu.get());
-          return std::unique_ptr<Gpu>(std::move(gpu));
-        });
+        std::make_unique<CudaBackend>(
+            [&]() -> absl::StatusOr<std::unique_ptr<Gpu>> {
+              auto gpu = std::make_unique<EmulatedGpu>(order);
+              gpus.push_back(gpu.get());
+              return std::unique_ptr<Gpu>(std::move(gpu));
+            },
+            updates));
+    if (in_epilogues) comparison.PreferEpilogueUpdates();
     if (!comparison.Compile()) continue;
     ++compiled;
     for (int call = 0; call < 7 && !HasFailure(); ++call) {
@@ -42,8 +51,10 @@ TEST_P(CpuBits, OfAnyCallsOnAnyPopulation) {
       comparison.Compare();
       for (EmulatedGpu* gpu : gpus) {
         EXPECT_TRUE(gpu->CheckGuards().ok()) << gpu->CheckGuards();
-        const std::vector<std::string> calls = gpu->TakeCalls();
-        wide += std::count(calls.begin(), calls.end(), "product wide");
+        for (const std::string& call : gpu->TakeCalls()) {
+          wide += call == "product wide";
+          updating += call.rfind("updating product", 0) == 0;
+        }
       }
     }
     stepped += comparison.stepped();
@@ -55,6 +66,7 @@ TEST_P(CpuBits, OfAnyCallsOnAnyPopulation) {
   EXPECT_GT(compiled, 40);
   EXPECT_GT(stepped, 300);
   EXPECT_GT(wide, 20);
+  EXPECT_GT(updating, 150);
 }
 
 INSTANTIATE_TEST_SUITE_P(Orders, CpuBits,

@@ -37,7 +37,7 @@ absl::StatusOr<std::unique_ptr<Session>> CudaBackend::Compile(
   auto plan = std::make_shared<const grouped::Plan>(std::move(built));
   MB_ASSIGN_OR_RETURN(std::unique_ptr<Gpu> gpu, open_());
   MB_ASSIGN_OR_RETURN(std::unique_ptr<CudaExecutor> executor,
-                      CudaExecutor::Create(plan, std::move(gpu)));
+                      CudaExecutor::Create(plan, std::move(gpu), updates_));
   return grouped::GroupedSession::Create(std::move(plan), std::move(executor));
 }
 

@@ -4,9 +4,11 @@
 
 #include <functional>
 #include <memory>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "backends/cuda/gpu.h"
+#include "backends/cuda/schedule/epilogue_updates.h"
 #include "modelbatch/backend/backend.h"
 
 namespace modelbatch::cuda {
@@ -16,7 +18,10 @@ using GpuFactory = std::function<absl::StatusOr<std::unique_ptr<Gpu>>()>;
 
 class CudaBackend : public Backend {
  public:
-  explicit CudaBackend(GpuFactory open) : open_(std::move(open)) {}
+  // `updates`: for tests.
+  explicit CudaBackend(GpuFactory open,
+                       EpilogueUpdates updates = EpilogueUpdates::kWhereTheyPay)
+      : open_(std::move(open)), updates_(updates) {}
 
   Capabilities capabilities() const override;
   absl::StatusOr<std::unique_ptr<Session>> Compile(
@@ -26,6 +31,7 @@ class CudaBackend : public Backend {
 
  private:
   const GpuFactory open_;
+  const EpilogueUpdates updates_;
 };
 
 }  // namespace modelbatch::cuda

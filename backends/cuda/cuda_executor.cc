@@ -52,14 +52,15 @@ static_assert(static_cast<int>(OptimizerKind::kLion) ==
               "the optimizers of kernels/args.h are those of the executor");
 
 absl::StatusOr<std::unique_ptr<CudaExecutor>> CudaExecutor::Create(
-    std::shared_ptr<const grouped::Plan> plan, std::shared_ptr<Gpu> gpu) {
+    std::shared_ptr<const grouped::Plan> plan, std::shared_ptr<Gpu> gpu,
+    EpilogueUpdates updates) {
   auto executor = std::unique_ptr<CudaExecutor>(new CudaExecutor);
   CudaExecutor& e = *executor;
   e.plan_ = std::move(plan);
   e.gpu_ = std::move(gpu);
   MB_ASSIGN_OR_RETURN(e.precision_, FindPrecision(e.plan_->precision));
-  MB_ASSIGN_OR_RETURN(e.schedule_,
-                      BuildSchedule(*e.plan_, e.gpu_->multiprocessors()));
+  MB_ASSIGN_OR_RETURN(
+      e.schedule_, BuildSchedule(*e.plan_, e.gpu_->multiprocessors(), updates));
   const int64_t models = e.models();
   const int64_t parts = std::max(Parts(e.plan_->max_rows, kElementRows),
                                  Parts(e.plan_->max_output_size, kSumCols));
@@ -139,6 +140,8 @@ void CudaExecutor::BuildTables() {
     op_tables_.push_back(std::move(tables));
   }
   state_tiles_ = tables_.Add(schedule_.state_tiles);
+  epilogue_state_tiles_ = tables_.Add(schedule_.epilogue_state_tiles);
+  other_state_tiles_ = tables_.Add(schedule_.other_state_tiles);
   std::vector<int64_t> offsets, sizes;
   for (const ModelPlan& model : models) {
     offsets.push_back(model.state_offset);
@@ -247,21 +250,19 @@ Grid CudaExecutor::RowGrid(int64_t rows_of_block) const {
           static_cast<int32_t>(Parts(plan_->max_rows, rows_of_block))};
 }
 
-absl::Status CudaExecutor::LaunchProduct(Product product, const GroupedOp& op,
-                                         float* gradients) {
+ProductArgs CudaExecutor::ArgsOf(Product product, const GroupedOp& op,
+                                 float* gradients) const {
   const OpTables& tables = op_tables_[op.index];
-  const LinearSchedule& linear = schedule_.linear[op.index];
   const Fusion& fusion = schedule_.fusion[op.index];
   const Source x = Value(op.inputs[0]);
   ProductArgs args;
   args.rows = step_.rows();
   args.params = arena(Arena::kParam);
   args.workspace = workspace_.data();
-  const ProductTables* problems = &tables.forward;
-  const ProductSchedule* schedule = &linear.forward;
   int activation = -1;
   switch (product) {
     case Product::kForward:
+      args.problems = tables_.At(tables.forward.problems);
       args.a = x.data;
       args.b = args.params;
       args.c = args.workspace;
@@ -270,35 +271,53 @@ absl::Status CudaExecutor::LaunchProduct(Product product, const GroupedOp& op,
       activation = fusion.forward_activation;
       break;
     case Product::kInputGradient:
+      args.problems = tables_.At(tables.input_gradient.problems);
       args.a = args.workspace;
       args.b = args.params;
       args.c = args.workspace;
       activation = fusion.backward_activation;
       args.accumulate = activation >= 0 ? plan_->ops[activation].accumulates[0]
                                         : op.accumulates[0];
-      problems = &tables.input_gradient;
-      schedule = &linear.input_gradient;
       break;
     case Product::kWeightGradient:
+      args.problems = tables_.At(tables.weight_gradient.problems);
       args.a = args.workspace;
       args.b = x.data;
       args.c = gradients;
       args.bad = step_.bad();
       args.index = x.index;
       args.begin = x.begin;
-      problems = &tables.weight_gradient;
-      schedule = &linear.weight_gradient;
       break;
   }
   if (activation >= 0) {
     args.activation = ActivationOf(plan_->ops[activation].code);
   }
-  args.problems = tables_.At(problems->problems);
-  if (product == Product::kForward && precision_ == Precision::kFp32 &&
-      step_.shared() && linear.wide.used()) {
-    args.groups = tables_.At(tables.groups);
-    args.tiles = tables_.At(tables.wide);
-    return gpu_->Launch(kernels().wide_product, tables.wide.size, args);
+  return args;
+}
+
+absl::Status CudaExecutor::LaunchProduct(Product product, const GroupedOp& op,
+                                         float* gradients, int32_t* large) {
+  const OpTables& tables = op_tables_[op.index];
+  const LinearSchedule& linear = schedule_.linear[op.index];
+  const EpilogueUpdate& update = schedule_.epilogue_updates[op.index];
+  ProductArgs args = ArgsOf(product, op, gradients);
+  const ProductTables* problems = &tables.forward;
+  const ProductSchedule* schedule = &linear.forward;
+  if (product == Product::kForward) {
+    if (update.looks_at_y) args.large = large;
+    if (precision_ == Precision::kFp32 && step_.shared() &&
+        linear.wide.used()) {
+      args.groups = tables_.At(tables.groups);
+      args.tiles = tables_.At(tables.wide);
+      return gpu_->Launch(kernels().wide_product, tables.wide.size, args);
+    }
+  } else if (product == Product::kInputGradient) {
+    if (update.looks_at_dx) args.large = large;
+    problems = &tables.input_gradient;
+    schedule = &linear.input_gradient;
+  } else {
+    problems = &tables.weight_gradient;
+    schedule = &linear.weight_gradient;
   }
   for (size_t l = 0; l < schedule->lists.size(); ++l) {
     args.tiles = tables_.At(problems->tiles[l]);
@@ -310,14 +329,15 @@ absl::Status CudaExecutor::LaunchProduct(Product product, const GroupedOp& op,
   return absl::OkStatus();
 }
 
-absl::Status CudaExecutor::LaunchForward(bool training) {
+absl::Status CudaExecutor::LaunchForward(bool training, int32_t* large) {
   for (const GroupedOp& op : plan_->ops) {
-    MB_RETURN_IF_ERROR(LaunchForwardOp(op, training));
+    MB_RETURN_IF_ERROR(LaunchForwardOp(op, training, large));
   }
   return absl::OkStatus();
 }
 
-absl::Status CudaExecutor::LaunchForwardOp(const GroupedOp& op, bool training) {
+absl::Status CudaExecutor::LaunchForwardOp(const GroupedOp& op, bool training,
+                                           int32_t* large) {
   const OpTables& tables = op_tables_[op.index];
   const Source x = Value(op.inputs[0]);
   const Target y = ValueTarget(op.output);
@@ -325,7 +345,7 @@ absl::Status CudaExecutor::LaunchForwardOp(const GroupedOp& op, bool training) {
   const int64_t blocks = models() * elements.parts;
   switch (op.code) {
     case OpCode::kLinear:
-      return LaunchProduct(Product::kForward, op, nullptr);
+      return LaunchProduct(Product::kForward, op, nullptr, large);
     case OpCode::kRelu:
     case OpCode::kGelu:
     case OpCode::kGeluTanh:
@@ -424,15 +444,15 @@ absl::Status CudaExecutor::LaunchLoss(bool training) {
       absl::StrCat("backend cuda has no loss ", loss.name()));
 }
 
-absl::Status CudaExecutor::LaunchBackward(float* gradients) {
+absl::Status CudaExecutor::LaunchBackward(float* gradients, int32_t* large) {
   for (auto op = plan_->ops.rbegin(); op != plan_->ops.rend(); ++op) {
-    MB_RETURN_IF_ERROR(LaunchBackwardOp(*op, gradients));
+    MB_RETURN_IF_ERROR(LaunchBackwardOp(*op, gradients, large));
   }
   return absl::OkStatus();
 }
 
 absl::Status CudaExecutor::LaunchBackwardOp(const GroupedOp& op,
-                                            float* gradients) {
+                                            float* gradients, int32_t* large) {
   const OpTables& tables = op_tables_[op.index];
   const Source dy = Gradient(op.output);
   const Grid elements = RowGrid(kElementRows);
@@ -446,8 +466,16 @@ absl::Status CudaExecutor::LaunchBackwardOp(const GroupedOp& op,
   };
   switch (op.code) {
     case OpCode::kLinear: {
-      MB_RETURN_IF_ERROR(
-          LaunchProduct(Product::kWeightGradient, op, gradients));
+      const EpilogueUpdate& update = schedule_.epilogue_updates[op.index];
+      if (large == nullptr || !update.used) {
+        MB_RETURN_IF_ERROR(
+            LaunchProduct(Product::kWeightGradient, op, gradients, large));
+      } else {
+        if (!update.x_seen) {
+          MB_RETURN_IF_ERROR(LaunchLook(Value(op.inputs[0]), large));
+        }
+        if (!update.dy_seen) MB_RETURN_IF_ERROR(LaunchLook(dy, large));
+      }
       // Fp32's products bring the bias' gradient with them.
       if (op.bias >= 0 && precision_ != Precision::kFp32) {
         const ColumnSumArgs args = {step_.rows(), sum_parts(),
@@ -457,7 +485,7 @@ absl::Status CudaExecutor::LaunchBackwardOp(const GroupedOp& op,
             gpu_->Launch(kernels().sum_columns, models() * args.parts, args));
       }
       if (!op.wants_gradient[0]) return absl::OkStatus();
-      return LaunchProduct(Product::kInputGradient, op, gradients);
+      return LaunchProduct(Product::kInputGradient, op, gradients, large);
     }
     case OpCode::kRelu:
     case OpCode::kGelu:
@@ -537,6 +565,72 @@ absl::Status CudaExecutor::LaunchFindNonFinite(const float* gradients) {
   return LaunchState(kernels().find_non_finite, gradients, nullptr);
 }
 
+bool CudaExecutor::UpdatesInEpilogues(const grouped::TrainArgs& args) const {
+  const OptimizerKind optimizer = args.rule.optimizer;
+  return args.update && !args.keep_gradients && !args.accumulate &&
+         !args.rule.gradients.any() &&
+         (optimizer == OptimizerKind::kSgd ||
+          optimizer == OptimizerKind::kAdam ||
+          optimizer == OptimizerKind::kAdamW) &&
+         epilogue_state_tiles_.size > 0;
+}
+
+absl::Status CudaExecutor::LaunchLook(Source x, int32_t* large) {
+  const LookArgs args = {RowGrid(kElementRows), x, large};
+  return gpu_->Launch(kernels().look_for_large, models() * args.grid.parts,
+                      args);
+}
+
+absl::Status CudaExecutor::LaunchEpilogueUpdates(
+    const grouped::UpdateRule& rule, float* gradients, int32_t* large) {
+  const int optimizer = static_cast<int>(rule.optimizer) - 1;
+  UpdateArgs update = UpdateOf(gradients);
+  for (auto op = plan_->ops.rbegin(); op != plan_->ops.rend(); ++op) {
+    if (!schedule_.epilogue_updates[op->index].used) continue;
+    UpdatingProductArgs args;
+    static_cast<ProductArgs&>(args) =
+        ArgsOf(Product::kWeightGradient, *op, gradients);
+    args.large = large;
+    args.update = update;
+    args.optimizer = static_cast<Optimizer>(optimizer);
+    const std::vector<TileList>& lists =
+        schedule_.linear[op->index].weight_gradient.lists;
+    for (size_t l = 0; l < lists.size(); ++l) {
+      const Table<Tile>& tiles = op_tables_[op->index].weight_gradient.tiles[l];
+      args.tiles = tables_.At(tiles);
+      MB_RETURN_IF_ERROR(gpu_->Launch(
+          kernels().updating_products[static_cast<int>(precision_)]
+                                     [static_cast<int>(lists[l].shape)],
+          tiles.size, args));
+    }
+  }
+  update.tiles = tables_.At(other_state_tiles_);
+  MB_RETURN_IF_ERROR(gpu_->Launch(kernels().updates[optimizer],
+                                  other_state_tiles_.size, update));
+  update.tiles = tables_.At(epilogue_state_tiles_);
+  update.only = large;
+  return gpu_->Launch(kernels().updates[optimizer], epilogue_state_tiles_.size,
+                      update);
+}
+
+UpdateArgs CudaExecutor::UpdateOf(const float* gradients) const {
+  UpdateArgs update;
+  update.tiles = tables_.At(state_tiles_);
+  update.outcomes = step_.outcomes();
+  update.bad = step_.bad();
+  update.models = models();
+  update.columns = step_.column(0);
+  update.steps = step_.steps();
+  update.params = arena(Arena::kParam);
+  update.gradients = gradients;
+  for (int i = 0; i < grouped::kMaxStates; ++i) {
+    update.states[i] = arena(grouped::StateArena(i));
+  }
+  update.mu_product = step_.mu_products();
+  update.new_mu_product = step_.new_mu_products();
+  return update;
+}
+
 absl::Status CudaExecutor::LaunchUpdate(const grouped::UpdateRule& rule,
                                         float* gradients) {
   const grouped::GradientColumns& clip = rule.gradients;
@@ -574,22 +668,9 @@ absl::Status CudaExecutor::LaunchUpdate(const grouped::UpdateRule& rule,
   if (clip.any()) MB_RETURN_IF_ERROR(LaunchFindNonFinite(gradients));
 
   if (rule.optimizer == OptimizerKind::kNone) return absl::OkStatus();
-  UpdateArgs update;
-  update.tiles = tables_.At(state_tiles_);
-  update.outcomes = step_.outcomes();
-  update.bad = step_.bad();
-  update.models = models();
-  update.columns = step_.column(0);
-  update.steps = step_.steps();
-  update.params = arena(Arena::kParam);
-  update.gradients = gradients;
-  for (int i = 0; i < grouped::kMaxStates; ++i) {
-    update.states[i] = arena(grouped::StateArena(i));
-  }
-  update.mu_product = step_.mu_products();
-  update.new_mu_product = step_.new_mu_products();
   const int optimizer = static_cast<int>(rule.optimizer) - 1;
-  return gpu_->Launch(kernels().updates[optimizer], state_tiles_.size, update);
+  return gpu_->Launch(kernels().updates[optimizer], state_tiles_.size,
+                      UpdateOf(gradients));
 }
 
 // ---- Calls.
@@ -644,16 +725,21 @@ StepKind CudaExecutor::KindOf(const grouped::TrainArgs& args) const {
 }
 
 absl::Status CudaExecutor::LaunchStep(const grouped::TrainArgs& args) {
-  MB_RETURN_IF_ERROR(LaunchForward(/*training=*/true));
+  int32_t* const large = UpdatesInEpilogues(args) ? step_.large() : nullptr;
+  MB_RETURN_IF_ERROR(LaunchForward(/*training=*/true, large));
   MB_RETURN_IF_ERROR(LaunchLoss(/*training=*/true));
   float* const kept = arena(Arena::kGradient);
   float* const gradients =
       args.keep_gradients && !args.accumulate ? kept : gradients_.data();
-  MB_RETURN_IF_ERROR(LaunchBackward(gradients));
+  MB_RETURN_IF_ERROR(LaunchBackward(gradients, large));
   if (args.accumulate) {
     MB_RETURN_IF_ERROR(LaunchState(kernels().add_gradients, gradients, kept));
   }
-  if (args.update) MB_RETURN_IF_ERROR(LaunchUpdate(args.rule, gradients));
+  if (large != nullptr) {
+    MB_RETURN_IF_ERROR(LaunchEpilogueUpdates(args.rule, gradients, large));
+  } else if (args.update) {
+    MB_RETURN_IF_ERROR(LaunchUpdate(args.rule, gradients));
+  }
   return step_.Download();
 }
 
@@ -683,8 +769,17 @@ absl::StatusOr<TuneReport> CudaExecutor::Tune(const TuneOptions& options) {
 }
 
 std::string CudaExecutor::tuning() const {
-  if (!graphs_.enabled() && graphs_.Notes().empty()) return "";
   std::string text;
+  for (const GroupedOp& op : plan_->ops) {
+    if (!schedule_.epilogue_updates[op.index].used) continue;
+    absl::StrAppend(&text,
+                    text.empty() ? "  sgd, adam, adamw: in the epilogue of the "
+                                   "weight gradient of operator "
+                                 : ", ",
+                    op.index);
+  }
+  if (!text.empty()) text.push_back('\n');
+  if (!graphs_.enabled() && graphs_.Notes().empty()) return text;
   for (const TuneChoice& choice : graphs_.Choices()) {
     absl::StrAppend(&text, "  tuned, ", choice.operation, ": ", choice.choice,
                     "\n");

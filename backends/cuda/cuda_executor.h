@@ -18,6 +18,7 @@
 #include "backends/cuda/device_memory.h"
 #include "backends/cuda/gpu.h"
 #include "backends/cuda/kernels/precision.h"
+#include "backends/cuda/schedule/epilogue_updates.h"
 #include "backends/cuda/schedule/schedule.h"
 #include "backends/cuda/step_buffer.h"
 #include "backends/cuda/step_graphs.h"
@@ -33,7 +34,8 @@ class CudaExecutor : public grouped::Executor {
   // ResourceExhausted says how much memory the models need, how much is free,
   // and how many of them would fit.
   static absl::StatusOr<std::unique_ptr<CudaExecutor>> Create(
-      std::shared_ptr<const grouped::Plan> plan, std::shared_ptr<Gpu> gpu);
+      std::shared_ptr<const grouped::Plan> plan, std::shared_ptr<Gpu> gpu,
+      EpilogueUpdates updates = EpilogueUpdates::kWhereTheyPay);
 
   absl::Status Allocate(grouped::Arena arena) override;
   void Release(grouped::Arena arena) override;
@@ -90,21 +92,36 @@ class CudaExecutor : public grouped::Executor {
   Source Gradient(grouped::ValueId value) const;
   Target GradientTarget(grouped::ValueId value) const;
   Grid RowGrid(int64_t rows_of_block) const;
+  ProductArgs ArgsOf(Product product, const grouped::GroupedOp& op,
+                     float* gradients) const;
+  // `large`, here and below: where models are noted whose operands of updates
+  // in epilogues are too large for them, in a step that has such updates; null:
+  // in others.
   absl::Status LaunchProduct(Product product, const grouped::GroupedOp& op,
-                             float* gradients);
+                             float* gradients, int32_t* large);
   StepKind KindOf(const grouped::TrainArgs& args) const;
   absl::Status LaunchStep(const grouped::TrainArgs& args);
-  absl::Status LaunchForward(bool training);
-  absl::Status LaunchForwardOp(const grouped::GroupedOp& op, bool training);
+  absl::Status LaunchForward(bool training, int32_t* large = nullptr);
+  absl::Status LaunchForwardOp(const grouped::GroupedOp& op, bool training,
+                               int32_t* large);
   absl::Status LaunchDropout(const grouped::GroupedOp& op, Source x, Target y,
                              bool accumulate);
   absl::Status LaunchLoss(bool training);
-  absl::Status LaunchBackward(float* gradients);
-  absl::Status LaunchBackwardOp(const grouped::GroupedOp& op, float* gradients);
+  // With `large`, weights that epilogues update have no gradient yet.
+  absl::Status LaunchBackward(float* gradients, int32_t* large = nullptr);
+  absl::Status LaunchBackwardOp(const grouped::GroupedOp& op, float* gradients,
+                                int32_t* large);
   // In gradients that the backward pass has not looked at. Models with such do
   // not step.
   absl::Status LaunchFindNonFinite(const float* gradients);
   absl::Status LaunchUpdate(const grouped::UpdateRule& rule, float* gradients);
+  UpdateArgs UpdateOf(const float* gradients) const;
+  // Whether the step updates in epilogues. A function of its StepKind.
+  bool UpdatesInEpilogues(const grouped::TrainArgs& args) const;
+  absl::Status LaunchLook(Source x, int32_t* large);
+  // What the backward pass and LaunchUpdate do in other steps.
+  absl::Status LaunchEpilogueUpdates(const grouped::UpdateRule& rule,
+                                     float* gradients, int32_t* large);
   absl::Status LaunchState(const Kernel<StateArgs>& kernel, const float* from,
                            float* to);
 
@@ -120,6 +137,7 @@ class CudaExecutor : public grouped::Executor {
   std::vector<OpTables> op_tables_;
   std::vector<Table<MatrixPlace>> value_places_, gradient_places_;
   Table<StateTile> state_tiles_;
+  Table<StateTile> epilogue_state_tiles_, other_state_tiles_;
   Table<int64_t> state_offsets_, state_sizes_;
   Table<float> loss_weights_;            // of the classes or outputs
   std::vector<int64_t> packed_offsets_;  // by model: of its outputs, compact

@@ -1,8 +1,12 @@
 // The promise of cpu_bits_test.cc on a device. Skipped where there is none.
 #include <gtest/gtest.h>
 
+#include <memory>
+
+#include "backends/cuda/cuda_backend.h"
 #include "backends/cuda/device.h"
 #include "backends/cuda/runtime_gpu.h"
+#include "backends/cuda/schedule/epilogue_updates.h"
 #include "backends/cuda/testing/cpu_comparison.h"
 
 namespace modelbatch::cuda {
@@ -21,8 +25,15 @@ class DeviceBits : public ::testing::Test {
   void Compare(uint64_t populations, int calls) {
     uint64_t compiled = 0, stepped = 0;
     for (uint64_t run = 0; run < 2 * populations; ++run) {
-      testing::CpuComparison comparison(run / 2,
-                                        [this] { return OpenGpu(ordinal_); });
+      const EpilogueUpdates updates[] = {
+          EpilogueUpdates::kWhereTheyPay, EpilogueUpdates::kAlways,
+          EpilogueUpdates::kWhereTheyPay, EpilogueUpdates::kSome};
+      const bool in_epilogues = run / 2 % 2 == 1;
+      testing::CpuComparison comparison(
+          run / 2,
+          std::make_unique<CudaBackend>([this] { return OpenGpu(ordinal_); },
+                                        updates[run / 2 % 4]));
+      if (in_epilogues) comparison.PreferEpilogueUpdates();
       if (!comparison.Compile()) continue;
       ++compiled;
       for (int call = 0; call < calls && !HasFailure(); ++call) {

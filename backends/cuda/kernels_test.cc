@@ -5,7 +5,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
+#include <limits>
 #include <vector>
 
 #include "absl/types/span.h"
@@ -13,6 +15,8 @@
 #include "backends/cpu/testing.h"
 #include "backends/cuda/device_memory.h"
 #include "backends/cuda/emulator/emulated_gpu.h"
+#include "backends/cuda/kernels/args.h"
+#include "backends/cuda/kernels/precision.h"
 #include "backends/cuda/schedule/tiles.h"
 #include "modelbatch/util/philox.h"
 
@@ -206,6 +210,101 @@ INSTANTIATE_TEST_SUITE_P(All, Products,
                          ::testing::Values(Product::kForward,
                                            Product::kInputGradient,
                                            Product::kWeightGradient));
+
+// Updates in epilogues rest on it: whoever makes a factor notes its model where
+// it is not below the limit, and only then.
+TEST(LargeFactors, AreNotedWhereTheyAreMade) {
+  const float limit = kFactorLimit, below = std::nextafter(limit, 0.0f);
+  const float inf = std::numeric_limits<float>::infinity();
+  const int32_t rows = 19, cols = 70, models = 2;
+  const auto noted = [&](float value, int32_t col, auto launch) {
+    EmulatedGpu gpu;
+    std::vector<float> w(models * cols, 1.0f);
+    w[cols + col] = value;  // of model 1
+    const auto device_w = OnDevice(gpu, w);
+    const auto large = OnDevice(gpu, std::vector<int32_t>(models, 0));
+    const auto device_rows = OnDevice(gpu, std::vector<int32_t>(models, rows));
+    launch(gpu, device_w.data(), device_rows.data(), large.data());
+    const std::vector<int32_t> found = ToHost(gpu, large);
+    EXPECT_EQ(found[0], 0);
+    return found[1] != 0;
+  };
+  // Rows of w, in a launch of their own.
+  const auto look = [&](EmulatedGpu& gpu, const float* w, const int32_t*,
+                        int32_t* large) {
+    const auto one = OnDevice(gpu, std::vector<int32_t>(models, 1));
+    const auto places = OnDevice(
+        gpu, std::vector<MatrixPlace>{{0, cols, cols}, {cols, cols, cols}});
+    LookArgs args;
+    args.grid = {one.data(), 1};
+    args.x = {w, places.data(), nullptr, nullptr};
+    args.large = large;
+    ASSERT_TRUE(gpu.Launch(gpu.kernels().look_for_large, models, args).ok());
+  };
+  // x w^T, or dy w, with x and dy of one column of ones: w, in every row.
+  const auto multiply = [&](Precision precision, Product product) {
+    return [=](EmulatedGpu& gpu, const float* w, const int32_t* device_rows,
+               int32_t* large) {
+      std::vector<ProductProblem> problems(models);
+      for (int32_t m = 0; m < models; ++m) {
+        ProductProblem& p = problems[m];
+        p.model = m;
+        p.n = cols;
+        p.k = 1;
+        p.lda = 1;
+        p.b = m * cols;
+        p.ldb = product == Product::kForward ? 1 : cols;
+        p.c = m * rows * cols;
+        p.ldc = cols;
+      }
+      const auto ones = OnDevice(gpu, std::vector<float>(rows, 1.0f));
+      const auto c =
+          OnDevice(gpu, std::vector<float>(models * rows * cols, 0.0f));
+      const auto device_problems = OnDevice(gpu, problems);
+      ProductArgs args;
+      args.problems = device_problems.data();
+      args.rows = device_rows;
+      args.a = ones.data();
+      args.b = w;
+      args.c = c.data();
+      args.large = large;
+      for (const TileList& list : CutIntoTiles(product, problems, rows)) {
+        const auto tiles = OnDevice(gpu, list.tiles);
+        args.tiles = tiles.data();
+        ASSERT_TRUE(
+            gpu.Launch(gpu.kernels().products[static_cast<int>(precision)]
+                                             [static_cast<int>(product)]
+                                             [static_cast<int>(list.shape)],
+                       tiles.size(), args)
+                .ok());
+      }
+    };
+  };
+  for (const int32_t col : {0, 31, 63, 64, 69}) {
+    for (const float value : {limit, -limit, 3e38f, inf, -inf, std::nanf("")}) {
+      EXPECT_TRUE(noted(value, col, look)) << value << " at " << col;
+    }
+    for (const float value : {below, -below, 0.0f}) {
+      EXPECT_FALSE(noted(value, col, look)) << value << " at " << col;
+    }
+    for (const Precision precision :
+         {Precision::kFp32, Precision::kTf32, Precision::kBf16}) {
+      for (const Product product :
+           {Product::kForward, Product::kInputGradient}) {
+        const auto launch = multiply(precision, product);
+        for (const float value : {limit, -limit, inf, std::nanf("")}) {
+          EXPECT_TRUE(noted(value, col, launch)) << value << " at " << col;
+        }
+        // bf16 and tf32 round the operand.
+        for (const float value : {0x1.fep39f, -0x1.fep39f}) {
+          EXPECT_FALSE(noted(value, col, launch)) << value << " at " << col;
+        }
+      }
+      if (precision != Precision::kFp32) continue;
+      EXPECT_FALSE(noted(below, col, multiply(precision, Product::kForward)));
+    }
+  }
+}
 
 // One number at a time the functions have the bits of the vectors: all
 // exponents, both signs, and what is special.

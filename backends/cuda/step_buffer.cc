@@ -22,6 +22,7 @@ absl::Status StepBuffer::Allocate(Gpu* gpu, int64_t models, int64_t max_rows) {
   columns_ = take(kColumns * models * sizeof(double));
   mu_products_ = take(models * sizeof(float));
   rows_ = take(models * sizeof(int32_t));
+  large_ = take(models * sizeof(int32_t));
   bad_ = take(models * sizeof(int32_t));
   outcomes_ = take(models * sizeof(int32_t));
   losses_ = take(models * sizeof(float));

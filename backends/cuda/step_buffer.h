@@ -67,6 +67,8 @@ class StepBuffer {
     return At<const double>(columns_) + c * models_;
   }
   int32_t* rows() const { return At<int32_t>(rows_); }
+  // 0 before each step, as `bad`.
+  int32_t* large() const { return At<int32_t>(large_); }
   int32_t* bad() const { return At<int32_t>(bad_); }
   int32_t* outcomes() const { return At<int32_t>(outcomes_); }
   float* losses() const { return At<float>(losses_); }
@@ -99,6 +101,7 @@ class StepBuffer {
   int64_t models_ = 0, max_rows_ = 0;
   // In bytes. The last is `index_`, of which a step uploads what it uses.
   int64_t begin_ = 0, steps_ = 0, columns_ = 0, rows_ = 0, bad_ = 0;
+  int64_t large_ = 0;
   int64_t mu_products_ = 0, outcomes_ = 0, losses_ = 0, new_mu_products_ = 0;
   int64_t index_ = 0;
   int64_t used_ = 0;  // entries of the index

@@ -14,7 +14,8 @@
 #include "modelbatch/cli/child_probe.h"
 #include "modelbatch/cli/commands.h"
 #include "modelbatch/cli/exit_code.h"
-#include "modelbatch/cli/terminal.h"
+#include "modelbatch/cli/standard_streams.h"
+#include "modelbatch/cli/usage_error.h"
 #include "modelbatch/util/logging.h"
 #include "modelbatch/util/version.h"
 
@@ -137,7 +138,8 @@ void AddTrain(CLI::App* app, TrainCommand* command) {
                   "change one value of the config; repeatable")
       ->type_name("KEY=VALUE")
       ->expected(1)
-      ->take_all();
+      ->take_all()
+      ->allow_extra_args(false);
   sub->add_option("--backend", command->backend,
                   "a backend's name, the path of a plugin, or auto: the best "
                   "that can train this; --resume keeps the run's own")
@@ -170,7 +172,8 @@ void AddVerify(CLI::App* app, VerifyCommand* command) {
                   "a model's number, or all; repeatable (the best)")
       ->type_name("ID")
       ->expected(1)
-      ->take_all();
+      ->take_all()
+      ->allow_extra_args(false);
   sub->add_option("--backend", command->backend, "instead of the run's own")
       ->type_name("NAME");
   sub->add_option("--threads", command->threads,
@@ -187,7 +190,8 @@ void AddModelChoice(CLI::App* sub, const std::string& what,
                       "a model's number, best or all; repeatable (best)")
           ->type_name("ID")
           ->expected(1)
-          ->take_all();
+          ->take_all()
+          ->allow_extra_args(false);
   CLI::Option* top =
       sub->add_option("--top", choice->top,
                       what + "the best K, as the leaderboard ranks them")
@@ -265,7 +269,8 @@ void AddShownModels(CLI::App* sub, std::vector<std::string>* models,
                       "chart this model alone; repeatable (all)")
           ->type_name("ID")
           ->expected(1)
-          ->take_all();
+          ->take_all()
+          ->allow_extra_args(false);
   sub->add_option("--top", *top, "so many of the best stand out (5)")
       ->type_name("K")
       ->check(CLI::Range(0, 100))
@@ -286,7 +291,8 @@ void AddPlot(CLI::App* app, PlotCommand* command) {
                   "repeatable (all curves; the score that ranks the models)")
       ->type_name("NAME")
       ->expected(1)
-      ->take_all();
+      ->take_all()
+      ->allow_extra_args(false);
   AddShownModels(sub, &command->models, &command->top);
   sub->add_option("--format", command->format, "svg, png or both (both)")
       ->type_name("FORMAT")
@@ -353,6 +359,7 @@ int Dispatch(int argc, const char* const* argv) {
   std::string probed_path;
   std::string probed_name;
   AddProbeChild(&app, &probed_path, &probed_name);
+  RefuseEmptyValues(&app);
   if (argc <= 1) {
     std::cout << app.help();
     return kExitBadInput;
@@ -363,8 +370,7 @@ int Dispatch(int argc, const char* const* argv) {
     app.exit(asked);
     return kExitOk;
   } catch (const CLI::ParseError& error) {
-    return ReportError(absl::InvalidArgumentError(std::string(error.what()) +
-                                                  "; see modelbatch --help"));
+    return ReportError(UsageError(app, argc, argv, error));
   }
   if (app.got_subcommand("train")) {
     if (train.config.empty() == train.resume.empty()) {
@@ -392,6 +398,7 @@ std::string ProgramName() {
 }
 
 int RunCommandLine(int argc, const char* const* argv) {
+  OpenStandardStreams();
   SetLogSink(LogSeverity::kWarning, [](LogSeverity severity,
                                        std::string_view message) {
     std::cerr << LogSeverityName(severity) << ": " << message << std::endl;
@@ -405,10 +412,11 @@ int RunCommandLine(int argc, const char* const* argv) {
     }
   }
   try {
-    return Dispatch(argc, argv);
+    return FlushStandardOutput(Dispatch(argc, argv));
   } catch (const std::bad_alloc&) {
     return ReportError(absl::ResourceExhaustedError(
-        "out of memory: train fewer or smaller models at once"));
+        "out of memory: smaller models or data are needed, or fewer models at "
+        "once (train.models_at_once, or predict --top)"));
   } catch (const std::exception& error) {
     return ReportError(absl::InternalError(error.what()));
   }

@@ -24,6 +24,7 @@
 #include "modelbatch/cli/exit_code.h"
 #include "modelbatch/cli/format.h"
 #include "modelbatch/cli/open_backend.h"
+#include "modelbatch/cli/output_file.h"
 #include "modelbatch/cli/predicted_rows.h"
 #include "modelbatch/cli/prediction_csv.h"
 #include "modelbatch/cli/prediction_summary.h"
@@ -57,17 +58,13 @@ absl::Status CheckOutput(const std::string& output,
                          const std::vector<std::string>& files) {
   std::error_code error;
   if (output.empty()) return absl::OkStatus();
-  if (fs::is_directory(output, error)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--output ", output, " is a folder, expected a file"));
-  }
   for (const std::string& file : files) {
     if (fs::equivalent(output, file, error)) {
       return absl::InvalidArgumentError(absl::StrCat(
           "--output ", output, " is the file to predict, expected another"));
     }
   }
-  return absl::OkStatus();
+  return CheckOutputFile(output, "row,", "file of predictions");
 }
 
 // Logits to the probabilities that the targets are.
@@ -162,6 +159,18 @@ class PredictRun {
   }
 
  private:
+  // Whether a file of DATA is one that the run has its training rows from.
+  bool IsTrainingData() const {
+    const DataConfig& data = run_.experiment.config.data;
+    for (const auto& [key, path] : FilePaths("data", data.format, data.main)) {
+      for (const std::string& file : command_.data) {
+        std::error_code error;
+        if (fs::equivalent(path, file, error)) return true;
+      }
+    }
+    return false;
+  }
+
   absl::Status Load() {
     if (command_.per_model && command_.output.empty()) {
       return absl::InvalidArgumentError(
@@ -237,6 +246,10 @@ class PredictRun {
     std::cout << summary.Table() << "\n"
               << Styled(title, "1", colors) << "\n"
               << summary.Scores();
+    if (data_.has_targets() && IsTrainingData()) {
+      std::cout << "The run was trained on rows of this file: that is no test "
+                   "score\n";
+    }
     if (!command_.output.empty()) {
       std::cout << "Predictions in " << command_.output << "\n";
     }

@@ -39,21 +39,30 @@ std::string FormatProgress(const ProgressView& view, int width, bool unicode) {
   const std::string epochs = absl::StrCat(view.epochs);
   const std::string head = absl::StrFormat(
       "epoch %*d/%s ", static_cast<int>(epochs.size()), view.epoch, epochs);
-  std::string tail = absl::StrFormat(" %3.0f %%", std::floor(100 * view.done));
+  const std::string done =
+      absl::StrFormat(" %3.0f %%", std::floor(100 * view.done));
+  std::string loss, best;
   if (view.min_loss <= view.max_loss) {
-    absl::StrAppendFormat(&tail, "  loss %.3g..%.3g", view.min_loss,
-                          view.max_loss);
+    loss = absl::StrFormat("  loss %.3g..%.3g", view.min_loss, view.max_loss);
   }
-  if (!view.best.empty()) absl::StrAppend(&tail, "  best ", view.best);
-  absl::StrAppend(&tail, "  ", FormatCount(view.rows_per_second), " rows/s");
-  absl::StrAppend(&tail, "  ETA ", FormatDuration(view.seconds_left));
+  if (!view.best.empty()) best = "  best " + view.best;
+  std::string rate =
+      absl::StrCat("  ", FormatCount(view.rows_per_second), " rows/s");
+  const std::string left =
+      absl::StrCat("  ETA ", FormatDuration(view.seconds_left));
   const int ends = unicode ? 0 : 2;
-  const int room = width - ends - static_cast<int>(head.size() + tail.size());
+  const auto tail = [&] { return absl::StrCat(done, loss, best, rate, left); };
+  const int room = width - ends - static_cast<int>(head.size() + tail().size());
   if (room >= kMinBar) {
     return absl::StrCat(head, Bar(view.done, std::min(room, kMaxBar), unicode),
-                        tail);
+                        tail());
   }
-  return (head + tail.substr(1)).substr(0, std::max(width, 0));
+  // The least wanted goes first, the time that is left last.
+  for (std::string* part : {&loss, &rate, &best}) {
+    if (static_cast<int>(head.size() + tail().size()) - 1 <= width) break;
+    part->clear();
+  }
+  return (head + tail().substr(1)).substr(0, std::max(width, 0));
 }
 
 Progress::Progress(Terminal terminal,

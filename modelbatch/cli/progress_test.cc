@@ -35,7 +35,13 @@ TEST(FormatProgressTest, TheBarGivesWayFirst) {
   EXPECT_EQ(line, std::string("epoch  3/30 [##---------]") + kTail);
   EXPECT_EQ(FormatProgress(View(), 84, false),
             std::string("epoch  3/30") + kTail);
-  EXPECT_EQ(FormatProgress(View(), 20, false), "epoch  3/30  25 %  l");
+  // Then what is least wanted; how long it takes stays.
+  EXPECT_EQ(FormatProgress(View(), 74, false),
+            "epoch  3/30  25 %  best #17 97.8 %  1.9M rows/s  ETA 1:02");
+  EXPECT_EQ(FormatProgress(View(), 50, false),
+            "epoch  3/30  25 %  best #17 97.8 %  ETA 1:02");
+  EXPECT_EQ(FormatProgress(View(), 30, false), "epoch  3/30  25 %  ETA 1:02");
+  EXPECT_EQ(FormatProgress(View(), 20, false), "epoch  3/30  25 %  E");
   EXPECT_EQ(FormatProgress(View(), 0, false), "");
 }
 

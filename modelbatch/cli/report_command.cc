@@ -1,15 +1,13 @@
-#include <filesystem>
 #include <iostream>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/str_cat.h"
 #include "modelbatch/cli/commands.h"
 #include "modelbatch/cli/exit_code.h"
+#include "modelbatch/cli/output_file.h"
 #include "modelbatch/cli/shown_models.h"
 #include "modelbatch/io/atomic_file.h"
 #include "modelbatch/plot/draw.h"
@@ -25,11 +23,7 @@ namespace {
 absl::StatusOr<int> Report(const ReportCommand& command) {
   const std::string output =
       command.output.empty() ? command.run + "/report.html" : command.output;
-  std::error_code ignored;
-  if (std::filesystem::is_directory(output, ignored)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--output ", output, " is a folder, expected a file"));
-  }
+  MB_RETURN_IF_ERROR(CheckOutputFile(output, "<!DOCTYPE html>", "report"));
   MB_ASSIGN_OR_RETURN(const RunFolder folder, RunFolder::Open(command.run));
   MB_ASSIGN_OR_RETURN(const RunRecord run, ReadRunRecord(folder));
   std::vector<Chart> charts;

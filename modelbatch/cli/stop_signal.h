@@ -1,5 +1,6 @@
-// Ctrl-C and SIGTERM as a request to stop: the first sets a flag, the second
-// ends the process as it would have without this.
+// Ctrl-C, SIGTERM and the end of the terminal (SIGHUP) as a request to stop:
+// the first sets a flag, the second ends the process as it would have without
+// this.
 #ifndef MODELBATCH_CLI_STOP_SIGNAL_H_
 #define MODELBATCH_CLI_STOP_SIGNAL_H_
 

@@ -1,8 +1,10 @@
 #include <filesystem>
 #include <iostream>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -39,6 +41,20 @@ std::string Quoted(const std::string& path) {
     }
   }
   return path;
+}
+
+// A key that is set twice is a slip: the first value would be lost in silence.
+absl::Status CheckSetOnce(const std::vector<std::string>& set) {
+  std::map<std::string, std::string> by_key;
+  for (const std::string& text : set) {
+    const std::string key = text.substr(0, text.find('='));
+    const auto [other, is_first] = by_key.emplace(key, text);
+    if (is_first) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("--set ", text, ": ", key, " is set twice, also by --set ",
+                     other->second));
+  }
+  return absl::OkStatus();
 }
 
 // The lead of a run that continues: what may change without changing a bit.
@@ -107,6 +123,7 @@ class TrainRun {
   bool resuming() const { return !command_.resume.empty(); }
 
   absl::Status Prepare() {
+    MB_RETURN_IF_ERROR(CheckSetOnce(command_.set));
     std::string config_path = command_.config;
     if (resuming()) {
       MB_RETURN_IF_ERROR(CheckResumeOverrides(command_));

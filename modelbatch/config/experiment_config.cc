@@ -317,12 +317,16 @@ int64_t ReadModelsAtOnce(TableReader* train, const LogConfig& log) {
   const toml::node* const node = train->Find(kKey);
   if (node == nullptr) return kAllModels;
   int64_t count = kAllModels;
-  if (node->is_integer()) {
-    count = train->Int(kKey, {}, 1, kMaxCount);
-  } else if (!node->is_string()) {
-    train->Fail(kKey, "expected \"all\", \"auto\" or an integer of at least 1");
-  } else if (train->OneOf(kKey, {"all", "auto"}) == "auto") {
+  const int64_t number = node->value_exact<int64_t>().value_or(0);
+  const std::string word = node->value_exact<std::string>().value_or("");
+  if (number >= 1 && number <= kMaxCount) {
+    count = number;
+  } else if (word == "auto") {
     count = kModelsThatFit;
+  } else if (word != "all") {
+    train->Fail(kKey, absl::StrCat("expected \"all\", \"auto\" or an integer "
+                                   "from 1 to ",
+                                   kMaxCount, ", found ", DescribeToml(*node)));
   }
   if (count != kAllModels && !log.writers.empty()) {
     train->Fail(kKey,

@@ -659,6 +659,23 @@ TEST(ParseExperimentTest, PoliciesForSingleModels) {
                         "data.split.validation is 0"));
 }
 
+// Two layers of a name, or one that `inputs` would never find.
+TEST(ParseExperimentTest, NamesOfLayersAreUnique) {
+  const auto error = [](const std::string& layers) {
+    return ErrorOf(kValid, {"model.layers=[" + layers + "]"});
+  };
+  EXPECT_THAT(
+      error("{kind=\"relu\", name=\"a\"}, {kind=\"tanh\", name=\"a\"}"),
+      HasSubstr("model.layers[1].name: is named \"a\" as model.layers[0] is, "
+                "expected another"));
+  EXPECT_THAT(error("{kind=\"relu\", name=\"1\"}, {kind=\"tanh\"}"),
+              HasSubstr("model.layers[1]: is named \"1\" as model.layers[0] "
+                        "is, expected another"));
+  EXPECT_THAT(error("{kind=\"relu\", name=\"input\"}"),
+              HasSubstr("model.layers[0].name: \"input\" is the model's input, "
+                        "expected another"));
+}
+
 TEST(ParseExperimentTest, ModelsAtOnce) {
   const auto none = ParseExperiment(kValid, "t.toml");
   ASSERT_TRUE(none.ok()) << none.status();
@@ -681,9 +698,12 @@ TEST(ParseExperimentTest, ModelsAtOnce) {
         {"-1", "train.models_at_once"},
         {"2.5", "expected \"all\", \"auto\" or an integer"},
         {"true", "expected \"all\", \"auto\" or an integer"},
+        {"2.0",
+         "train.models_at_once: expected \"all\", \"auto\" or an integer from "
+         "1 to 1000000000, found a number 2.0"},
         {"some",
-         "train.models_at_once: found \"some\"; expected one of: all, "
-         "auto"}}) {
+         "train.models_at_once: expected \"all\", \"auto\" or an integer from "
+         "1 to 1000000000, found a string \"some\""}}) {
     EXPECT_THAT(ErrorOf(kValid, {std::string("train.models_at_once=") + text}),
                 HasSubstr(error));
   }

@@ -1,5 +1,7 @@
 #include "modelbatch/config/layer_reader.h"
 
+#include <cstddef>
+#include <map>
 #include <string>
 #include <utility>
 
@@ -191,6 +193,7 @@ std::vector<LayerConfig> ReadLayers(TableReader* model, bool grid) {
     return layers;
   }
   const std::string path = model->PathOf("layers");
+  std::map<std::string, size_t> names;
   for (size_t i = 0; i < array->size() && model->ok(); ++i) {
     const std::string at = absl::StrCat(path, "[", i, "]");
     const toml::table* table = array->get(i)->as_table();
@@ -202,6 +205,16 @@ std::vector<LayerConfig> ReadLayers(TableReader* model, bool grid) {
     }
     TableReader reader(table, at, &model->source(), model->status());
     layers.push_back(LayerReader(&reader, grid).Read());
+    const std::string& own = layers.back().name;
+    const std::string name = own.empty() ? absl::StrCat(i) : own;
+    const auto [other, is_new] = names.emplace(name, i);
+    if (name == "input") {
+      reader.Fail("name", "\"input\" is the model's input, expected another");
+    } else if (!is_new) {
+      model->FailAt(own.empty() ? at : at + ".name",
+                    absl::StrCat("is named \"", name, "\" as ", path, "[",
+                                 other->second, "] is, expected another"));
+    }
   }
   return layers;
 }

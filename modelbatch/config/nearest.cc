@@ -31,10 +31,11 @@ std::string NearestName(const std::string& word,
   std::string nearest;
   int best = 0;
   for (const std::string& name : names) {
-    const int limit =
-        (static_cast<int>(std::max(word.size(), name.size())) + 2) / 3;
+    const int longest = static_cast<int>(std::max(word.size(), name.size()));
+    const int limit = (longest + 2) / 3;
     const int distance = EditDistance(word, name);
-    if (distance > limit) continue;
+    // Not a letter in common is far, however short the names are.
+    if (distance > limit || distance == longest) continue;
     if (nearest.empty() || distance < best) {
       nearest = name;
       best = distance;

@@ -18,6 +18,7 @@ TEST(NearestNameTest, SuggestsOnlyWhatIsNear) {
   EXPECT_EQ(NearestName("epcohs", {"batch_size", "epochs"}), "epochs");
   EXPECT_EQ(NearestName("Lr", {"eps", "lr"}), "lr");
   EXPECT_EQ(NearestName("zzzz", {"epochs", "lr"}), "");
+  EXPECT_EQ(NearestName("z", {"a", "y"}), "");  // a letter, and another
   EXPECT_EQ(NearestName("lr", {}), "");
 }
 

@@ -219,8 +219,12 @@ std::string DescribeToml(const toml::node& node) {
       return absl::StrCat("a string \"", **node.as_string(), "\"");
     case toml::node_type::integer:
       return absl::StrCat("an integer ", **node.as_integer());
-    case toml::node_type::floating_point:
-      return absl::StrCat("a number ", **node.as_floating_point());
+    case toml::node_type::floating_point: {
+      const std::string text = absl::StrCat(**node.as_floating_point());
+      // 2.0 is no integer, and must not look like one.
+      const bool whole = text.find_first_not_of("-0123456789") == text.npos;
+      return absl::StrCat("a number ", text, whole ? ".0" : "");
+    }
     case toml::node_type::boolean:
       return **node.as_boolean() ? "true" : "false";
     case toml::node_type::array:

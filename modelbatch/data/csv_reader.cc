@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "modelbatch/config/nearest.h"
 #include "modelbatch/io/atomic_file.h"
@@ -28,7 +29,15 @@ std::string Shown(std::string_view field) {
   constexpr size_t kMost = 40;
   std::string text(field.substr(0, kMost));
   if (field.size() > kMost) text += "...";
-  return absl::StrCat("\"", text, "\"");
+  return absl::StrCat("\"", absl::Utf8SafeCHexEscape(text), "\"");
+}
+
+bool IsNumber(std::string_view text) {
+  if (!text.empty() && text[0] == '+') text.remove_prefix(1);
+  double value = 0;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  return stop == end && error != std::errc::invalid_argument;
 }
 
 class CsvParser {
@@ -138,6 +147,12 @@ class CsvParser {
                                     SuggestName(ref.name, names_)));
         }
         column = it - names_.begin();
+        const auto next = std::find(it + 1, names_.end(), ref.name);
+        if (next != names_.end()) {
+          return Error(absl::StrCat("columns ", column + 1, " and ",
+                                    next - names_.begin() + 1, " are named \"",
+                                    ref.name, "\", expected one of the name"));
+        }
       }
       if (column < 0 || column >= columns) {
         return Error(absl::StrCat("there is no column with index ", ref.index,
@@ -152,11 +167,29 @@ class CsvParser {
       labels_.push_back(column);
     }
     if (labels_.size() >= columns_) {
-      return Error(absl::StrCat("the row has ", columns,
-                                columns == 1 ? " column" : " columns",
-                                ", expected at least one beside the label"));
+      return Error(absl::StrCat(
+          "the row has ", columns, columns == 1 ? " column" : " columns",
+          ", expected at least one beside the label", SeparatorHint()));
     }
     return absl::OkStatus();
+  }
+
+  // Of a first line that is a single field.
+  std::string SeparatorHint() const {
+    const size_t at = fields_[0].find_first_of(";\t|");
+    if (columns_ != 1 || at == std::string::npos) return "";
+    return absl::StrCat("; columns are separated by commas, found ",
+                        Shown(fields_[0].substr(at, 1)));
+  }
+
+  // Of a first line whose fields are all text.
+  std::string HeaderHint() const {
+    const bool names = lines_.size() == 1 && !options_.header &&
+                       std::none_of(fields_.begin(), fields_.end(), IsNumber);
+    if (!names) return "";
+    return options_.features > 0
+               ? "; is it a header? The run's own data has none"
+               : "; is it a header? Then say header = true";
   }
 
   // Where the number of features is known: whether the labels are there too.
@@ -189,7 +222,7 @@ class CsvParser {
     }
     return Error(absl::StrCat("the row has ", columns,
                               columns == 1 ? " column" : " columns",
-                              ", expected ", expected, hint));
+                              ", expected ", expected, hint, SeparatorHint()));
   }
 
   absl::StatusOr<double> Number(size_t column) const {
@@ -203,7 +236,8 @@ class CsvParser {
     if (text.empty()) return ColumnError(column, "is empty, expected a number");
     if (stop != end || error == std::errc::invalid_argument) {
       return ColumnError(
-          column, absl::StrCat(Shown(fields_[column]), " is not a number"));
+          column, absl::StrCat(Shown(fields_[column]), " is not a number",
+                               HeaderHint()));
     }
     // Too large or too small for a double; strtod tells which.
     if (error == std::errc::result_out_of_range) {

@@ -93,6 +93,16 @@ TEST(ParseCsvTest, ErrorsNameLineAndColumn) {
       {"1,\"2\"3,0\n", "d.csv:1: column 2: text after a closing quote"},
       {"5\n6\n",
        "d.csv:1: the row has 1 column, expected at least one beside the label"},
+      // Other dialects, by what they look like here.
+      {"5;1;0\n6;2;1\n",
+       "d.csv:1: the row has 1 column, expected at least one beside the label; "
+       "columns are separated by commas, found \";\""},
+      {"a,b,y\n1,2,0\n",
+       "d.csv:1: column 1: \"a\" is not a number; is it a header? Then say "
+       "header = true"},
+      {"1,2,0\na,b,y\n", "d.csv:2: column 1: \"a\" is not a number"},
+      // Nothing reaches a terminal as it stands.
+      {"1,\x1b[2J,0\n", "d.csv:1: column 2: \"\\x1b[2J\" is not a number"},
   };
   for (const BadCsv& bad : cases) {
     const auto table = ParseCsv(bad.text, "d.csv", {});
@@ -105,7 +115,11 @@ TEST(ParseCsvTest, RefusesLabelsThatAreNotThere) {
   CsvOptions options = Regression({{0, "z"}});
   options.header = true;
   EXPECT_EQ(ParseCsv("x1,y\n1,2\n", "d.csv", options).status().message(),
-            "d.csv:1: no column is named \"z\"; did you mean \"y\"?");
+            "d.csv:1: no column is named \"z\"; expected one of: x1, y");
+  options.label = {{0, "y"}};
+  EXPECT_EQ(ParseCsv("x1,y,y\n1,2,3\n", "d.csv", options).status().message(),
+            "d.csv:1: columns 2 and 3 are named \"y\", expected one of the "
+            "name");
   EXPECT_EQ(
       ParseCsv("1,2\n", "d.csv", Regression({{2, ""}})).status().message(),
       "d.csv:1: there is no column with index 2 for the label: the row has 2 "

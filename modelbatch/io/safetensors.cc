@@ -54,25 +54,36 @@ bool IsKnownFileType(const std::string& text) {
   return kOthers->count(text) > 0;
 }
 
-// Parses JSON and refuses a name that appears twice in one object, which the
-// parser alone would let pass.
-class HeaderParser {
+// Finds a name that appears twice in one object, which a parser lets pass. The
+// parser's own callbacks would do, but look through all tensors after each.
+class DuplicateFinder : public nlohmann::json_sax<Json> {
  public:
-  Json Parse(const char* begin, const char* end) {
-    const auto callback = [this](int, Json::parse_event_t event, Json& parsed) {
-      if (event == Json::parse_event_t::object_start) {
-        names_.emplace_back();
-      } else if (event == Json::parse_event_t::object_end) {
-        names_.pop_back();
-      } else if (event == Json::parse_event_t::key) {
-        const std::string name = parsed.get<std::string>();
-        if (!names_.back().insert(name).second && duplicate_.empty()) {
-          duplicate_ = absl::StrCat("\"", name, "\"");
-        }
-      }
-      return true;
-    };
-    return Json::parse(begin, end, callback, /*allow_exceptions=*/false);
+  bool start_object(size_t) override {
+    names_.emplace_back();
+    return true;
+  }
+  bool end_object() override {
+    names_.pop_back();
+    return true;
+  }
+  bool key(std::string& name) override {
+    if (!names_.back().insert(name).second && duplicate_.empty()) {
+      duplicate_ = absl::StrCat("\"", name, "\"");
+    }
+    return true;
+  }
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(int64_t) override { return true; }
+  bool number_unsigned(uint64_t) override { return true; }
+  bool number_float(double, const std::string&) override { return true; }
+  bool string(std::string&) override { return true; }
+  bool binary(Json::binary_t&) override { return true; }
+  bool start_array(size_t) override { return true; }
+  bool end_array() override { return true; }
+  bool parse_error(size_t, const std::string&,
+                   const nlohmann::detail::exception&) override {
+    return false;
   }
 
   const std::string& duplicate() const { return duplicate_; }
@@ -152,11 +163,13 @@ class Reader {
     if (length_ == 0 || *begin != '{') {
       return Error("the header does not begin with \"{\"");
     }
-    HeaderParser parser;
-    Json header = parser.Parse(begin, begin + length_);
+    Json header = Json::parse(begin, begin + length_, /*cb=*/nullptr,
+                              /*allow_exceptions=*/false);
     if (!header.is_object()) return Error("the header is not JSON");
-    if (!parser.duplicate().empty()) {
-      return Error(absl::StrCat("the name ", parser.duplicate(),
+    DuplicateFinder finder;
+    Json::sax_parse(begin, begin + length_, &finder);
+    if (!finder.duplicate().empty()) {
+      return Error(absl::StrCat("the name ", finder.duplicate(),
                                 " appears more than once"));
     }
     return header;

@@ -218,5 +218,24 @@ TEST(SafetensorsTest, SurvivesEveryByteFlip) {
   }
 }
 
+// A population of thousands has so many in its checkpoint. A reader that looks
+// through all of them for each takes minutes, and the test's time is up.
+TEST(SafetensorsTest, HasManyTensors) {
+  constexpr int kTensors = 150000;
+  std::vector<Tensor> tensors;
+  std::vector<NamedTensor> named;
+  tensors.reserve(kTensors);
+  for (int i = 0; i < kTensors; ++i) {
+    tensors.push_back(Tensor::FromVector<int32_t>({i}, {}));
+    named.push_back({"model." + std::to_string(i) + ".step", &tensors.back()});
+  }
+  const std::string path = TestFolder() + "/many.safetensors";
+  ASSERT_TRUE(WriteSafetensors(path, named, {}).ok());
+  const auto file = ReadSafetensors(path);
+  ASSERT_TRUE(file.ok()) << file.status();
+  ASSERT_EQ(file->tensors.size(), static_cast<size_t>(kTensors));
+  EXPECT_EQ(file->tensors.at("model.149999.step").data<int32_t>()[0], 149999);
+}
+
 }  // namespace
 }  // namespace modelbatch

@@ -9,7 +9,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "modelbatch/io/safetensors.h"
+#include "modelbatch/io/sealed_safetensors.h"
 #include "modelbatch/optim/lr_schedule.h"
 #include "modelbatch/search/population.h"
 #include "modelbatch/train/complete_schedules.h"
@@ -21,7 +21,7 @@
 namespace modelbatch {
 namespace {
 
-constexpr char kFormat[] = "modelbatch.checkpoint.4";
+constexpr char kFormat[] = "modelbatch.checkpoint.5";
 constexpr char kIds[] = "run.ids";
 constexpr char kInputShape[] = "run.input_shape";
 constexpr char kValidationRows[] = "run.validation_rows";
@@ -51,7 +51,7 @@ class Writer {
     for (size_t i = 0; i < names_.size(); ++i) {
       named.push_back({names_[i], &tensors_[i]});
     }
-    return WriteSafetensors(path, named, metadata_);
+    return WriteSealedSafetensors(path, named, metadata_);
   }
 
  private:
@@ -472,7 +472,7 @@ absl::Status WriteCheckpoint(const std::string& path,
 }
 
 absl::StatusOr<Checkpoint> ReadCheckpoint(const std::string& path) {
-  MB_ASSIGN_OR_RETURN(Safetensors file, ReadSafetensors(path));
+  MB_ASSIGN_OR_RETURN(Safetensors file, ReadSealedSafetensors(path));
   return Reader(path, std::move(file)).Read();
 }
 

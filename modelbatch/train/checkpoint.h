@@ -12,9 +12,9 @@
 //   run.validation_rows            of each fold, those that count
 //
 // Metadata: position, events and names of features (JSON arrays), who made it,
-// fingerprints of config, data and initial weights. The same state gives the
-// same bytes. Of a model that was removed only the record and the best epoch's
-// weights are left.
+// fingerprints of config, data and initial weights; a checksum of all of it.
+// The same state gives the same bytes. Of a model that was removed only the
+// record and the best epoch's weights are left.
 #ifndef MODELBATCH_TRAIN_CHECKPOINT_H_
 #define MODELBATCH_TRAIN_CHECKPOINT_H_
 

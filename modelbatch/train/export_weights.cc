@@ -50,6 +50,7 @@ absl::Status ExportWeights(const TrainedRun& run,
     return absl::InvalidArgumentError(absl::StrCat(
         "cannot create the folder ", folder, ": ", error.message()));
   }
+  std::vector<std::string> written;
   for (const int model : models) {
     const ModelRecord& record = run.state.models[model];
     std::vector<NamedTensor> tensors;
@@ -58,12 +59,18 @@ absl::Status ExportWeights(const TrainedRun& run,
     }
     const std::string file =
         FileOf(folder, population.models[model].id, format);
-    MB_RETURN_IF_ERROR(
+    const absl::Status status =
         format == WeightFormat::kPyTorch
             ? WritePyTorchStateDict(file, tensors)
             : WriteSafetensors(
                   file, tensors,
-                  WeightsMetadata(run.experiment, run.state, model)));
+                  WeightsMetadata(run.experiment, run.state, model));
+    if (!status.ok()) {
+      // Half of the models would stand in the way of another attempt.
+      for (const std::string& other : written) fs::remove(other, error);
+      return status;
+    }
+    written.push_back(file);
   }
   return absl::OkStatus();
 }

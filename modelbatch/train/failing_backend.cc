@@ -79,10 +79,11 @@ absl::StatusOr<std::unique_ptr<Session>> FailingBackend::Compile(
 }
 
 absl::Status FailingBackend::Check(const std::string& call) {
-  const auto it = passes_.find(call);
-  if (it == passes_.end() || it->second-- > 0) return absl::OkStatus();
-  passes_.erase(it);
-  return absl::InternalError(absl::StrCat(call, " fails"));
+  const auto it = failures_.find(call);
+  if (it == failures_.end() || it->second.passes-- > 0) return absl::OkStatus();
+  const absl::StatusCode code = it->second.code;
+  failures_.erase(it);
+  return absl::Status(code, absl::StrCat(call, " fails"));
 }
 
 }  // namespace modelbatch

@@ -25,8 +25,11 @@ class FailingBackend : public Backend {
       : backend_(std::move(backend)), capabilities_(backend_->capabilities()) {}
 
   // `call`: "Compile", or the name of a method of Session. Internal, once,
-  // after `passes` calls that do not.
-  void FailNext(const std::string& call, int passes) { passes_[call] = passes; }
+  // after `passes` calls that do not; or another error.
+  void FailNext(const std::string& call, int passes,
+                absl::StatusCode code = absl::StatusCode::kInternal) {
+    failures_[call] = {passes, code};
+  }
   // A session of more models than this is ResourceExhausted.
   void LimitModels(int models) { most_models_ = models; }
   // What it says it has.
@@ -47,7 +50,11 @@ class FailingBackend : public Backend {
   std::unique_ptr<Backend> backend_;
   Capabilities capabilities_;
   int most_models_ = std::numeric_limits<int>::max();
-  std::map<std::string, int> passes_;  // left, of the calls that will fail
+  struct Failure {
+    int passes;  // left
+    absl::StatusCode code;
+  };
+  std::map<std::string, Failure> failures_;  // of the calls that will fail
 };
 
 }  // namespace modelbatch

@@ -92,6 +92,16 @@ TEST(FoldsTest, DivideWhatTheTestLeaves) {
   EXPECT_NE(*other.folds[0].validation, *experiment.folds[0].validation);
 }
 
+// A seed that suits a setting in all of its folds would be taken for its merit.
+TEST(FoldsTest, EachFoldOfASettingHasASeedOfItsOwn) {
+  const Experiment experiment = TestExperiment(Folds("{count=4}"));
+  std::set<uint64_t> seeds;
+  for (const ModelInstance& model : experiment.population.models) {
+    seeds.insert(model.seed);
+  }
+  EXPECT_EQ(seeds.size(), experiment.population.models.size());
+}
+
 TEST(FoldsTest, RowsThatDoNotCountAreSpreadToo) {
   const Experiment experiment =
       TestExperiment(Folds("{count=4}", {"loss={ignore_index=2}"}));

@@ -1,6 +1,8 @@
 #include "modelbatch/train/log_metrics.h"
 
 #include <cmath>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "modelbatch/loggers/csv.h"
@@ -34,20 +36,23 @@ double MetricOf(const Experiment& experiment, const EpochCurve& curve,
                   experiment.counted_validation(model));
 }
 
+std::string PathOf(const std::string& writer, const RunFolder& folder) {
+  if (writer == "jsonl") return folder.metrics_jsonl();
+  if (writer == "tensorboard") return folder.tensorboard();
+  return folder.metrics_csv();
+}
+
 absl::StatusOr<std::unique_ptr<MetricsLogger>> OpenWriter(
     const std::string& writer, const Experiment& experiment,
     const RunFolder& folder, std::optional<int64_t> resume_step) {
-  if (writer == "jsonl") {
-    return OpenJsonLinesLogger(folder.metrics_jsonl(), resume_step);
-  }
-  if (writer == "tensorboard") {
-    return OpenTensorBoardLogger(folder.tensorboard(), resume_step);
-  }
+  const std::string path = PathOf(writer, folder);
+  if (writer == "jsonl") return OpenJsonLinesLogger(path, resume_step);
+  if (writer == "tensorboard") return OpenTensorBoardLogger(path, resume_step);
   std::vector<std::string> columns = EpochMetrics(experiment);
   if (experiment.config.train.log.every > 0) {
     columns.insert(columns.begin(), kLoss);
   }
-  return OpenCsvLogger(folder.metrics_csv(), std::move(columns), resume_step);
+  return OpenCsvLogger(path, std::move(columns), resume_step);
 }
 
 }  // namespace
@@ -58,9 +63,14 @@ absl::StatusOr<std::unique_ptr<LogMetrics>> LogMetrics::Open(
   const LogConfig& config = experiment.config.train.log;
   auto log = std::unique_ptr<LogMetrics>(new LogMetrics(config.every));
   for (const std::string& writer : config.writers) {
-    MB_ASSIGN_OR_RETURN(auto logger,
-                        OpenWriter(writer, experiment, folder, resume_step));
-    log->loggers_.push_back(std::move(logger));
+    auto logger = OpenWriter(writer, experiment, folder, resume_step);
+    if (!logger.ok()) {
+      log->Discard();
+      return logger.status();
+    }
+    log->loggers_.push_back(*std::move(logger));
+    // A new run's are new: a file that was there before is an error.
+    if (!resume_step) log->made_.push_back(PathOf(writer, folder));
   }
   return log;
 }
@@ -144,6 +154,14 @@ absl::Status LogMetrics::LogHyperParameters(const Trainer& trainer, int model) {
         logger->LogHyperParameters(population.models[model].id, values));
   }
   return absl::OkStatus();
+}
+
+void LogMetrics::Discard() {
+  loggers_.clear();
+  std::error_code ignored;
+  for (const std::string& path : made_) {
+    std::filesystem::remove(path, ignored);
+  }
 }
 
 absl::Status LogMetrics::Flush() {

@@ -48,6 +48,10 @@ class LogMetrics : public Callback {
 
   absl::Status Flush();
 
+  // Of a run that has not begun: removes the files that Open has made. Nothing
+  // may be logged any more.
+  void Discard();
+
  private:
   explicit LogMetrics(int64_t every) : every_(every) {}
 
@@ -58,7 +62,8 @@ class LogMetrics : public Callback {
 
   int64_t every_;  // steps; 0: epochs only
   std::vector<std::unique_ptr<MetricsLogger>> loggers_;
-  std::set<int64_t> seen_;  // ids whose hyper-parameters are logged
+  std::vector<std::string> made_;  // files and folders, where a run begins
+  std::set<int64_t> seen_;         // ids whose hyper-parameters are logged
 };
 
 }  // namespace modelbatch

@@ -191,6 +191,8 @@ absl::StatusOr<Json> ParseJson(const std::string& text,
     return absl::InvalidArgumentError(absl::StrCat(
         file, ":", 1 + std::count(text.begin(), text.begin() + end, '\n'),
         ": is not JSON: ", error.what()));
+  } catch (const Json::exception& error) {  // a number beyond all numbers
+    return absl::InvalidArgumentError(absl::StrCat(file, ": ", error.what()));
   }
 }
 

@@ -166,6 +166,10 @@ TEST(ParseSummaryTest, ErrorsNameLineOrField) {
   EXPECT_THAT(
       ErrorOf(ParseSummary(std::string(kSummary).substr(0, 300), "s.json")),
       HasSubstr("is not JSON"));
+  // The parser's other exception.
+  EXPECT_THAT(ErrorOf(ParseSummary(
+                  Changed("\"steps\": 12", "\"steps\": 1e9999"), "s.json")),
+              StartsWith("s.json: "));
   EXPECT_EQ(ErrorOf(ParseSummary(Changed("\"steps\"", "\"stops\""), "s.json")),
             "s.json: \"steps\" is missing");
   EXPECT_EQ(

@@ -63,10 +63,13 @@ class Run {
     if (options_.callback != nullptr) trainer_->AddCallback(options_.callback);
     if (observer_ != nullptr) observer_->OnStart(*trainer_);
     const absl::Time start = absl::Now();
-    MB_ASSIGN_OR_RETURN(result_.interrupted,
-                        RunLoop(&folder_, &options_, observer_, &result_.times)
-                            .Train(trainer_.get(), folder_.checkpoint(),
-                                   events_written_, log_.get()));
+    const int64_t first_step = trainer_->state().step;
+    const absl::StatusOr<bool> interrupted =
+        RunLoop(&folder_, &options_, observer_, &result_.times)
+            .Train(trainer_.get(), folder_.checkpoint(), events_written_,
+                   log_.get());
+    if (!interrupted.ok()) return Failed(interrupted.status(), first_step);
+    result_.interrupted = *interrupted;
     result_.times.seconds = absl::ToDoubleSeconds(absl::Now() - start);
     result_.times.finished = TimeNow();
     MB_RETURN_IF_ERROR(WriteResults());
@@ -77,6 +80,19 @@ class Run {
   }
 
  private:
+  // The first step asks for memory that compiling the models did not.
+  absl::Status Failed(const absl::Status& status, int64_t first_step) {
+    if (!absl::IsResourceExhausted(status) ||
+        trainer_->state().step > first_step) {
+      return status;
+    }
+    if (!options_.resume) {
+      log_->Discard();
+      folder_.Discard();
+    }
+    return WithAdvice(status);
+  }
+
   absl::Status Resume() {
     result_.times.resumed = true;
     folder_.RemoveTemporaries();
@@ -85,8 +101,9 @@ class Run {
                         ReadCheckpoint(folder_.checkpoint()));
     MB_ASSIGN_OR_RETURN(const std::string differences,
                         CheckResumes(checkpoint, experiment_, options_));
-    MB_RETURN_IF_ERROR(
-        trainer_->Restore(std::move(checkpoint.state), checkpoint.models));
+    const absl::Status restored =
+        trainer_->Restore(std::move(checkpoint.state), checkpoint.models);
+    if (!restored.ok()) return WithAdvice(restored);
     std::string event = "resumed";
     if (!differences.empty()) {
       absl::StrAppend(&event, ", forced: ", differences);

@@ -19,8 +19,8 @@ namespace modelbatch {
 // FailedPrecondition when the checkpoint to resume from belongs to another
 // config, data, backend, build or machine: says what differs; or when another
 // process trains in the folder. A new run that the backend refuses leaves no
-// folder. ResourceExhausted: the models do not fit, and train.models_at_once
-// wants them all at once.
+// folder, nor one whose first step finds no memory. ResourceExhausted: the
+// models do not fit, and train.models_at_once wants them all at once.
 absl::StatusOr<RunResult> RunTraining(const Experiment& experiment,
                                       Backend* backend, const RunFolder& folder,
                                       const RunOptions& options,

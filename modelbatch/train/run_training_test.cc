@@ -14,7 +14,7 @@
 #include "gtest/gtest.h"
 #include "modelbatch/config/experiment_config.h"
 #include "modelbatch/io/atomic_file.h"
-#include "modelbatch/io/safetensors.h"
+#include "modelbatch/io/sealed_safetensors.h"
 #include "modelbatch/optim/lr_lambda.h"
 #include "modelbatch/optim/optimizer_info.h"
 #include "modelbatch/train/checkpoint.h"
@@ -225,6 +225,21 @@ TEST_F(RunTrainingTest, TheLockEndsWithTheRun) {
   ASSERT_TRUE(again.ok()) << again.status();
   const auto result = Run(experiment, *again, true);
   EXPECT_TRUE(result.ok()) << result.status();
+}
+
+// A log that cannot be begun takes those before it along, and nothing that was
+// there.
+TEST_F(RunTrainingTest, ARefusedLogLeavesNoFiles) {
+  const Experiment experiment = TestExperiment(
+      {"train.log={writers=[\"csv\", \"jsonl\", \"tensorboard\"]}"});
+  fs::create_directories(root_ / "mine");
+  std::ofstream(root_ / "mine" / "tensorboard") << "mine";
+  const RunFolder folder = NewFolder("mine", experiment);
+  EXPECT_FALSE(Run(experiment, folder).ok());
+  EXPECT_EQ(*ReadFile(folder.tensorboard()), "mine");
+  EXPECT_EQ(std::distance(fs::directory_iterator(root_ / "mine"),
+                          fs::directory_iterator()),
+            1);
 }
 
 // A backend that refuses the models, or has no memory for them.
@@ -639,9 +654,15 @@ TEST_F(RunTrainingTest, RefusesADamagedCheckpoint) {
   EXPECT_EQ(cut.status().code(), absl::StatusCode::kDataLoss);
   EXPECT_THAT(std::string(cut.status().message()),
               HasSubstr(folder.checkpoint()));
+  // A bit of a weight: any would be one.
+  std::string flipped = bytes;
+  flipped.back() = static_cast<char>(flipped.back() ^ 1);
+  ASSERT_TRUE(WriteFileAtomically(folder.checkpoint(), flipped).ok());
+  EXPECT_EQ(Run(experiment, folder, true).status().code(),
+            absl::StatusCode::kDataLoss);
   // Valid as a file, but a tensor is missing.
   ASSERT_TRUE(WriteFileAtomically(folder.checkpoint(), bytes).ok());
-  auto file = ReadSafetensors(folder.checkpoint());
+  auto file = ReadSealedSafetensors(folder.checkpoint());
   ASSERT_TRUE(file.ok());
   for (const char* name : {"run.best_epoch", "run.epoch_lr", "run.curves.lr",
                            "model.2.exp_avg.0.weight"}) {
@@ -650,7 +671,8 @@ TEST_F(RunTrainingTest, RefusesADamagedCheckpoint) {
       if (key != name) tensors.push_back({key, &tensor});
     }
     ASSERT_TRUE(
-        WriteSafetensors(folder.checkpoint(), tensors, file->metadata).ok());
+        WriteSealedSafetensors(folder.checkpoint(), tensors, file->metadata)
+            .ok());
     const auto result = Run(experiment, folder, true);
     ASSERT_FALSE(result.ok()) << name;
     const std::string last =
@@ -665,7 +687,7 @@ TEST_F(RunTrainingTest, RefusesADamagedScheduleState) {
       TestExperiment({"optimizer.schedule={kind=\"step_lr\", step_size=2}"});
   const RunFolder folder = NewFolder("run", experiment);
   ASSERT_TRUE(Run(experiment, folder, false, 3).ok());
-  const auto file = ReadSafetensors(folder.checkpoint());
+  const auto file = ReadSealedSafetensors(folder.checkpoint());
   ASSERT_TRUE(file.ok()) << file.status();
   const auto message = [&](const Tensor* instead) {
     std::vector<NamedTensor> tensors;
@@ -677,7 +699,8 @@ TEST_F(RunTrainingTest, RefusesADamagedScheduleState) {
       }
     }
     EXPECT_TRUE(
-        WriteSafetensors(folder.checkpoint(), tensors, file->metadata).ok());
+        WriteSealedSafetensors(folder.checkpoint(), tensors, file->metadata)
+            .ok());
     const auto result = Run(experiment, folder, true);
     EXPECT_FALSE(result.ok());
     return std::string(result.status().message());
@@ -699,7 +722,7 @@ TEST_F(RunTrainingTest, RefusesDamagedEvents) {
   ScriptedCallback script = EventfulScript();
   ASSERT_TRUE(
       Run(experiment, folder, false, 9, TestRunInfo(), false, &script).ok());
-  const auto file = ReadSafetensors(folder.checkpoint());
+  const auto file = ReadSealedSafetensors(folder.checkpoint());
   ASSERT_TRUE(file.ok()) << file.status();
   std::vector<NamedTensor> tensors;
   for (const auto& [key, tensor] : file->tensors) {
@@ -711,7 +734,8 @@ TEST_F(RunTrainingTest, RefusesDamagedEvents) {
     const size_t at = events.find(from);
     EXPECT_NE(at, std::string::npos) << from;
     events.replace(at, from.size(), to);
-    EXPECT_TRUE(WriteSafetensors(folder.checkpoint(), tensors, metadata).ok());
+    EXPECT_TRUE(
+        WriteSealedSafetensors(folder.checkpoint(), tensors, metadata).ok());
     const auto result = Run(experiment, folder, true);
     EXPECT_FALSE(result.ok());
     return std::string(result.status().message());

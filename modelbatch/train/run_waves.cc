@@ -52,9 +52,15 @@ class WaveRun {
     result_.times.started = TimeNow();
     MB_ASSIGN_OR_RETURN(const std::shared_ptr<FileLock> lock, folder_.Lock());
     if (options_.callback != nullptr) {
-      return Refused(absl::UnimplementedError(
-          "train.models_at_once must be \"all\" with a callback of the "
-          "program, which would see the models of one wave only"));
+      // Where the config says "all", earlier processes have left waves.
+      const bool asked = experiment_.config.train.models_at_once != kAllModels;
+      return Refused(absl::UnimplementedError(absl::StrCat(
+          asked ? "train.models_at_once must be \"all\" with a callback of the "
+                  "program, "
+                : absl::StrCat(folder_.path(),
+                               " was begun in waves, and goes on in them: "
+                               "expected no callback of the program, "),
+          "which would see the models of one wave only")));
     }
     if (options_.resume) MB_RETURN_IF_ERROR(LookAtWaves());
     const absl::Time start = absl::Now();

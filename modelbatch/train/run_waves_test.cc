@@ -281,6 +281,26 @@ TEST_F(RunWavesTest, WithoutItTheErrorNamesIt) {
               HasSubstr("train.models_at_once: models 0 to 3 are too many"));
 }
 
+// Also where it is the first step that finds no memory: nothing of the run is
+// left. A later one has a folder to go on from, and its reason is another.
+TEST_F(RunWavesTest, TheFirstStepsErrorNamesItToo) {
+  const Experiment experiment = TestExperiment(
+      {"train.log={writers=[\"csv\", \"jsonl\", \"tensorboard\"]}"});
+  const auto run = [&](const RunFolder& folder, int passes) {
+    limited_->FailNext("TrainStep", passes,
+                       absl::StatusCode::kResourceExhausted);
+    const absl::Status status = Run(experiment, folder).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+    return std::string(status.message());
+  };
+  const RunFolder first = NewFolder("first", experiment);
+  EXPECT_THAT(run(first, 0), HasSubstr("train.models_at_once = \"auto\""));
+  EXPECT_FALSE(fs::exists(first.path()));
+  const RunFolder later = NewFolder("later", experiment);
+  EXPECT_EQ(run(later, 2), "TrainStep fails");
+  EXPECT_TRUE(fs::exists(later.config()));
+}
+
 TEST_F(RunWavesTest, ACallbackOfTheProgramIsRefused) {
   const Experiment experiment = TestExperiment({"train.models_at_once=3"});
   const RunFolder folder = NewFolder("run", experiment);
@@ -290,6 +310,16 @@ TEST_F(RunWavesTest, ACallbackOfTheProgramIsRefused) {
   EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
   EXPECT_THAT(std::string(status.message()), HasSubstr("models_at_once"));
   EXPECT_FALSE(fs::exists(folder.path()));
+  // Begun in waves: the config has nothing to do with it any more.
+  const RunFolder begun = NewFolder("begun", experiment);
+  ASSERT_TRUE(Run(experiment, begun, false, 8).ok());
+  const absl::Status again =
+      Run(TestExperiment(), begun, true, 0, &script).status();
+  EXPECT_EQ(again.code(), absl::StatusCode::kUnimplemented);
+  EXPECT_THAT(std::string(again.message()),
+              AllOf(HasSubstr(begun.path() + " was begun in waves"),
+                    testing::Not(HasSubstr("must be \"all\""))));
+  EXPECT_TRUE(begun.HasCheckpoint());
   // Nor does a run whose models were replaced go on in waves.
   const RunFolder other = NewFolder("other", TestExperiment());
   ASSERT_TRUE(Run(TestExperiment(), other, false, 8, &script).ok());

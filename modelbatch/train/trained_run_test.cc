@@ -14,7 +14,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "modelbatch/config/experiment_config.h"
-#include "modelbatch/io/safetensors.h"
+#include "modelbatch/io/sealed_safetensors.h"
 #include "modelbatch/train/checkpoint.h"
 #include "modelbatch/train/failing_backend.h"
 #include "modelbatch/train/new_rows.h"
@@ -257,7 +257,7 @@ TEST_F(TrainedRunTest, RunsThatCannotPredict) {
               HasSubstr("the config is not that of the checkpoint"));
   // Other sizes of the models' input.
   const auto rewrite = [&](std::vector<int64_t> shape) {
-    Safetensors file = *ReadSafetensors(folder.checkpoint());
+    Safetensors file = *ReadSealedSafetensors(folder.checkpoint());
     const int64_t size = static_cast<int64_t>(shape.size());
     file.tensors["run.input_shape"] = Tensor::FromVector(shape, {size});
     std::vector<NamedTensor> tensors;
@@ -265,7 +265,8 @@ TEST_F(TrainedRunTest, RunsThatCannotPredict) {
       tensors.push_back({name, &tensor});
     }
     ASSERT_TRUE(
-        WriteSafetensors(folder.checkpoint(), tensors, file.metadata).ok());
+        WriteSealedSafetensors(folder.checkpoint(), tensors, file.metadata)
+            .ok());
   };
   for (const std::vector<int64_t>& shape :
        {std::vector<int64_t>{-4}, std::vector<int64_t>{},
@@ -285,14 +286,14 @@ TEST_F(TrainedRunTest, RunsThatCannotPredict) {
                 "[5, 5]"));
   // No epoch, no checkpoint.
   rewrite({4});
-  Safetensors file = *ReadSafetensors(folder.checkpoint());
+  Safetensors file = *ReadSealedSafetensors(folder.checkpoint());
   file.tensors["run.best_epoch"] = Tensor::Zeros(DType::kInt64, {8});
   std::vector<NamedTensor> tensors;
   for (const auto& [name, tensor] : file.tensors) {
     tensors.push_back({name, &tensor});
   }
   ASSERT_TRUE(
-      WriteSafetensors(folder.checkpoint(), tensors, file.metadata).ok());
+      WriteSealedSafetensors(folder.checkpoint(), tensors, file.metadata).ok());
   EXPECT_EQ(Load(folder).status().code(),
             absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(Load(folder).status().message(),

@@ -64,7 +64,28 @@ bad '--set optimizer.lr.maks=0.3: optimizer.lr.maks: unknown key; did you mean "
 run 2 train
 says err "train: expected a CONFIG file or --resume RUN"
 run 2 train small.toml --no-such-option
-says err "error: "
-run 2 nosuch
+says err "error: train: no option --no-such-option; see modelbatch train --help"
+run 2 train small.toml --outptu=refused
+says err "error: train: no option --outptu; did you mean --output?; see modelbatch train --help"
+run 2 train small.toml other.toml
+says err 'error: train: unexpected argument "other.toml"; see modelbatch train --help'
+run 2 trian small.toml
+says err 'error: no command "trian"; did you mean "train"?; see modelbatch --help'
 run 2 verify
+says err "error: verify: RUN is required; see modelbatch verify --help"
+run 2 --nosuch
+says err "error: no option --nosuch; see modelbatch --help"
+
+bad '--set train.epochs=2: train.epochs is set twice, also by --set train.epochs=3' \
+  small.toml --set train.epochs=3 --set train.epochs=2
+# An option is there once, or adds up; none silently replaces another. None is there without a value.
+run 2 train small.toml --output refused --output other
+says err "error: train: --output is there 2 times, expected once; see modelbatch train --help"
+for options in "train small.toml --output" "train small.toml --init-from" "train --resume" "train small.toml --backend" \
+  "verify refused --model" "predict refused x.csv --output" "predict refused x.csv --precision" "report refused --output"; do
+  # shellcheck disable=SC2086
+  run 2 $options ""
+  says err "${options##* }: is empty, expected a value"
+done
+[[ ! -e refused && ! -e runs ]] || fail "a folder is left"
 finish

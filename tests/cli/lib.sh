@@ -4,6 +4,7 @@ set -uo pipefail
 
 modelbatch=$(realpath "$1")
 data=$(realpath "$2")
+seal=$PWD/tests/cli/seal_checkpoint.py
 work=${TEST_TMPDIR:?}/work
 mkdir -p "$work"
 cd "$work" || exit 1

@@ -53,7 +53,7 @@ says err 'note: backend "cpu" in the run, "libtorch" here'
 run 2 verify libtorch --model 64
 says err "the run has no model 64, expected 0 to 63"
 # Where both can train it, the faster one is taken.
-run 0 train "$config" "${settings[@]}" --output auto --backend auto --set train.epochs=1
+run 0 train "$config" --output auto --backend auto --set train.epochs=1 --quiet
 says auto/events.jsonl "backend chosen: cpu (score 10: "
 says auto/events.jsonl "libtorch: 5"
 finish

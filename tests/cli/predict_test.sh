@@ -24,6 +24,10 @@ says out "  row  label  predicted  probability"
 says out "20 rows of new.csv, model "
 says out "Accuracy "
 [[ ! -s err ]] || fail "standard error has $(<err)"
+grep -q "no test score" out && fail "new rows are taken for those of the training"
+run 0 predict runs/small "$data"
+says out "The run was trained on rows of this file: that is no test score"
+run 0 predict runs/small new.csv
 grep -q $'\x1b' out && fail "escape codes where no terminal is"
 [[ $(grep -cE '^ +[0-9]+ ' out) == 10 ]] || fail "the table has not ten rows"
 run 0 predict runs/small bare.csv --all
@@ -72,6 +76,13 @@ bad "DATA is required" runs/small
 bad "error: --per-model adds columns to a file: expected --output FILE" runs/small new.csv --per-model
 bad "error: --output new.csv is the file to predict, expected another" runs/small new.csv --output new.csv
 bad "error: --output runs is a folder, expected a file" runs/small new.csv --output runs
+cp runs/small/checkpoint.safetensors before
+bad "error: --output runs/small/checkpoint.safetensors is there already, and is no file of predictions: expected another name" \
+  runs/small new.csv --output runs/small/checkpoint.safetensors
+same before runs/small/checkpoint.safetensors
+: >twice.csv
+run 0 predict runs/small new.csv --output twice.csv
+run 0 predict runs/small new.csv --output twice.csv
 bad "error: cannot create nowhere/out.csv: No such file or directory" runs/small new.csv --output nowhere/out.csv
 bad "error: --backend nosuch: backend: " runs/small new.csv --backend nosuch
 bad 'error: --precision bf16: backend.precision: backend "cpu" lacks the precision "bf16"; it has: fp32' runs/small new.csv \
@@ -94,6 +105,14 @@ run 0 predict nan new.csv --all
 says out "the mean of 4 models"
 says out "Without 4 models that have no finished epoch"
 bad "error: --top 5: the run has 4 models with a finished epoch" nan new.csv --top 5
+
+# An export that fails leaves nothing in the way of the next: the larger model does not fit into 6 kB.
+code=0
+(trap '' XFSZ; ulimit -f 6; exec "$modelbatch" export runs/small --format safetensors --output half --model 0 --model 2) \
+  2>err || code=$?
+((code == 2)) || fail "an export that cannot write exited with $code, expected 2"
+says err "error: cannot write half/model_2.safetensors"
+[[ -z $(ls half) ]] || fail "a failed export leaves $(ls half)"
 
 # Models of different outputs predict alone.
 run 0 train small.toml --quiet --output wide --set "model.layers[3].out_features={values=[10, 12]}" \

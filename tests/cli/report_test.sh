@@ -87,6 +87,10 @@ bad() {
 }
 bad "error: nowhere is not the folder of a run: it has no config.resolved.toml" nowhere
 bad "error: --output runs is a folder, expected a file" runs/small --output runs
+cp runs/small/results.csv before
+bad "error: --output runs/small/results.csv is there already, and is no report: expected another name" \
+  runs/small --output runs/small/results.csv
+same before runs/small/results.csv
 bad "error: --model: the run has no model 8, expected 0 to 7" runs/small --model 8 --output refused.html
 cp -r runs/small broken
 echo '{"step": 3, "epoch": 1}' >>broken/events.jsonl

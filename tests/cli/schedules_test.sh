@@ -34,8 +34,8 @@ same_run whole again
 # What has taken its length from the training is not made longer; what says its own is.
 run 2 train --resume again --set train.epochs=30
 says err "train.epochs must not change, as optimizer.schedule.T_max follows it"
-given=(--set train.epochs=2 --set optimizer.schedule.T_max=500)
-run 0 train "$example" "${given[@]}" --output given --quiet
+given=(--set optimizer.schedule.T_max=500)
+run 0 train "$example" "${given[@]}" --set train.epochs=2 --output given --quiet
 run 0 train --resume given --set train.epochs=3 --quiet
 run 0 train "$example" "${given[@]}" --set train.epochs=3 --output longer --quiet
 same_run given longer

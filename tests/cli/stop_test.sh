@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Ctrl-C, SIGTERM and SIGKILL at many moments: the run resumes and ends with the bits of one that was never stopped.
+# Ctrl-C, SIGTERM, SIGHUP and SIGKILL at many moments: the run resumes and ends with the bits of one that was never stopped.
 source tests/cli/lib.sh
 write_config
 # Long enough to be met in the middle.
@@ -23,7 +23,7 @@ stop() {
 }
 
 stopped=0
-for signal in INT TERM KILL; do
+for signal in INT TERM HUP KILL; do
   for seconds in 0 0.02 0.05 0.11 0.23; do
     folder=$signal-$seconds
     stop "$signal" "$seconds" "$folder"
@@ -40,11 +40,22 @@ for signal in INT TERM KILL; do
     same_run whole "$folder"
   done
 done
-((stopped > 0)) || fail "none of 15 runs was stopped before its end"
+((stopped > 0)) || fail "none of 20 runs was stopped before its end"
 [[ -z $(find . -name '*.tmp-*') ]] || fail "temporary files are left"
 
+# Under nohup the end of the terminal is none of the run.
+(trap '' HUP; exec "$modelbatch" train small.toml "${settings[@]}" --output nohup) >out 2>err &
+nohup=$!
+for ((i = 0; i < 500; ++i)); do
+  [[ -e nohup/config.resolved.toml ]] && break
+  sleep 0.01
+done
+kill -s HUP "$nohup" 2>/dev/null
+wait "$nohup" || fail "a run under nohup exited with $?"
+same_run whole nohup
+
 # Two processes do not train in one folder; a third may once they are gone, killed or not.
-"$modelbatch" train small.toml "${settings[@]}" --set train.epochs=100000 --output shared >out 2>err &
+"$modelbatch" train small.toml --set train.epochs=100000 --output shared >out 2>err &
 holder=$!
 for ((i = 0; i < 500; ++i)); do
   [[ -e shared/config.resolved.toml ]] && break
@@ -78,6 +89,7 @@ header["__metadata__"]["backend_build_id"] = "another"
 text = json.dumps(header).encode()
 open(sys.argv[1], "wb").write(struct.pack("<Q", len(text)) + text + data[8 + length :])
 PYTHON
+python3 "$seal" other/checkpoint.safetensors
 run 2 train --resume other
 says err 'backend build "another" in the run'
 run 0 train --resume other --force

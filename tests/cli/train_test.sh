@@ -30,7 +30,14 @@ says err "the run has no model 8, expected 0 to 7"
 run 2 verify nowhere
 says err "nowhere is not the folder of a run"
 
-# A change in the checkpoint's last byte, a weight of some model, is found.
+# Options may come first: what follows a repeatable one is not its value.
+run 0 train --quiet --set train.epochs=1 small.toml --output first
+run 0 verify --model 1 --models 2 first
+says out "2 of 2 models are equal bit for bit"
+run 0 predict --quiet --model 1 first "$data"
+run 0 export --format pt --output first/weights --model 1 first
+
+# A changed bit of a checkpoint is refused. Where whoever changed it has made the checksum anew, verify finds it.
 cp -r runs/small-1 runs/changed
 python3 - runs/changed/checkpoint.safetensors <<'PYTHON'
 import json, struct, sys
@@ -40,6 +47,13 @@ begin, _ = json.loads(data[8 : 8 + length])["model.3.param.0.weight"]["data_offs
 data[8 + length + begin] ^= 1
 open(sys.argv[1], "wb").write(data)
 PYTHON
+for command in "train --resume runs/changed" "verify runs/changed" "predict runs/changed $data" \
+  "export runs/changed --format pt --output refused"; do
+  # shellcheck disable=SC2086
+  run 2 $command
+  says err "error: runs/changed/checkpoint.safetensors: is damaged: its checksum is "
+done
+python3 "$seal" runs/changed/checkpoint.safetensors
 run 0 verify runs/changed --model 2
 run 1 verify runs/changed --model 3
 says out "differs: param 0.weight[0, 0]: 0x"

@@ -27,6 +27,11 @@
 #define threadIdx (::modelbatch::cuda::emulator::ThreadIndex())
 #define blockIdx (::modelbatch::cuda::emulator::BlockIndex())
 
+// A function that runs one thread: `void (const void* args)`.
+#define MODELBATCH_CUDA_FUNCTION(args, kernel) \
+  reinterpret_cast<const void*>(               \
+      &::modelbatch::cuda::emulator::RunThread<args, kernel>)
+
 #define __syncthreads() ::modelbatch::cuda::emulator::SyncThreads()
 #define __shfl_sync(mask, value, lane, width) \
   ::modelbatch::cuda::emulator::Shuffle(mask, value, lane, width, false)
@@ -51,6 +56,11 @@ inline uint32_t __umulhi(uint32_t a, uint32_t b) {
 using std::sqrt;
 
 namespace emulator {
+
+template <typename Args, void (*kKernel)(Args)>
+void RunThread(const void* args) {
+  kKernel(*static_cast<const Args*>(args));
+}
 
 // The value of another thread of the same group of `width` in the warp.
 template <typename T>

@@ -1,19 +1,11 @@
 #include "backends/cuda/emulator/emulated_kernels.h"
 
-namespace modelbatch::cuda {
-namespace {
-
-template <typename Args, void (*kKernel)(Args)>
-void RunThread(const void* args) {
-  kKernel(*static_cast<const Args*>(args));
-}
-
-}  // namespace
-}  // namespace modelbatch::cuda
-
-#define MODELBATCH_CUDA_FUNCTION(args, kernel) \
-  reinterpret_cast<const void*>(&RunThread<args, kernel>)
-#include "backends/cuda/kernels/table-inl.h"
+#include "backends/cuda/kernels/bf16_products.cu"
+#include "backends/cuda/kernels/families.h"
+#include "backends/cuda/kernels/fp32_products.cu"
+#include "backends/cuda/kernels/layers.cu"
+#include "backends/cuda/kernels/tf32_products.cu"
+#include "backends/cuda/kernels/updates.cu"
 
 namespace modelbatch::cuda::emulator {
 

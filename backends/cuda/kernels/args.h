@@ -19,6 +19,12 @@ inline constexpr int32_t kStepped = 0;
 inline constexpr int32_t kEmpty = 2;
 inline constexpr int32_t kNonFiniteLoss = 3;
 
+// Where every factor of a sum of products is below this, the sum is finite: a
+// chain of products below 2^80, rounded to nearest, stays at 2^105 once it is
+// there, and one on tensor cores is below 2^119 (docs/cuda.md). NaN is not
+// below.
+inline constexpr float kFactorLimit = 0x1p40f;
+
 // What a block takes of each family of kernels.
 //
 // Elementwise kernels: 16 rows, of which 64 columns give each thread four
@@ -77,6 +83,9 @@ struct ProductArgs {
   // kWeightGradient, by model: set to 1 by what is not finite; null: not looked
   // for.
   int32_t* bad = nullptr;
+  // The others, by model: set to 1 by what is stored and not below
+  // kFactorLimit; null: not looked for.
+  int32_t* large = nullptr;
 };
 
 struct UnaryArgs {
@@ -146,6 +155,13 @@ struct LayerNormBackwardArgs {
   bool accumulate = false;
   float* gradients = nullptr;
   int32_t* bad = nullptr;  // by model; what is not finite sets 1
+};
+
+// Looks for elements of x that are not below kFactorLimit.
+struct LookArgs {
+  Grid grid;
+  Source x;
+  int32_t* large = nullptr;  // by model; what is not below sets 1
 };
 
 struct ColumnSumArgs {
@@ -262,6 +278,17 @@ struct UpdateArgs {
   // nadam's number of each model, and what becomes of it.
   const float* mu_product = nullptr;
   float* new_mu_product = nullptr;
+  // By model: those with 0 are left alone; null: none is.
+  const int32_t* only = nullptr;
+};
+
+// kWeightGradient whose epilogue updates the weights, by kSgd, kAdam or kAdamW,
+// of models that `large` has 0 for: their gradient is finite and stays in
+// registers. Of the others it is stored, as of any product. What sets `bad` or
+// `large` of a model, but this, comes before.
+struct UpdatingProductArgs : ProductArgs {
+  UpdateArgs update;  // without tiles and gradients
+  Optimizer optimizer = Optimizer::kSgd;
 };
 
 // Between matrices with padded rows and compact ones, one behind the other.

@@ -10,12 +10,13 @@ fail() {
   failed=1
 }
 
-reports=0
+declare -A kernels=([sm_80]=0 [sm_90a]=0)
 for report in "$@"; do
   [[ $report == *.ptxas.txt ]] || continue
-  reports=$((reports + 1))
-  kernels=$(grep -c 'Compiling entry function' "$report") || true
-  ((kernels >= 64)) || fail "$report has $kernels kernels, expected all of them, 64 or more"
+  arch=sm_${report##*_sm_}
+  arch=${arch%.ptxas.txt}
+  found=$(grep -c 'Compiling entry function' "$report") || fail "$report has no kernel"
+  kernels[$arch]=$((kernels[$arch] + found))
   bad=$(awk '/Compiling entry function/ { name = $6 }
              /bytes stack frame/ && !/ 0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads/ { print name, $0 }
              /Used [0-9]+ registers/ && name ~ /Multiply(Tensor)?Tiles/ {
@@ -23,18 +24,26 @@ for report in "$@"; do
              }' "$report")
   [[ -z $bad ]] || fail "$report: $bad"
 done
-((reports == 2)) || fail "$reports reports, expected one each for sm_80 and sm_90a"
+((${#kernels[@]} == 2)) || fail "reports for ${!kernels[*]}, expected sm_80 and sm_90a"
+for arch in "${!kernels[@]}"; do
+  ((kernels[$arch] >= 77)) || fail "${kernels[$arch]} kernels for $arch, expected all of them, 77 or more"
+done
 
+tensor_files=0
 for ptx in "$@"; do
   [[ $ptx == *.ptx ]] || continue
+  [[ $ptx != *_tf32_* && $ptx != *_bf16_* ]] || tensor_files=$((tensor_files + 1))
   # Only what rounds to nearest and keeps denormals. (Products of integers and conversions have names of their own.)
   bad=$(grep -oE '\b(fma|mad|mul|add|sub|div|sqrt|rcp|rsqrt|sin|cos|lg2|ex2|tanh)\.[a-z0-9.]*f(32|64)\b' "$ptx" | sort -u |
     grep -vxE '[a-z]+\.rn\.f(32|64)' || true)
   [[ -z $bad ]] || fail "$ptx: inexact operations: ${bad//$'\n'/ }"
   grep -q 'fma\.rn\.f32' "$ptx" || fail "$ptx has no fma.rn.f32: is it the kernels' code?"
   ! grep -qE '\.(ftz|approx|full)\b' "$ptx" || fail "$ptx flushes or approximates"
-  # Precision 1 is tf32, 2 is bf16: products in three kinds and four shapes of tile each.
-  bad=$(awk '/\.entry/ { name = $0; precision = ""; ++entries }
+  # Precision 1 is tf32, 2 is bf16: each in a file of its own, of products in three kinds, of which
+  # one also updates, and four shapes of tile.
+  bad=$(awk -v file="$ptx" '
+             BEGIN { wanted = file ~ /_tf32_/ ? "tf32" : file ~ /_bf16_/ ? "bf16" : "" }
+             /\.entry/ { name = $0; precision = "" }
              /\.entry/ && /MultiplyTensorTiles/ {
                precision = name ~ /PrecisionE1E/ ? "tf32" : "bf16"
                ++tensor[precision]
@@ -49,11 +58,14 @@ for ptx in "$@"; do
                if (op ~ /^mma/ && !(name in multiplies)) { multiplies[name]; ++found[precision] }
              }
              END {
-               for (p in tensor) if (tensor[p] != 12 || found[p] != 12) print found[p], "of", tensor[p], p, "kernels multiply"
-               if (!("tf32" in tensor) || !("bf16" in tensor)) print "no kernels of tf32 or bf16"
+               if (wanted != "" && (tensor[wanted] != 16 || found[wanted] != 16)) {
+                 print found[wanted], "of", tensor[wanted], wanted, "kernels multiply, expected 16"
+               }
+               for (p in tensor) if (p != wanted) print tensor[p], "kernels of", p
              }' "$ptx")
   [[ -z $bad ]] || fail "$ptx: tensor cores: $bad"
   # Reductions have one order.
   ! grep -qE '^\s*(@\S+ )?(atom|red)\.' "$ptx" || fail "$ptx has atomic operations"
 done
+((tensor_files == 4)) || fail "$tensor_files files of tf32 and bf16, expected one each for two architectures"
 exit $failed

@@ -16,6 +16,10 @@
 
 #if defined(__CUDACC__)
 
+// What a Kernel (kernels.h) has of the kernel `kernel`, which takes `args`.
+#define MODELBATCH_CUDA_FUNCTION(args, kernel) \
+  reinterpret_cast<const void*>(static_cast<void (*)(args)>(kernel))
+
 namespace modelbatch::cuda {
 
 // Neighbouring numbers of global memory in one access, as a float2 or float4:
@@ -49,6 +53,10 @@ struct Shared {
 #else
 #include "backends/cuda/emulator/device.h"
 #endif
+
+// An entry of the table of kernels.
+#define MODELBATCH_CUDA_KERNEL(args, kernel, threads) \
+  { #kernel, MODELBATCH_CUDA_FUNCTION(args, (kernel)), threads }
 
 namespace modelbatch::cuda {
 
@@ -104,6 +112,10 @@ __device__ inline float SumLanes(int64_t count, int lane, F terms) {
 
 __device__ inline bool IsFinite(float x) {
   return math::Less(math::Abs(x), __builtin_inff());
+}
+
+__device__ inline bool IsBelowFactorLimit(float x) {
+  return math::Less(math::Abs(x), kFactorLimit);
 }
 
 // Whether a model's state is touched.

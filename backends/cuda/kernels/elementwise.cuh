@@ -48,6 +48,15 @@ __global__ void __launch_bounds__(kElementThreads) AddOrCopy(AddArgs args) {
   });
 }
 
+__global__ void __launch_bounds__(kElementThreads) LookForLarge(LookArgs args) {
+  ForEachElement(args.grid, args.x.places, [&](int model, int i, int j) {
+    // All who find one write the same.
+    if (!IsBelowFactorLimit(Open(args.x, model).Row(i)[j])) {
+      args.large[model] = 1;
+    }
+  });
+}
+
 // The block of four draws of Philox4x32-10: modelbatch/util/philox.h.
 __device__ inline void PhiloxBlock(const DropoutMask& mask, uint64_t step,
                                    uint32_t block, uint32_t (&draws)[4]) {

@@ -1,6 +1,7 @@
 // What a product does with its sums before they are stored: bias and
-// activation, the activation's derivative, the search for gradients that are
-// not finite. Each step is rounded to fp32, in every precision.
+// activation, the activation's derivative, the search for factors that are
+// large and gradients that are not finite. Each step is rounded to fp32, in
+// every precision.
 #ifndef BACKENDS_CUDA_KERNELS_EPILOGUE_CUH_
 #define BACKENDS_CUDA_KERNELS_EPILOGUE_CUH_
 
@@ -28,6 +29,30 @@ __device__ inline void StoreRow(float* to, const float (&values)[kCount],
   for (int i = 0; i < kCount; ++i) {
     if (i < count) to[i] = values[i];
   }
+}
+
+// The same from global memory, 0 beyond `count`.
+template <int kCount>
+__device__ inline void LoadRow(const float* from, float (&values)[kCount],
+                               int count) {
+  static_assert(kCount == 2 || kCount == 4, "");
+  if (count >= kCount &&
+      reinterpret_cast<uintptr_t>(from) % (kCount * sizeof(float)) == 0) {
+    if constexpr (kCount == 4) {
+      const float4 four = Wide<float4>(from);
+      values[0] = four.x;
+      values[1] = four.y;
+      values[2] = four.z;
+      values[3] = four.w;
+    } else {
+      const float2 two = Wide<float2>(from);
+      values[0] = two.x;
+      values[1] = two.y;
+    }
+    return;
+  }
+#pragma unroll
+  for (int i = 0; i < kCount; ++i) values[i] = i < count ? from[i] : 0.0f;
 }
 
 // Finishes and stores the first `count` of kCols neighbouring sums, of which
@@ -79,6 +104,13 @@ __device__ inline void FinishRow(const ProductArgs& args,
     }
     // All who find one write the same.
     if (!finite && args.bad != nullptr) args.bad[problem.model] = 1;
+  } else if (args.large != nullptr) {
+    bool below = true;
+#pragma unroll
+    for (int c = 0; c < kCols; ++c) {
+      below = below && (c >= count || IsBelowFactorLimit(sum[c]));
+    }
+    if (!below) args.large[problem.model] = 1;
   }
   StoreRow(to, sum, count);
 }

@@ -19,12 +19,14 @@ struct Kernel {
 struct Kernels {
   // By Precision, Product and TileShape.
   Kernel<ProductArgs> products[kNumPrecisions][3][4];
+  Kernel<UpdatingProductArgs> updating_products[kNumPrecisions][4];
   Kernel<ProductArgs> wide_product;  // fp32 forward, for all models at once
   Kernel<UnaryArgs> apply_activation;
   Kernel<UnaryBackwardArgs> derive_activation;
   Kernel<AddArgs> add_or_copy;
   Kernel<DropoutArgs> dropout;
   Kernel<PackArgs> pack_rows, unpack_rows;
+  Kernel<LookArgs> look_for_large;
   Kernel<ColumnSumArgs> sum_columns;
   Kernel<LayerNormArgs> normalize_rows;
   Kernel<LayerNormBackwardArgs> derive_normalized_rows, sum_layer_norm_columns;

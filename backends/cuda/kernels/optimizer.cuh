@@ -41,6 +41,7 @@ __global__ void __launch_bounds__(kStateThreads) UpdateModels(UpdateArgs args) {
   const StateTile tile = args.tiles[blockIdx.x];
   const int model = tile.model;
   if (!Steps(args.outcomes, args.bad, model)) return;
+  if (args.only != nullptr && args.only[model] == 0) return;
   const Columns values = {args.columns + model, args.models};
   float* states[3];
   for (int s = 0; s < 3; ++s) {

@@ -7,8 +7,11 @@
 #ifndef BACKENDS_CUDA_KERNELS_PRODUCT_CUH_
 #define BACKENDS_CUDA_KERNELS_PRODUCT_CUH_
 
+#include <type_traits>
+
 #include "backends/cuda/kernels/device.cuh"
 #include "backends/cuda/kernels/epilogue.cuh"
+#include "backends/cuda/kernels/update_epilogue.cuh"
 
 namespace modelbatch::cuda {
 
@@ -111,15 +114,19 @@ __device__ inline float JoinLanesOf(Tile& tile, int start, int pitch) {
 // kWide: kForward where all models see the same rows. Columns are those of all
 // models side by side, in groups of four, which are a thread's columns: a tile
 // is of several models, inactive ones among them.
+//
+// Args: ProductArgs, or UpdatingProductArgs of kWeightGradient.
 template <Product kProduct, int kTileRows, int kTileCols, int kRows,
-          bool kWide = false>
+          bool kWide = false, typename Args = ProductArgs>
 __global__ void __launch_bounds__(kTileRows / kRows * kTileCols / 4,
                                   512 / (kTileRows / kRows * kTileCols / 4))
-    MultiplyTiles(ProductArgs args) {
+    MultiplyTiles(Args args) {
   constexpr int kCols = kGroupCols;
   constexpr int kThreads = kTileRows / kRows * kTileCols / kCols;
   constexpr bool kForward = kProduct == Product::kForward;
   constexpr bool kWeights = kProduct == Product::kWeightGradient;
+  constexpr bool kUpdates = std::is_same_v<Args, UpdatingProductArgs>;
+  static_assert(kWeights || !kUpdates, "");
   // As the operands lie in memory: x and dy by rows, w by outputs.
   using SliceA = Slices<kTileRows, kThreads, !kWeights>;
   using SliceB = Slices<kTileCols, kThreads, kForward>;
@@ -160,6 +167,11 @@ __global__ void __launch_bounds__(kTileRows / kRows * kTileCols / 4,
   const int m = kWeights ? problem.m : rows;
   const int k = kWeights ? rows : problem.k;
   if (rows == 0 || tile.row >= m) return;
+  WeightUpdate update = WeightUpdate::kStoreGradient;
+  if constexpr (kUpdates) {
+    update = WeightUpdateOf(args, problem.model);
+    if (update == WeightUpdate::kNothing) return;
+  }
   const int size_a = m - tile.row, size_b = problem.n - tile.col;
   const int32_t* const index =
       args.index == nullptr ? nullptr : args.index + args.begin[problem.model];
@@ -309,11 +321,22 @@ __global__ void __launch_bounds__(kTileRows / kRows * kTileCols / 4,
     j = group.col;
   }
   if (count <= 0) return;
+  const auto for_each_row = [&](auto f) {
 #pragma unroll
-  for (int r = 0; r < kRows; ++r) {
-    if (row + r >= size_a) break;
-    FinishRow<kProduct>(args, *own, tile.row + row + r, j, count, acc[r]);
+    for (int r = 0; r < kRows; ++r) {
+      if (row + r >= size_a) break;
+      f(tile.row + row + r, j, count, acc[r]);
+    }
+  };
+  if constexpr (kUpdates) {
+    if (update == WeightUpdate::kInPlace) {
+      UpdateWeights<kCols>(args, problem, for_each_row);
+      return;
+    }
   }
+  for_each_row([&](int64_t i, int64_t first, int n, float(&sums)[kCols]) {
+    FinishRow<kProduct>(args, *own, i, first, n, sums);
+  });
 }
 
 }  // namespace modelbatch::cuda

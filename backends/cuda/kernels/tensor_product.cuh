@@ -7,9 +7,12 @@
 #ifndef BACKENDS_CUDA_KERNELS_TENSOR_PRODUCT_CUH_
 #define BACKENDS_CUDA_KERNELS_TENSOR_PRODUCT_CUH_
 
+#include <type_traits>
+
 #include "backends/cuda/kernels/device.cuh"
 #include "backends/cuda/kernels/epilogue.cuh"
 #include "backends/cuda/kernels/mma.cuh"
+#include "backends/cuda/kernels/update_epilogue.cuh"
 
 namespace modelbatch::cuda {
 
@@ -111,15 +114,17 @@ __device__ inline bool IsAligned(const RowsOf& rows) {
 }
 
 // kTileRows x kTileCols elements of c a block, kWarpRows x kWarpCols a warp.
-// Sixteen warps a multiprocessor, as product.cuh.
+// Sixteen warps a multiprocessor, and Args, as product.cuh.
 template <Precision kPrecision, Product kProduct, int kTileRows, int kTileCols,
-          int kWarpRows, int kWarpCols>
+          int kWarpRows, int kWarpCols, typename Args = ProductArgs>
 __global__ void __launch_bounds__(
     kTileRows / kWarpRows * kTileCols / kWarpCols * 32,
     512 / (kTileRows / kWarpRows * kTileCols / kWarpCols * 32))
-    MultiplyTensorTiles(ProductArgs args) {
+    MultiplyTensorTiles(Args args) {
   constexpr bool kForward = kProduct == Product::kForward;
   constexpr bool kWeights = kProduct == Product::kWeightGradient;
+  constexpr bool kUpdates = std::is_same_v<Args, UpdatingProductArgs>;
+  static_assert(kWeights || !kUpdates, "");
   constexpr int kThreads = kTileRows / kWarpRows * kTileCols / kWarpCols * 32;
   // As the operands lie in memory: x and dy by rows, w by outputs.
   using PanelA = Panel<kPrecision, kTileRows, kThreads, !kWeights>;
@@ -133,6 +138,11 @@ __global__ void __launch_bounds__(
   const int m = kWeights ? problem.m : rows;
   const int k = kWeights ? rows : problem.k;
   if (rows == 0 || tile.row >= m) return;
+  WeightUpdate update = WeightUpdate::kStoreGradient;
+  if constexpr (kUpdates) {
+    update = WeightUpdateOf(args, problem.model);
+    if (update == WeightUpdate::kNothing) return;
+  }
   const int size_a = m - tile.row, size_b = problem.n - tile.col;
   // Rows of x may be any rows of the dataset.
   const int32_t* const index =
@@ -211,22 +221,32 @@ __global__ void __launch_bounds__(
     __syncthreads();
   }
 
+  const auto for_each_row = [&](auto f) {
 #pragma unroll
-  for (int r = 0; r < kMmasDown; ++r) {
+    for (int r = 0; r < kMmasDown; ++r) {
 #pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const int i = row + r * kMmaRows + half * 8 + g;
-      if (i >= size_a) break;
+      for (int half = 0; half < 2; ++half) {
+        const int i = row + r * kMmaRows + half * 8 + g;
+        if (i >= size_a) break;
 #pragma unroll
-      for (int c = 0; c < kMmasAcross; ++c) {
-        const int j = col + c * kMmaCols + 2 * t;
-        if (j >= size_b) break;
-        float pair[2] = {sum[r][c][2 * half], sum[r][c][2 * half + 1]};
-        FinishRow<kProduct>(args, problem, tile.row + i, tile.col + j,
-                            size_b - j, pair);
+        for (int c = 0; c < kMmasAcross; ++c) {
+          const int j = col + c * kMmaCols + 2 * t;
+          if (j >= size_b) break;
+          float pair[2] = {sum[r][c][2 * half], sum[r][c][2 * half + 1]};
+          f(tile.row + i, tile.col + j, size_b - j, pair);
+        }
       }
     }
+  };
+  if constexpr (kUpdates) {
+    if (update == WeightUpdate::kInPlace) {
+      UpdateWeights<2>(args, problem, for_each_row);
+      return;
+    }
   }
+  for_each_row([&](int64_t i, int64_t j, int count, float(&pair)[2]) {
+    FinishRow<kProduct>(args, problem, i, j, count, pair);
+  });
 }
 
 }  // namespace modelbatch::cuda

@@ -94,7 +94,8 @@ std::vector<Fusion> Fuse(const grouped::Plan& plan) {
 }
 
 BufferLifetimes FindLifetimes(const grouped::Plan& plan,
-                              const std::vector<Fusion>& fusion) {
+                              const std::vector<Fusion>& fusion,
+                              const std::vector<bool>& updated_late) {
   const std::vector<GroupedOp>& ops = plan.ops;
   const int n = static_cast<int>(ops.size());
   const auto backward = [n](int op) { return 2 * n - op; };
@@ -135,6 +136,10 @@ BufferLifetimes FindLifetimes(const grouped::Plan& plan,
     const bool wanted = op.wants_gradient[0] || op.wants_gradient[1];
     if (!wanted && op.weight < 0) continue;  // no backward pass
 
+    if (updated_late[i]) {
+      value(op.inputs[0], 2 * n + 1);
+      gradient(op.output, 2 * n + 1);
+    }
     touch(found.stats_buffer[i], i);
     touch(found.stats_buffer[i], backward(i));
     if (BackwardReadsInput(op.code)) value(op.inputs[0], backward(i));

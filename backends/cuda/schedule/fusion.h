@@ -27,7 +27,7 @@ struct Fusion {
 std::vector<Fusion> Fuse(const grouped::Plan& plan);
 
 // A step as a time line: operation i runs forward at i, the loss at n, and
-// operation i backward at 2 n - i.
+// operation i backward at 2 n - i. At 2 n + 1 come the updates in epilogues.
 struct Lifetime {
   int first = -1;  // -1: never in use
   int last = -1;
@@ -47,8 +47,11 @@ struct BufferLifetimes {
   std::vector<Lifetime> buffers;
 };
 
+// `updated_late`: by operation, linear layers whose x and dy are read once more
+// at the end.
 BufferLifetimes FindLifetimes(const grouped::Plan& plan,
-                              const std::vector<Fusion>& fusion);
+                              const std::vector<Fusion>& fusion,
+                              const std::vector<bool>& updated_late);
 
 // Whether `value` is the dataset's rows: the input, or a flatten of it.
 std::vector<bool> FindInputs(const grouped::Plan& plan);

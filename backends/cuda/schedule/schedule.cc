@@ -116,15 +116,56 @@ LinearSchedule ScheduleLinear(const grouped::Plan& plan, const Schedule& s,
   return linear;
 }
 
+// Where epilogues update, and the rest. Tiles of the former are for the rare
+// models that the epilogues leave: as blocks without work are the rule, they
+// are large, so that they are few.
+void CutUpdates(const grouped::Plan& plan, Schedule* schedule) {
+  constexpr int32_t kLarge = 16 * kStateTile;
+  std::vector<StateBlock> epilogues, others;
+  for (size_t m = 0; m < plan.models.size(); ++m) {
+    const auto index = static_cast<int32_t>(m);
+    const ModelPlan& model = plan.models[m];
+    std::vector<bool> in_epilogue(model.parameters.size(), false);
+    for (const GroupedOp& op : plan.ops) {
+      if (schedule->epilogue_updates[op.index].used) {
+        in_epilogue[op.weight] = true;
+      }
+    }
+    int64_t begin = 0;  // of what is left
+    const auto leave = [&](int64_t end) {
+      others.push_back({index, model.state_offset + begin, end - begin});
+    };
+    for (size_t p = 0; p < model.parameters.size(); ++p) {
+      if (!in_epilogue[p]) continue;
+      const grouped::ParameterPlan& parameter = model.parameters[p];
+      leave(parameter.offset);
+      epilogues.push_back(
+          {index, model.state_offset + parameter.offset, parameter.size});
+      begin = parameter.offset + parameter.size;
+    }
+    leave(model.state_size);
+  }
+  schedule->epilogue_state_tiles = CutState(epilogues, kLarge);
+  schedule->other_state_tiles = CutState(others);
+}
+
 }  // namespace
 
 absl::StatusOr<Schedule> BuildSchedule(const grouped::Plan& plan,
-                                       int multiprocessors) {
+                                       int multiprocessors,
+                                       EpilogueUpdates choice) {
   if (absl::Status status = CheckSizes(plan); !status.ok()) return status;
   Schedule schedule;
   schedule.fusion = Fuse(plan);
   schedule.input = FindInputs(plan);
-  const BufferLifetimes lifetimes = FindLifetimes(plan, schedule.fusion);
+  schedule.epilogue_updates =
+      PlanEpilogueUpdates(plan, schedule.fusion, choice);
+  std::vector<bool> updated_late;
+  for (const EpilogueUpdate& update : schedule.epilogue_updates) {
+    updated_late.push_back(update.used);
+  }
+  const BufferLifetimes lifetimes =
+      FindLifetimes(plan, schedule.fusion, updated_late);
   BufferLifetimes unshared = lifetimes;
   for (Lifetime& lifetime : unshared.buffers) {
     if (lifetime.used()) lifetime = {0, 0};
@@ -135,9 +176,11 @@ absl::StatusOr<Schedule> BuildSchedule(const grouped::Plan& plan,
         LayOut(plan, model, lifetimes, schedule.workspace_size));
     schedule.workspace_size = schedule.layouts.back().end;
     schedule.workspace_size_unshared += LayOut(plan, model, unshared, 0).end;
-    blocks.push_back({model.state_offset, model.state_size});
+    blocks.push_back({static_cast<int32_t>(blocks.size()), model.state_offset,
+                      model.state_size});
   }
   schedule.state_tiles = CutState(blocks);
+  CutUpdates(plan, &schedule);
   schedule.linear.resize(plan.ops.size());
   for (size_t i = 0; i < plan.ops.size(); ++i) {
     if (plan.ops[i].code != OpCode::kLinear) continue;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "backends/cuda/schedule/epilogue_updates.h"
 #include "backends/cuda/schedule/fusion.h"
 #include "backends/cuda/schedule/layout.h"
 #include "backends/cuda/schedule/problem.h"
@@ -36,6 +37,10 @@ struct Schedule {
   std::vector<ModelLayout> layouts;    // by model
   std::vector<LinearSchedule> linear;  // by operation; empty for others
   std::vector<StateTile> state_tiles;
+  // Updates in epilogues, by operation. What they update of the state, and what
+  // is left.
+  std::vector<EpilogueUpdate> epilogue_updates;
+  std::vector<StateTile> epilogue_state_tiles, other_state_tiles;
   int64_t workspace_size = 0;  // floats
   // Without sharing of memory: what recycling saves, for people.
   int64_t workspace_size_unshared = 0;
@@ -43,8 +48,9 @@ struct Schedule {
 
 // For a device of so many multiprocessors. InvalidArgument names a model that
 // is too large for 32-bit sizes.
-absl::StatusOr<Schedule> BuildSchedule(const grouped::Plan& plan,
-                                       int multiprocessors);
+absl::StatusOr<Schedule> BuildSchedule(
+    const grouped::Plan& plan, int multiprocessors,
+    EpilogueUpdates choice = EpilogueUpdates::kWhereTheyPay);
 
 }  // namespace modelbatch::cuda
 

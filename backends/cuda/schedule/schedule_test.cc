@@ -80,6 +80,11 @@ class Simulation {
         WriteGradient(op.inputs[j]);
       }
     }
+    for (int i = 0; i < n; ++i) {
+      if (!schedule_.epilogue_updates[i].used) continue;
+      ReadValue(ops[i].inputs[0]);
+      ReadGradient(ops[i].output);
+    }
     return error_;
   }
 
@@ -160,7 +165,9 @@ TEST(BuildSchedule, WhatIsReadIsStillThere) {
     const testing::RandomPopulation population(seed);
     const auto plan = grouped::BuildPlan(population.request);
     if (!plan.ok()) continue;
-    const auto schedule = BuildSchedule(*plan, 1);
+    const auto schedule = BuildSchedule(
+        *plan, 1,
+        seed % 2 == 0 ? EpilogueUpdates::kNever : EpilogueUpdates::kAlways);
     ASSERT_TRUE(schedule.ok()) << schedule.status();
     int64_t end = 0;
     for (size_t m = 0; m < plan->models.size(); ++m) {
@@ -241,6 +248,112 @@ TEST(Fuse, ActivationsGoIntoTheProductsAroundThem) {
   EXPECT_EQ(schedule->linear[4].input_gradient.problems[0].saved,
             schedule->layouts[0].values[4].offset);
   EXPECT_TRUE(schedule->linear[0].input_gradient.lists.empty());
+}
+
+// Whether the layers of `width` are, in so many models of 64 inputs.
+std::vector<bool> UpdatedInEpilogues(int64_t width, int64_t models,
+                                     int64_t max_rows) {
+  const ModelSpec spec =
+      ModelSpec({width}).Linear(width).Relu().Linear(width).Relu().Linear(4);
+  const auto schedule =
+      BuildSchedule(PlanOf(std::vector<ModelSpec>(models, spec), max_rows), 1);
+  std::vector<bool> used;
+  for (const int op : {0, 2, 4}) {
+    used.push_back(schedule->epilogue_updates[op].used);
+  }
+  return used;
+}
+
+// By the bytes of docs/cuda.md: a layer of in x out saves 8 in out of them and
+// costs 4 rows (in + out), x and dy being seen where they are made; else once
+// more, and a launch.
+TEST(EpilogueUpdates, AreForLayersWiderThanAStepHasRows) {
+  const std::vector<bool> none = {false, false, false};
+  // The second layer from a width of about the rows on, the first, whose x is
+  // the dataset's, from 1.5 times that. The last is as narrow as its outputs.
+  EXPECT_EQ(UpdatedInEpilogues(256, 200, 256), none);
+  EXPECT_EQ(UpdatedInEpilogues(256, 200, 240),
+            (std::vector<bool>{false, true, false}));
+  EXPECT_EQ(UpdatedInEpilogues(256, 200, 180),
+            (std::vector<bool>{false, true, false}));
+  EXPECT_EQ(UpdatedInEpilogues(256, 200, 160),
+            (std::vector<bool>{true, true, false}));
+  // What one model saves is less than a launch costs.
+  EXPECT_EQ(UpdatedInEpilogues(256, 1, 32), none);
+  EXPECT_EQ(UpdatedInEpilogues(256, 12, 64),
+            (std::vector<bool>{false, true, false}));
+  EXPECT_EQ(UpdatedInEpilogues(64, 1000, 64), none);
+}
+
+TEST(EpilogueUpdates, KnowWhoSeesTheOperands) {
+  const auto updates_of = [](const ModelSpec& spec) {
+    return BuildSchedule(PlanOf({spec}), 1, EpilogueUpdates::kAlways)
+        ->epilogue_updates;
+  };
+  // dataset -> 0 -> relu -> 2 -> 3 -> dropout -> 5 -> loss
+  const auto updates = updates_of(
+      ModelSpec({8}).Linear(6).Relu().Linear(7).Linear(5).Dropout(0.5).Linear(
+          4));
+  EXPECT_FALSE(updates[0].x_seen);  // the dataset's
+  EXPECT_TRUE(updates[0].looks_at_y && updates[2].x_seen);
+  EXPECT_TRUE(updates[2].looks_at_y && updates[3].x_seen);
+  EXPECT_FALSE(updates[3].looks_at_y || updates[5].x_seen);  // dropout's
+  EXPECT_TRUE(updates[2].looks_at_dx && updates[0].dy_seen);
+  EXPECT_TRUE(updates[3].looks_at_dx && updates[2].dy_seen);
+  EXPECT_FALSE(updates[5].looks_at_dx || updates[3].dy_seen);  // dropout's
+  EXPECT_FALSE(updates[5].dy_seen);                            // the loss's
+  // A sum of two gradients is nobody's; nor is what lies before an activation
+  // the epilogue's last.
+  const auto residual =
+      updates_of(ModelSpec({8}).Linear(8).Linear(8).Add(0).Linear(2));
+  EXPECT_FALSE(residual[1].looks_at_dx || residual[0].dy_seen);
+  ModelSpec fork = ModelSpec({8}).Linear(8).Gelu();
+  const int other =
+      fork.AddOperator({"", "linear", {0}, {{"out_features", int64_t{8}}}});
+  fork.AddOperator({"", "add", {1, other}, {}});
+  const auto forked = updates_of(fork);
+  EXPECT_FALSE(forked[other].looks_at_dx || forked[0].dy_seen);
+  const auto before =
+      updates_of(ModelSpec({8}).Linear(8).Gelu().Add(0).Linear(2));
+  EXPECT_FALSE(before[0].dy_seen || before[0].looks_at_y);
+}
+
+// Each element of the state is updated once: by an epilogue, or for models that
+// it leaves, by its tile; or by the others.
+TEST(EpilogueUpdates, TilesCoverTheStateOnce) {
+  for (uint64_t seed = 0; seed < 200; ++seed) {
+    const testing::RandomPopulation population(seed);
+    const auto plan = grouped::BuildPlan(population.request);
+    if (!plan.ok()) continue;
+    const auto schedule = BuildSchedule(*plan, 1, EpilogueUpdates::kAlways);
+    ASSERT_TRUE(schedule.ok());
+    std::vector<int> owner(plan->state_size, -1);
+    const auto cover = [&](const std::vector<StateTile>& tiles, int times) {
+      for (const StateTile& tile : tiles) {
+        for (int64_t e = tile.offset; e < tile.offset + tile.count; ++e) {
+          ASSERT_EQ(owner.at(e), -1);
+          owner[e] = 2 * tile.model + times;
+        }
+      }
+    };
+    cover(schedule->epilogue_state_tiles, 0);
+    cover(schedule->other_state_tiles, 1);
+    for (size_t m = 0; m < plan->models.size(); ++m) {
+      const grouped::ModelPlan& model = plan->models[m];
+      for (const grouped::GroupedOp& op : plan->ops) {
+        for (const int p : {op.weight, op.bias}) {
+          if (p < 0) continue;
+          const bool in_epilogue =
+              op.code == grouped::OpCode::kLinear && p == op.weight;
+          const grouped::ParameterPlan& parameter = model.parameters[p];
+          for (int64_t e = 0; e < parameter.size; ++e) {
+            ASSERT_EQ(owner[model.state_offset + parameter.offset + e],
+                      static_cast<int>(2 * m + (in_epilogue ? 0 : 1)));
+          }
+        }
+      }
+    }
+  }
 }
 
 // Sums of gradients keep the plan's order: a derivative that others add to is a

@@ -98,13 +98,14 @@ WideProduct CutWide(absl::Span<const ProductProblem> problems, int64_t max_rows,
   return wide;
 }
 
-std::vector<StateTile> CutState(absl::Span<const StateBlock> blocks) {
+std::vector<StateTile> CutState(absl::Span<const StateBlock> blocks,
+                                int32_t most) {
   std::vector<StateTile> tiles;
-  for (size_t model = 0; model < blocks.size(); ++model) {
-    for (int64_t e = 0; e < blocks[model].size; e += kStateTile) {
-      tiles.push_back({blocks[model].offset + e, static_cast<int32_t>(model),
-                       static_cast<int32_t>(std::min<int64_t>(
-                           kStateTile, blocks[model].size - e))});
+  for (const StateBlock& block : blocks) {
+    for (int64_t e = 0; e < block.size; e += most) {
+      tiles.push_back(
+          {block.offset + e, block.model,
+           static_cast<int32_t>(std::min<int64_t>(most, block.size - e))});
     }
   }
   return tiles;

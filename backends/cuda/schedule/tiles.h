@@ -60,11 +60,14 @@ WideProduct CutWide(absl::Span<const ProductProblem> problems, int64_t max_rows,
 // Elements of a state tile: 16 a thread of a block of 256.
 inline constexpr int kStateTile = 4096;
 
-// Tiles that cover the blocks of [offset, offset + size) of each model once.
+// Tiles of up to `most` elements that cover the blocks of
+// [offset, offset + size) once.
 struct StateBlock {
+  int32_t model;
   int64_t offset, size;
 };
-std::vector<StateTile> CutState(absl::Span<const StateBlock> blocks);
+std::vector<StateTile> CutState(absl::Span<const StateBlock> blocks,
+                                int32_t most = kStateTile);
 
 }  // namespace modelbatch::cuda
 

@@ -252,14 +252,17 @@ TEST(CutState, EveryElementOnce) {
   for (int round = 0; round < 1000; ++round) {
     std::vector<StateBlock> blocks;
     int64_t size = 0;
-    for (int m = random.Int(1, 6); m > 0; --m) {
+    const auto models = static_cast<int32_t>(random.Int(1, 6));
+    for (int32_t m = 0; m < models; ++m) {
       size += random.Int(0, 20);
-      blocks.push_back({size, random.Int(0, 3) * 2048 + random.Int(0, 2)});
+      blocks.push_back({m, size, random.Int(0, 3) * 2048 + random.Int(0, 2)});
       size += blocks.back().size;
     }
+    const int32_t most = round % 2 == 0 ? kStateTile : 1000;
     std::vector<int> owner(size, -1);
-    for (const StateTile& tile : CutState(blocks)) {
+    for (const StateTile& tile : CutState(blocks, most)) {
       EXPECT_GT(tile.count, 0);
+      EXPECT_LE(tile.count, most);
       for (int64_t e = tile.offset; e < tile.offset + tile.count; ++e) {
         ASSERT_LT(e, size);
         ASSERT_EQ(owner[e], -1);

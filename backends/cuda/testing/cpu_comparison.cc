@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -56,12 +57,20 @@ CpuComparison::CpuComparison(uint64_t seed, GpuFactory open)
     : CpuComparison(seed, std::make_unique<CudaBackend>(std::move(open))) {}
 
 CpuComparison::CpuComparison(uint64_t seed, std::unique_ptr<Backend> other)
+    : CpuComparison(seed, *cpu::CpuBackend::Create({{"threads", int64_t{1}}}),
+                    std::move(other), "fp32") {}
+
+CpuComparison::CpuComparison(uint64_t seed, std::unique_ptr<Backend> one,
+                             std::unique_ptr<Backend> other,
+                             const std::string& precision)
     : population_(seed), random_(seed + 1000000) {
-  sides_[0].backend = *cpu::CpuBackend::Create({{"threads", int64_t{1}}});
+  sides_[0].backend = std::move(one);
   sides_[1].backend = std::move(other);
+  population_.request.options["precision"] = precision;
 }
 
 bool CpuComparison::Compile() {
+  if (prefers_epilogue_updates_ && random_.OneIn(3)) MakeSomeFeaturesLarge();
   for (Side& side : sides_) {
     auto session = side.backend->Compile(population_.request);
     if (!session.ok()) {
@@ -77,7 +86,10 @@ bool CpuComparison::Compile() {
   EXPECT_EQ(sides_[0].session == nullptr, sides_[1].session == nullptr)
       << message_;
   if (sides_[0].session == nullptr) return false;
-  optimizer_ = random_.Pick(OptimizerKinds());
+  optimizer_ =
+      random_.Pick(prefers_epilogue_updates_ && !random_.OneIn(8)
+                       ? std::vector<std::string>{"sgd", "adam", "adamw"}
+                       : OptimizerKinds());
   for (Side& side : sides_) {
     EXPECT_TRUE(side.session->SetOptimizer(optimizer_).ok());
   }
@@ -96,6 +108,10 @@ bool CpuComparison::Compile() {
         value.data<float>()[0] = random_.Pick<float>(
             {std::numeric_limits<float>::quiet_NaN(),
              std::numeric_limits<float>::infinity(), 1e30f, -1e38f});
+      } else if (prefers_epilogue_updates_ && random_.OneIn(12)) {
+        // One whose operands are large and whose gradient is finite, perhaps.
+        value.data<float>()[random_.Int(0, value.size() - 1)] =
+            random_.Pick<float>({0x1p39f, 0x1p40f, -0x1p41f, 0x1p50f, -1e38f});
       }
       for (Side& side : sides_) {
         EXPECT_TRUE(side.session->WriteState(m, "param", p.name, value).ok());
@@ -161,6 +177,28 @@ std::string CpuComparison::ToString() const {
   return absl::StrCat(text, "; calls: ", calls_);
 }
 
+void CpuComparison::MakeSomeFeaturesLarge() {
+  Tensor& features = population_.features;
+  for (int64_t i = random_.Int(1, 4); i > 0; --i) {
+    features.data<float>()[random_.Int(0, features.size() - 1)] =
+        random_.Pick<float>({0x1p39f, 0x1.fffffep39f, 0x1p40f, -0x1p40f, 3e38f,
+                             -std::numeric_limits<float>::infinity(),
+                             std::numeric_limits<float>::quiet_NaN()});
+  }
+}
+
+std::vector<Column> CpuComparison::AnyColumns() {
+  std::vector<Column> columns = population_.AnyColumns(random_, optimizer_);
+  if (!prefers_epilogue_updates_ || random_.OneIn(5)) return columns;
+  const auto of_gradients = [](const Column& column) {
+    return column.name == "gradient_scale" || column.name == "clip_value" ||
+           column.name == "clip_norm";
+  };
+  columns.erase(std::remove_if(columns.begin(), columns.end(), of_gradients),
+                columns.end());
+  return columns;
+}
+
 absl::Span<const uint8_t> CpuComparison::AnyActive() {
   active_.clear();
   if (random_.OneIn(2)) {
@@ -173,11 +211,11 @@ absl::Span<const uint8_t> CpuComparison::AnyActive() {
 
 // One step or several of the same kind, which a tuned session runs as a graph.
 void CpuComparison::Steps() {
-  std::vector<Column> columns = population_.AnyColumns(random_, optimizer_);
+  std::vector<Column> columns = AnyColumns();
   StepRequest request;
   request.columns = columns;
-  request.update = !random_.OneIn(4);
-  request.keep_gradients = random_.OneIn(3);
+  request.update = !random_.OneIn(prefers_epilogue_updates_ ? 8 : 4);
+  request.keep_gradients = random_.OneIn(prefers_epilogue_updates_ ? 8 : 3);
   request.accumulate =
       request.keep_gradients && !request.update && random_.OneIn(2);
   const int64_t steps = random_.OneIn(3) ? random_.Int(2, 4) : 1;

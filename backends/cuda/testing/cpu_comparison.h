@@ -24,6 +24,14 @@ class CpuComparison {
   CpuComparison(uint64_t seed, GpuFactory open);
   // With any backend that promises the bits of cpu.
   CpuComparison(uint64_t seed, std::unique_ptr<Backend> other);
+  // Of any two backends that promise each other's bits in `precision`.
+  CpuComparison(uint64_t seed, std::unique_ptr<Backend> one,
+                std::unique_ptr<Backend> other, const std::string& precision);
+
+  // Before Compile: more often than not, steps are such as update weights in
+  // the epilogue of their gradient (schedule/epilogue_updates.h); now and then
+  // there are operands that are too large for it.
+  void PreferEpilogueUpdates() { prefers_epilogue_updates_ = true; }
 
   // Whether it compiles, on which both sides agree. Writes weights to both.
   bool Compile();
@@ -45,6 +53,8 @@ class CpuComparison {
   };
 
   absl::Span<const uint8_t> AnyActive();
+  std::vector<Column> AnyColumns();
+  void MakeSomeFeaturesLarge();
   void Steps();
   void Tune();
   void Evaluate();
@@ -55,6 +65,7 @@ class CpuComparison {
   RandomPopulation population_;
   Random random_;
   Side sides_[2];  // cpu, the other
+  bool prefers_epilogue_updates_ = false;
   std::vector<Layout> layouts_;
   std::string optimizer_, calls_, message_;
   std::vector<uint8_t> active_;
