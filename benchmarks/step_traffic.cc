@@ -9,7 +9,6 @@ namespace {
 
 // Decides which tiles there are, whose bytes are next to nothing.
 constexpr int kMultiprocessors = 132;
-constexpr int kStatesOfAdam = 2;
 
 }  // namespace
 
@@ -27,7 +26,7 @@ absl::StatusOr<cuda::Traffic> StepTraffic(const Workload& workload,
   MB_ASSIGN_OR_RETURN(const cuda::Schedule schedule,
                       cuda::BuildSchedule(plan, kMultiprocessors));
   return cuda::CountTraffic(plan, schedule, workload.batches[0].view(),
-                            kStatesOfAdam);
+                            cuda::kAdamTraffic);
 }
 
 }  // namespace modelbatch::benchmarks

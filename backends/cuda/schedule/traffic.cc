@@ -4,6 +4,8 @@
 #include <set>
 #include <vector>
 
+#include "backends/cuda/schedule/epilogue_updates.h"
+
 namespace modelbatch::cuda {
 namespace {
 
@@ -17,8 +19,8 @@ constexpr double kFloat = sizeof(float);
 class Counter {
  public:
   Counter(const grouped::Plan& plan, const Schedule& schedule,
-          const RowSet& rows)
-      : plan_(plan), schedule_(schedule) {
+          const RowSet& rows, const UpdateTraffic& update)
+      : plan_(plan), schedule_(schedule), update_(update) {
     std::set<int32_t> distinct;
     for (size_t m = 0; m < plan.models.size(); ++m) {
       const auto of_model = RowsOf(rows, m);
@@ -29,13 +31,13 @@ class Counter {
     indices_ = static_cast<double>(rows.rows.size()) * sizeof(int32_t);
   }
 
-  Traffic Count(int states) {
+  Traffic Count() {
     for (const GroupedOp& op : plan_.ops) Forward(op);
     Loss();
     for (auto op = plan_.ops.rbegin(); op != plan_.ops.rend(); ++op) {
       Backward(*op);
     }
-    Update(states);
+    Update();
     return traffic_;
   }
 
@@ -172,7 +174,16 @@ class Counter {
     CountTables(linear.weight_gradient);
     MoveGradient(op.output);
     ReadValue(op.inputs[0]);
-    traffic_.gradients += Parameter(op.weight) + Parameter(op.bias);
+    traffic_.gradients += Parameter(op.bias);
+    if (InEpilogue(op)) {
+      // The product comes at the end, and what no epilogue has looked at is
+      // read by a launch of its own.
+      const EpilogueUpdate& update = schedule_.epilogue_updates[op.index];
+      if (!update.x_seen) ReadValue(op.inputs[0]);
+      if (!update.dy_seen) MoveGradient(op.output);
+    } else {
+      traffic_.gradients += Parameter(op.weight);
+    }
     // On tensor cores a launch of its own sums the bias' gradient.
     if (op.bias >= 0 && plan_.precision != "fp32") MoveGradient(op.output);
     if (!op.wants_gradient[0]) return;
@@ -192,22 +203,38 @@ class Counter {
     return input ? op.inputs[0] : op.output;
   }
 
-  // One pass over all parameters after all gradients. An update in the weight
-  // gradient's epilogue would neither write `gradients` nor read them here.
-  void Update(int states) {
+  bool InEpilogue(const GroupedOp& op) const {
+    return update_.in_epilogues && schedule_.epilogue_updates[op.index].used;
+  }
+
+  // Parameters and states are read and written; gradients are read, but for
+  // those that epilogues have in registers.
+  void Update() {
     double parameters = 0;
     for (size_t m = 0; m < plan_.models.size(); ++m) {
       if (rows_[m] == 0) continue;
       parameters += static_cast<double>(plan_.models[m].state_size);
     }
-    traffic_.update += kFloat * parameters;  // gradients
-    traffic_.update += 2 * kFloat * parameters * (1 + states);
-    traffic_.tables +=
-        static_cast<double>(schedule_.state_tiles.size() * sizeof(StateTile));
+    double gradients = kFloat * parameters;
+    bool epilogues = false;
+    for (const GroupedOp& op : plan_.ops) {
+      if (!InEpilogue(op)) continue;
+      epilogues = true;
+      gradients -= Parameter(op.weight);
+    }
+    traffic_.update += gradients;
+    traffic_.update += 2 * kFloat * parameters * (1 + update_.states);
+    const auto count = [this](const std::vector<StateTile>& tiles) {
+      traffic_.tables += static_cast<double>(tiles.size() * sizeof(StateTile));
+    };
+    if (!epilogues) return count(schedule_.state_tiles);
+    count(schedule_.epilogue_state_tiles);
+    count(schedule_.other_state_tiles);
   }
 
   const grouped::Plan& plan_;
   const Schedule& schedule_;
+  const UpdateTraffic update_;
   std::vector<double> rows_;  // by model
   double distinct_rows_ = 0;
   double indices_ = 0;  // bytes
@@ -217,8 +244,8 @@ class Counter {
 }  // namespace
 
 Traffic CountTraffic(const grouped::Plan& plan, const Schedule& schedule,
-                     const RowSet& rows, int states) {
-  return Counter(plan, schedule, rows).Count(states);
+                     const RowSet& rows, const UpdateTraffic& update) {
+  return Counter(plan, schedule, rows, update).Count();
 }
 
 }  // namespace modelbatch::cuda

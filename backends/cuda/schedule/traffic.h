@@ -1,7 +1,7 @@
 // The bytes that the launches of a training step read and write, counted from
 // the schedule: what a benchmark divides by the time that a step took.
 //
-//   const Traffic traffic = CountTraffic(plan, schedule, rows, /*states=*/2);
+//   const Traffic traffic = CountTraffic(plan, schedule, rows, kAdamTraffic);
 //   const double share = traffic.total() / seconds / copy_bytes_per_second;
 //
 // Each launch counts each matrix that it reads or writes once, however often
@@ -31,10 +31,18 @@ struct Traffic {
   }
 };
 
-// Of a step of all models on these rows, with an update by an optimizer of so
-// many states a parameter (Adam: 2), without clipping.
+// What a step does with its gradients.
+struct UpdateTraffic {
+  int states = 0;  // of the optimizer, a parameter
+  // Layers that the schedule updates in epilogues are: as SGD, Adam and AdamW
+  // do without clipping or gradients that are kept.
+  bool in_epilogues = false;
+};
+inline constexpr UpdateTraffic kAdamTraffic = {2, true};
+
+// Of a step of all models on these rows, without clipping.
 Traffic CountTraffic(const grouped::Plan& plan, const Schedule& schedule,
-                     const RowSet& rows, int states);
+                     const RowSet& rows, const UpdateTraffic& update);
 
 }  // namespace modelbatch::cuda
 

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "backends/cuda/schedule/epilogue_updates.h"
 #include "backends/cuda/schedule/schedule.h"
 #include "backends/grouped/plan.h"
 #include "modelbatch/model/model_spec.h"
@@ -17,7 +18,8 @@ namespace {
 
 Traffic Count(const std::vector<ModelSpec>& specs, const RowSet& rows,
               const std::string& loss = "cross_entropy", int states = 2,
-              const std::string& precision = "fp32") {
+              const std::string& precision = "fp32",
+              EpilogueUpdates updates = EpilogueUpdates::kNever) {
   CompileRequest request;
   for (const ModelSpec& spec : specs) {
     request.models.push_back(
@@ -28,7 +30,8 @@ Traffic Count(const std::vector<ModelSpec>& specs, const RowSet& rows,
   request.options["precision"] = precision;
   const grouped::Plan plan =
       *grouped::BuildPlan(request, {"fp32", "tf32", "bf16"});
-  return CountTraffic(plan, *BuildSchedule(plan, 100), rows, states);
+  return CountTraffic(plan, *BuildSchedule(plan, 100, updates), rows,
+                      {states, true});
 }
 
 const std::vector<int32_t> kTenRows = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
@@ -64,6 +67,53 @@ TEST(Traffic, IsFortyBytesAParameterWhereRowsAreFew) {
   const double without =
       Count({ModelSpec({1}).Linear(500).Linear(1)}, {one, {}}).total();
   EXPECT_NEAR((with - without) / (500 * 500), 40, 1);
+}
+
+// The same with the update in the epilogue: 32, as the gradient is neither
+// written nor read.
+TEST(Traffic, IsThirtyTwoBytesWhereEpiloguesUpdate) {
+  const std::vector<int32_t> one = {0};
+  const auto count = [&one](const ModelSpec& spec) {
+    return Count({spec}, {one, {}}, "cross_entropy", 2, "fp32",
+                 EpilogueUpdates::kAlways)
+        .total();
+  };
+  const double with = count(ModelSpec({1}).Linear(500).Linear(500).Linear(1));
+  const double without = count(ModelSpec({1}).Linear(500).Linear(1));
+  EXPECT_NEAR((with - without) / (500 * 500), 32, 1);
+}
+
+// What epilogues save, and what they cost: 7 -> 5 -> relu -> 3, launch by
+// launch.
+TEST(Traffic, OfUpdatesInEpilogues) {
+  const ModelSpec spec = ModelSpec({7}).Linear(5).Relu().Linear(3);
+  const Traffic after = Count({spec}, {kTenRows, {}});
+  const Traffic in = Count({spec}, {kTenRows, {}}, "cross_entropy", 2, "fp32",
+                           EpilogueUpdates::kAlways);
+  const double w = 7 * 5 + 5 * 3;
+  EXPECT_EQ(in.weights, after.weights);
+  EXPECT_EQ(after.gradients - in.gradients, 4 * w);
+  EXPECT_EQ(after.update - in.update, 4 * w);
+  // The loss' dy is looked at by a launch of its own, as are the rows; the
+  // other two come out of products.
+  EXPECT_EQ(in.activations - after.activations, 4 * 10 * 3);
+  EXPECT_EQ(in.data - after.data, 4 * 10 * 7);
+}
+
+// An optimizer that does not update there goes the way of all others.
+TEST(Traffic, OfAnOptimizerThatEpiloguesDoNotHave) {
+  CompileRequest request;
+  request.models.push_back({0, 5, ModelSpec({7}).Linear(3)});
+  request.loss = {"mse", {}};
+  request.max_rows = 16;
+  const grouped::Plan plan = *grouped::BuildPlan(request);
+  const auto count = [&plan](EpilogueUpdates updates, bool in_epilogues) {
+    return CountTraffic(plan, *BuildSchedule(plan, 100, updates),
+                        {kTenRows, {}}, {2, in_epilogues})
+        .total();
+  };
+  EXPECT_EQ(count(EpilogueUpdates::kAlways, false),
+            count(EpilogueUpdates::kNever, true));
 }
 
 // 7 -> 5 -> relu -> 3 of two models. The relu's values and gradients lie in the
