@@ -175,7 +175,7 @@ def check_precision() -> None:
                 # What would be the same bits as ours has not been cast to bf16.
                 assert contender["weights_differ_by"]["after_run"]["median"] > 2e-4, contender
     with tempfile.TemporaryDirectory() as output:
-        run = compare(output, emulated, "--precision=tf32", "--workload=mlp_small", "--models=1", "--peers=torch-vmap",
+        run = compare(output, emulated, "--compile", "--precision=tf32", "--workload=mlp_small", "--models=1", "--peers=torch-vmap",
                       *ONE_CPU)
         assert run.returncode == 0, run.stderr
         assert results(output)["cells"][0]["contenders"][1]["not_run"] == "tf32 is of CUDA devices"
