@@ -1,6 +1,9 @@
 // No bit of a sealed file changes unnoticed.
 #include "modelbatch/io/sealed_safetensors.h"
 
+#include <fstream>
+#include <string>
+
 #include "gtest/gtest.h"
 #include "modelbatch/io/atomic_file.h"
 #include "modelbatch/tensor/tensor.h"
@@ -27,7 +30,7 @@ TEST(SealedSafetensorsTest, OneChangedBitIsFound) {
     for (int bit = 0; bit < 8; ++bit) {
       std::string damaged = bytes;
       damaged[i] = static_cast<char>(damaged[i] ^ (1 << bit));
-      ASSERT_TRUE(WriteFileAtomically(path, damaged).ok());
+      std::ofstream(path, std::ios::binary) << damaged;
       const auto read = ReadSealedSafetensors(path);
       if (!read.ok()) continue;
       // What is left is the spaces and the signs of JSON, where another byte
