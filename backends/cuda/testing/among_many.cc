@@ -220,7 +220,7 @@ Run Train(Backend& backend, const Population& population,
     // It was replayed, both kinds of step.
     const std::string plan = session.Stats()->plan;
     EXPECT_THAT(plan, HasSubstr(" recorded"));
-    EXPECT_THAT(plan, Not(HasSubstr("; 0 steps launched as one")));
+    EXPECT_THAT(plan, Not(HasSubstr("; 0 steps launched in graphs")));
     EXPECT_THAT(plan, Not(HasSubstr("graphs are off")));
   }
   return run;
