@@ -59,7 +59,8 @@ void Count(benchmark::State& state, const Workload& workload, double bytes) {
 
 void ReadState(benchmark::State& state, const Case& c) {
   const Workload& workload = c.workload();
-  ModelBatchTrainer trainer(workload, c.backend, c.threads);
+  ModelBatchTrainer trainer(workload, c.backend, c.threads,
+                            {c.precision, false});
   for (auto _ : state) {
     benchmark::DoNotOptimize(Take(trainer.batch().GetModelStates()));
   }
@@ -68,7 +69,8 @@ void ReadState(benchmark::State& state, const Case& c) {
 
 void WriteState(benchmark::State& state, const Case& c) {
   const Workload& workload = c.workload();
-  ModelBatchTrainer trainer(workload, c.backend, c.threads);
+  ModelBatchTrainer trainer(workload, c.backend, c.threads,
+                            {c.precision, false});
   const std::vector<ModelState> states = Take(trainer.batch().GetModelStates());
   for (auto _ : state) Check(trainer.batch().LoadModelStates(states));
   Count(state, workload, StateBytes(workload));
@@ -90,7 +92,8 @@ std::vector<NamedTensor> Tensors(const std::vector<ModelState>& states) {
 
 void WriteCheckpoint(benchmark::State& state, const Case& c) {
   const Workload& workload = c.workload();
-  ModelBatchTrainer trainer(workload, c.backend, c.threads);
+  ModelBatchTrainer trainer(workload, c.backend, c.threads,
+                            {c.precision, false});
   const TemporaryFolder folder;
   const std::string path = folder.path() + "/checkpoint.safetensors";
   for (auto _ : state) {
@@ -103,7 +106,8 @@ void WriteCheckpoint(benchmark::State& state, const Case& c) {
 
 void ReadCheckpoint(benchmark::State& state, const Case& c) {
   const Workload& workload = c.workload();
-  ModelBatchTrainer trainer(workload, c.backend, c.threads);
+  ModelBatchTrainer trainer(workload, c.backend, c.threads,
+                            {c.precision, false});
   const TemporaryFolder folder;
   const std::string path = folder.path() + "/checkpoint.safetensors";
   const std::vector<ModelState> states = Take(trainer.batch().GetModelStates());
@@ -114,7 +118,8 @@ void ReadCheckpoint(benchmark::State& state, const Case& c) {
 
 void WritePyTorch(benchmark::State& state, const Case& c) {
   const Workload& workload = c.workload();
-  ModelBatchTrainer trainer(workload, c.backend, c.threads);
+  ModelBatchTrainer trainer(workload, c.backend, c.threads,
+                            {c.precision, false});
   const TemporaryFolder folder;
   for (auto _ : state) Check(trainer.batch().SaveAll(folder.path()));
   Count(state, workload, StateBytes(workload) / 3);
@@ -122,7 +127,8 @@ void WritePyTorch(benchmark::State& state, const Case& c) {
 
 void ReadPyTorch(benchmark::State& state, const Case& c) {
   const Workload& workload = c.workload();
-  ModelBatchTrainer trainer(workload, c.backend, c.threads);
+  ModelBatchTrainer trainer(workload, c.backend, c.threads,
+                            {c.precision, false});
   const TemporaryFolder folder;
   Check(trainer.batch().SaveAll(folder.path()));
   for (auto _ : state) Check(trainer.batch().LoadAll(folder.path()));

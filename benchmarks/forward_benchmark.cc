@@ -15,7 +15,8 @@ namespace {
 
 void Predict(benchmark::State& state, const Case& c) {
   const Workload& workload = c.workload();
-  ModelBatchTrainer trainer(workload, c.backend, c.threads);
+  ModelBatchTrainer trainer(workload, c.backend, c.threads,
+                            {c.precision, false});
   const RowSet rows = workload.batches[0].view();
   std::vector<Tensor> outputs;
   for (auto _ : state) {
@@ -30,7 +31,8 @@ void Predict(benchmark::State& state, const Case& c) {
 // With dropout, as the first half of a training step that is made of its parts.
 void ForwardInTraining(benchmark::State& state, const Case& c) {
   const Workload& workload = c.workload();
-  ModelBatchTrainer trainer(workload, c.backend, c.threads);
+  ModelBatchTrainer trainer(workload, c.backend, c.threads,
+                            {c.precision, false});
   const RowSet rows = workload.batches[0].view();
   std::vector<Tensor> outputs;
   for (auto _ : state) {
@@ -44,7 +46,8 @@ void ForwardInTraining(benchmark::State& state, const Case& c) {
 
 void Evaluate(benchmark::State& state, const Case& c) {
   const Workload& workload = c.workload();
-  ModelBatchTrainer trainer(workload, c.backend, c.threads);
+  ModelBatchTrainer trainer(workload, c.backend, c.threads,
+                            {c.precision, false});
   const RowSet rows = workload.batches[0].view();
   EvaluateResult result;
   for (auto _ : state) {

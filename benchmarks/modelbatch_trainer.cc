@@ -11,7 +11,8 @@
 namespace modelbatch::benchmarks {
 
 absl::Status CheckCanTrain(const Capabilities& capabilities,
-                           const Workload& workload) {
+                           const Workload& workload,
+                           const TrainerOptions& options) {
   const auto check = [](const char* what, const std::string& name,
                         const std::vector<std::string>& known) {
     if (std::find(known.begin(), known.end(), name) != known.end()) {
@@ -31,6 +32,13 @@ absl::Status CheckCanTrain(const Capabilities& capabilities,
     MB_RETURN_IF_ERROR(check("feature", "ragged_rows", capabilities.features));
   }
   MB_RETURN_IF_ERROR(check("loss", "cross_entropy", capabilities.losses));
+  if (options.compile) {
+    MB_RETURN_IF_ERROR(check("feature", "tuning", capabilities.features));
+  }
+  if (options.precision != "fp32") {  // every backend has that
+    MB_RETURN_IF_ERROR(
+        check("precision", options.precision, capabilities.precisions));
+  }
   return check("optimizer", "adam", capabilities.optimizers);
 }
 
@@ -57,15 +65,27 @@ std::vector<ModelInstance> Instances(const Workload& workload) {
   return models;
 }
 
+namespace {
+
+Attributes CompileOptions(const TrainerOptions& options) {
+  if (options.precision == "fp32") return {};
+  return {{"precision", options.precision}};
+}
+
+}  // namespace
+
 ModelBatchTrainer::ModelBatchTrainer(const Workload& workload,
-                                     const std::string& backend, int threads)
+                                     const std::string& backend, int threads,
+                                     const TrainerOptions& options)
     : workload_(workload),
+      compiled_(options.compile),
       backend_(MakeBackend(backend, threads)),
       dataset_(MakeDataset(*backend_, workload)),
-      batch_(
-          Take(ModelBatch::Create(backend_.get(), Instances(workload),
-                                  {"cross_entropy", {}}, workload.max_rows))) {
+      batch_(Take(ModelBatch::Create(backend_.get(), Instances(workload),
+                                     {"cross_entropy", {}}, workload.max_rows,
+                                     CompileOptions(options)))) {
   SetOptimizer("adam");
+  if (compiled_) Check(batch_->EnableCompile().status());
 }
 
 void ModelBatchTrainer::SetOptimizer(const std::string& kind) {
@@ -76,7 +96,11 @@ void ModelBatchTrainer::SetOptimizer(const std::string& kind) {
 }
 
 void ModelBatchTrainer::Reset() {
-  Check(batch_->SetOptimizer(optimizer_->info().kind));  // zeroes its state
+  if (compiled_) {
+    ZeroState();
+  } else {
+    Check(batch_->SetOptimizer(optimizer_->info().kind));  // zeroes its state
+  }
   for (int i = 0; i < batch_->num_models(); ++i) {
     const float* from = workload_.initial[i].data();
     for (const Parameter& parameter : batch_->layout(i).parameters) {
@@ -84,6 +108,22 @@ void ModelBatchTrainer::Reset() {
       std::copy_n(from, value.size(), value.data<float>());
       from += value.size();
       Check(batch_->session().WriteState(i, "param", parameter.name, value));
+    }
+  }
+}
+
+// In place: what was recorded for a compiled step knows where the state lies.
+void ModelBatchTrainer::ZeroState() {
+  const Tensor no_steps = Tensor::Zeros(DType::kInt64, {});
+  for (int i = 0; i < batch_->num_models(); ++i) {
+    Check(batch_->session().WriteState(i, "step", "", no_steps));
+    for (const Parameter& parameter : batch_->layout(i).parameters) {
+      const Tensor zeros = Tensor::Zeros(DType::kFloat32, parameter.shape);
+      for (const OptimizerState& state : optimizer_->info().state) {
+        if (state.per_model) continue;
+        Check(
+            batch_->session().WriteState(i, state.name, parameter.name, zeros));
+      }
     }
   }
 }

@@ -13,11 +13,16 @@
 
 namespace modelbatch::benchmarks {
 
+struct TrainerOptions {
+  std::string precision = "fp32";  // of products
+  bool compile = false;            // ModelBatch::EnableCompile
+};
+
 class ModelBatchTrainer : public Trainer {
  public:
   // The workload must outlive the trainer. threads = 0: the backend's choice.
   ModelBatchTrainer(const Workload& workload, const std::string& backend,
-                    int threads);
+                    int threads, const TrainerOptions& options = {});
 
   void Reset() override;
   void Run(int steps) override;
@@ -32,17 +37,21 @@ class ModelBatchTrainer : public Trainer {
   void SetOptimizer(const std::string& kind);
 
  private:
+  void ZeroState();
+
   const Workload& workload_;
+  const bool compiled_;
   std::unique_ptr<Backend> backend_;
   std::unique_ptr<Dataset> dataset_;
   std::unique_ptr<ModelBatch> batch_;
   std::unique_ptr<Optimizer> optimizer_;
 };
 
-// Unimplemented names the first operator, loss, optimizer or feature of the
-// workload that a backend lacks.
+// Unimplemented names the first operator, loss, optimizer, feature or precision
+// that a backend lacks.
 absl::Status CheckCanTrain(const Capabilities& capabilities,
-                           const Workload& workload);
+                           const Workload& workload,
+                           const TrainerOptions& options = {});
 
 // What ModelBatch is made of.
 std::unique_ptr<Backend> MakeBackend(const std::string& backend, int threads);

@@ -20,7 +20,8 @@ namespace {
 void Update(benchmark::State& state, const Case& c,
             const std::string& optimizer) {
   const Workload& workload = c.workload();
-  ModelBatchTrainer trainer(workload, c.backend, c.threads);
+  ModelBatchTrainer trainer(workload, c.backend, c.threads,
+                            {c.precision, false});
   const std::vector<std::string> known =
       trainer.backend().capabilities().optimizers;
   if (std::find(known.begin(), known.end(), optimizer) == known.end()) {

@@ -37,7 +37,8 @@ int Number(const char* flag, absl::string_view text, int least) {
 
 void Run(benchmark::State& state, const PluginBenchmark& one, const Case& c) {
   const auto backend = MakeBackend(c.backend, c.threads);
-  if (Skipped(state, CheckCanTrain(backend->capabilities(), c.workload()))) {
+  if (Skipped(state, CheckCanTrain(backend->capabilities(), c.workload(),
+                                   {c.precision, false}))) {
     return;
   }
   one.run(state, c);
@@ -62,7 +63,9 @@ int RunBenchmarks(int argc, char** argv,
     std::printf(
         "Flags besides those below: --backend=cpu (a name, or the path of a "
         "plugin), --threads=0 (0: the backend's choice), --models=1,32 "
-        "(numbers of models; those of the workloads if not given).\n\n");
+        "(numbers of models; those of the workloads if not given), "
+        "--precision=fp32 (of products), --large=0 (1: the workloads for a GPU "
+        "as well).\n\n");
   }
   Case base;
   base.backend = "cpu";
@@ -72,6 +75,9 @@ int RunBenchmarks(int argc, char** argv,
   if (TakeFlag("threads", &argc, argv, &value)) {
     base.threads = Number("threads", value, 0);
   }
+  TakeFlag("precision", &argc, argv, &base.precision);
+  const bool large =
+      TakeFlag("large", &argc, argv, &value) && Number("large", value, 0) != 0;
   if (TakeFlag("models", &argc, argv, &value)) {
     for (const absl::string_view text : absl::StrSplit(value, ',')) {
       populations.push_back(Number("models", text, 1));
@@ -81,6 +87,7 @@ int RunBenchmarks(int argc, char** argv,
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
   for (const PluginBenchmark& one : benchmarks) {
     for (const WorkloadEntry& entry : WorkloadTable()) {
+      if (entry.large && !large) continue;
       for (const int models :
            populations.empty() ? entry.populations : populations) {
         Case c = base;
@@ -95,6 +102,7 @@ int RunBenchmarks(int argc, char** argv,
     }
   }
   benchmark::AddCustomContext("backend", base.backend);
+  benchmark::AddCustomContext("precision", base.precision);
   benchmark::RunSpecifiedBenchmarks();
   return 0;
 }

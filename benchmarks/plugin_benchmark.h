@@ -12,6 +12,8 @@
 //   --backend=cpu   a backend's name, or the path of a plugin
 //   --threads=0     of the backend; 0: its own choice
 //   --models=1,32   in place of the workloads' own numbers of models
+//   --precision=fp32   of products
+//   --large=0       1: the workloads for a GPU as well
 #ifndef BENCHMARKS_PLUGIN_BENCHMARK_H_
 #define BENCHMARKS_PLUGIN_BENCHMARK_H_
 
@@ -29,6 +31,7 @@ namespace modelbatch::benchmarks {
 struct Case {
   std::string backend;
   int threads = 0;
+  std::string precision = "fp32";
   const WorkloadEntry* entry = nullptr;
   int models = 0;
 

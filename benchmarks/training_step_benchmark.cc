@@ -20,7 +20,8 @@ void TrainingStep(benchmark::State& state, const Case& c) {
   ReturnFreedMemory();
   ResetPeak();
   const int64_t before = ResidentBytes();
-  ModelBatchTrainer trainer(workload, c.backend, c.threads);
+  ModelBatchTrainer trainer(workload, c.backend, c.threads,
+                            {c.precision, false});
   trainer.Run(1);
   while (state.KeepRunningBatch(Workload::kSteps)) {
     state.PauseTiming();

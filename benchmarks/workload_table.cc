@@ -25,6 +25,14 @@ ModelSpec Norm(std::mt19937&) {
   return ModelSpec({64}).Linear(128).LayerNorm().Gelu().Dropout(0.1).Linear(10);
 }
 
+// Hidden layers of one width, on rows of that width.
+template <int64_t kWidth, int kHidden, int64_t kOutputs>
+ModelSpec Square(std::mt19937&) {
+  ModelSpec spec({kWidth});
+  for (int i = 0; i < kHidden; ++i) spec.Linear(kWidth).Relu();
+  return spec.Linear(kOutputs);
+}
+
 int64_t UpTo128(std::mt19937& random) {
   return 1 + static_cast<int64_t>(random() % 128);
 }
@@ -69,6 +77,42 @@ const std::vector<WorkloadEntry>& WorkloadTable() {
        64,
        {8, 32, 128},
        Norm},
+      {"mlp_64",
+       "64-64-64-64-8",
+       {64},
+       8,
+       128,
+       {64, 128, 1024},
+       Square<64, 3, 8>,
+       nullptr,
+       true},
+      {"mlp_256",
+       "256-256-256-256-10",
+       {256},
+       10,
+       128,
+       {8, 128},
+       Square<256, 3, 10>,
+       nullptr,
+       true},
+      {"mlp_512",
+       "512-512-512-10",
+       {512},
+       10,
+       128,
+       {64},
+       Square<512, 2, 10>,
+       nullptr,
+       true},
+      {"mlp_1024",
+       "1024-1024-1024-10",
+       {1024},
+       10,
+       128,
+       {16},
+       Square<1024, 2, 10>,
+       nullptr,
+       true},
   };
   return *table;
 }

@@ -24,6 +24,8 @@ struct WorkloadEntry {
   // Rows of one model in a step, drawn once. Null: all models see the same
   // max_rows rows; else each has its own.
   int64_t (*rows)(std::mt19937& random) = nullptr;
+  // For a GPU: only programs that are asked for it run it.
+  bool large = false;
 };
 
 const std::vector<WorkloadEntry>& WorkloadTable();

@@ -40,6 +40,10 @@ TEST(WorkloadTest, SizesAreThoseOfTheirNames) {
   const Workload deep = Make("mlp_deep", 1);
   EXPECT_THAT(Widths(deep, 0), ElementsAre(784, 256, 256, 10));
   EXPECT_EQ(deep.RowsPerStep(), 128);
+  EXPECT_EQ(Make("mlp_64", 1).Parameters(0, 1), 3 * 65 * 64 + 65 * 8);
+  EXPECT_EQ(Make("mlp_256", 1).Parameters(0, 1), 3 * 257 * 256 + 257 * 10);
+  EXPECT_EQ(Make("mlp_512", 1).Parameters(0, 1), 2 * 513 * 512 + 513 * 10);
+  EXPECT_EQ(Make("mlp_1024", 1).Parameters(0, 1), 2 * 1025 * 1024 + 1025 * 10);
   const Workload norm = Make("mlp_norm", 1);
   EXPECT_TRUE(norm.HasDropout());
   EXPECT_FALSE(WithoutDropout(norm).HasDropout());

@@ -27,7 +27,7 @@ Capabilities CudaBackend::capabilities() const {
           grouped::GroupedOptimizers(),
           Precisions(),
           {"bitwise_independence", "mixed_widths", "ragged_rows", "gradients",
-           "gradient_clipping", "tuning"}};
+           "gradient_clipping", "tuning", "train_steps"}};
 }
 
 absl::StatusOr<std::unique_ptr<Session>> CudaBackend::Compile(

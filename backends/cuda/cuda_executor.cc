@@ -701,6 +701,11 @@ void CudaExecutor::CountSteps(const Outcome* outcomes) {
   }
 }
 
+int64_t CudaExecutor::IndexSize(const RowSet& rows) const {
+  if (!rows.offsets.empty()) return static_cast<int64_t>(rows.rows.size());
+  return std::min(plan_->max_rows, static_cast<int64_t>(rows.rows.size()));
+}
+
 StepKind CudaExecutor::KindOf(const grouped::TrainArgs& args) const {
   StepKind kind;
   kind.keep_gradients = args.keep_gradients;
@@ -717,7 +722,8 @@ StepKind CudaExecutor::KindOf(const grouped::TrainArgs& args) const {
     kind.clip_norm = clip.clip_norm != nullptr;
   }
   kind.addresses = {dataset_->device_features(), dataset_->device_classes(),
-                    dataset_->device_values()};
+                    dataset_->device_values(), step_.device_memory(),
+                    step_.result_memory()};
   for (const DeviceArray<float>& memory : arenas_) {
     kind.addresses.push_back(memory.data());
   }
@@ -740,20 +746,97 @@ absl::Status CudaExecutor::LaunchStep(const grouped::TrainArgs& args) {
   } else if (args.update) {
     MB_RETURN_IF_ERROR(LaunchUpdate(args.rule, gradients));
   }
-  return step_.Download();
+  return absl::OkStatus();
+}
+
+absl::Status CudaExecutor::LaunchAdvance(int64_t step) {
+  AdvanceArgs args;
+  args.models = models();
+  step_.Select(step);
+  args.outcomes = step_.outcomes();
+  args.bad = step_.bad();
+  args.had_rows = step_.had_rows();
+  args.steps = step_.steps();
+  args.mu_product = step_.mu_products();
+  args.new_mu_product = step_.new_mu_products();
+  step_.Select(step + 1);
+  args.next_outcomes = step_.outcomes();
+  args.next_rows = step_.rows();
+  args.next_steps = step_.steps();
+  args.next_mu_product = step_.mu_products();
+  args.next_new_mu_product = step_.new_mu_products();
+  return gpu_->Launch(kernels().advance_steps, Parts(models(), kStateThreads),
+                      args);
 }
 
 absl::Status CudaExecutor::TrainStep(const grouped::TrainArgs& args) {
   MB_RETURN_IF_ERROR(SetDataset(args.dataset));
-  MB_RETURN_IF_ERROR(step_.SetRows(args.rows, 0, args.active));
+  MB_RETURN_IF_ERROR(step_.Begin(1, IndexSize(args.rows)));
+  step_.SetRows(args.rows, 0, args.active);
   SetColumns(args.rule);
   MB_RETURN_IF_ERROR(step_.Upload());
   MB_RETURN_IF_ERROR(
-      graphs_.Run(gpu_.get(), KindOf(args), [&] { return LaunchStep(args); }));
-  MB_RETURN_IF_ERROR(step_.Wait(args.losses, args.outcomes,
-                                args.update ? args.rule.mu_product : nullptr));
+      graphs_.Run(gpu_.get(), KindOf(args), [&]() -> absl::Status {
+        MB_RETURN_IF_ERROR(LaunchStep(args));
+        return step_.Download();
+      }));
+  MB_RETURN_IF_ERROR(step_.Wait());
+  step_.Read(args.losses, args.outcomes,
+             args.update ? args.rule.mu_product : nullptr);
   if (args.update) CountSteps(args.outcomes);
   return absl::OkStatus();
+}
+
+absl::Status CudaExecutor::TrainSteps(const grouped::TrainStepsArgs& args,
+                                      int64_t* made) {
+  *made = 0;
+  MB_RETURN_IF_ERROR(SetDataset(args.dataset));
+  const auto steps = static_cast<int64_t>(args.rows.size());
+  int64_t index = 0;
+  for (const RowSet& rows : args.rows) index += IndexSize(rows);
+  MB_RETURN_IF_ERROR(step_.Begin(steps, index));
+  for (int64_t s = 0; s < steps; ++s) {
+    step_.Select(s);
+    step_.SetRows(args.rows[s], 0, args.active);
+    SetColumns(args.rules[s]);
+  }
+  MB_RETURN_IF_ERROR(step_.Upload());
+  grouped::TrainArgs step;
+  step.dataset = args.dataset;
+  step.rule = args.rules[0];
+  StepKind kind = KindOf(step);
+  kind.steps = steps;
+  int64_t launched = 0;
+  const auto launch = [&]() -> absl::Status {
+    for (int64_t s = 0; s < steps; ++s) {
+      if (s > 0) MB_RETURN_IF_ERROR(LaunchAdvance(s - 1));
+      step_.Select(s);
+      step.rule = args.rules[s];
+      MB_RETURN_IF_ERROR(LaunchStep(step));
+      launched = s + 1;
+    }
+    return step_.Download();
+  };
+  const bool graphs = graphs_.enabled();
+  const absl::Status status = graphs_.Run(gpu_.get(), kind, launch);
+  if (!status.ok()) {
+    // Of a graph that failed nothing was made; else what was launched was.
+    if (graphs && !graphs_.enabled()) return status;
+    if (launched == 0 || !step_.Download().ok()) return status;
+  } else {
+    launched = steps;
+  }
+  if (const absl::Status waited = step_.Wait(); !waited.ok()) {
+    return status.ok() ? waited : status;
+  }
+  for (int64_t s = 0; s < launched; ++s) {
+    step_.Select(s);
+    Outcome* const outcomes = args.outcomes + s * models();
+    step_.Read(args.losses + s * models(), outcomes, args.rules[s].mu_product);
+    CountSteps(outcomes);
+  }
+  *made = launched;
+  return status;
 }
 
 absl::StatusOr<TuneReport> CudaExecutor::Tune(const TuneOptions& options) {
@@ -788,14 +871,16 @@ std::string CudaExecutor::tuning() const {
 }
 
 absl::Status CudaExecutor::Update(const grouped::UpdateArgs& args) {
-  MB_RETURN_IF_ERROR(step_.SetOutcomes(args.outcomes));
+  MB_RETURN_IF_ERROR(step_.Begin(1, 0));
+  step_.SetOutcomes(args.outcomes);
   SetColumns(args.rule);
   MB_RETURN_IF_ERROR(step_.Upload());
   float* const gradients = arena(Arena::kGradient);
   MB_RETURN_IF_ERROR(LaunchFindNonFinite(gradients));
   MB_RETURN_IF_ERROR(LaunchUpdate(args.rule, gradients));
   MB_RETURN_IF_ERROR(step_.Download());
-  MB_RETURN_IF_ERROR(step_.Wait(nullptr, args.outcomes, args.rule.mu_product));
+  MB_RETURN_IF_ERROR(step_.Wait());
+  step_.Read(nullptr, args.outcomes, args.rule.mu_product);
   CountSteps(args.outcomes);
   return absl::OkStatus();
 }
@@ -809,7 +894,8 @@ absl::Status CudaExecutor::AllocateStaging() {
 absl::Status CudaExecutor::Backward(const grouped::BackwardArgs& args) {
   MB_RETURN_IF_ERROR(SetDataset(args.dataset));
   MB_RETURN_IF_ERROR(AllocateStaging());
-  MB_RETURN_IF_ERROR(step_.SetRows(args.rows, 0, args.active));
+  MB_RETURN_IF_ERROR(step_.Begin(1, IndexSize(args.rows)));
+  step_.SetRows(args.rows, 0, args.active);
   step_.SetSteps(steps_);
   for (int64_t m = 0; m < models(); ++m) {
     if (args.output_gradients[m] == nullptr) continue;
@@ -833,7 +919,9 @@ absl::Status CudaExecutor::Backward(const grouped::BackwardArgs& args) {
   MB_RETURN_IF_ERROR(LaunchState(kernels().add_gradients, gradients_.data(),
                                  arena(Arena::kGradient)));
   MB_RETURN_IF_ERROR(step_.Download());
-  return step_.Wait(nullptr, args.outcomes, nullptr);
+  MB_RETURN_IF_ERROR(step_.Wait());
+  step_.Read(nullptr, args.outcomes, nullptr);
+  return absl::OkStatus();
 }
 
 absl::Status CudaExecutor::Forward(const grouped::ForwardArgs& args) {
@@ -844,7 +932,8 @@ absl::Status CudaExecutor::Forward(const grouped::ForwardArgs& args) {
     most = std::max(most, static_cast<int64_t>(RowsOf(args.rows, m).size()));
   }
   for (int64_t begin = 0; begin < most; begin += plan_->max_rows) {
-    MB_RETURN_IF_ERROR(step_.SetRows(args.rows, begin, nullptr));
+    MB_RETURN_IF_ERROR(step_.Begin(1, models() * plan_->max_rows));
+    step_.SetRows(args.rows, begin, nullptr);
     step_.SetSteps(steps_);
     MB_RETURN_IF_ERROR(step_.Upload());
     MB_RETURN_IF_ERROR(LaunchForward(args.training));
@@ -879,27 +968,28 @@ absl::Status CudaExecutor::Evaluate(const grouped::EvaluateArgs& args) {
   for (int64_t m = 0; m < models(); ++m) {
     most = std::max(most, static_cast<int64_t>(RowsOf(args.rows, m).size()));
   }
-  EvaluateArgs add;
-  add.rows = step_.rows();
-  add.index = step_.index();
-  add.begin = step_.begin();
-  add.max_rows = plan_->max_rows;
-  add.x = Value(plan_->output());
-  add.row_losses = row_losses_.data();
-  if (classes) {
-    add.row_weights = row_weights_.data();
-    add.classes = dataset_->device_classes();
-    add.ignore_index = plan_->loss.ignore_index;
-  }
-  add.sums = sums_.data();
-  add.totals = sums_.data() + models();
-  add.correct = reinterpret_cast<int64_t*>(sums_.data() + 2 * models());
   for (int64_t begin = 0; begin < most; begin += plan_->max_rows) {
-    MB_RETURN_IF_ERROR(step_.SetRows(args.rows, begin, args.active));
+    MB_RETURN_IF_ERROR(step_.Begin(1, models() * plan_->max_rows));
+    step_.SetRows(args.rows, begin, args.active);
     step_.SetSteps(steps_);
     MB_RETURN_IF_ERROR(step_.Upload());
     MB_RETURN_IF_ERROR(LaunchForward(/*training=*/false));
     MB_RETURN_IF_ERROR(LaunchLoss(/*training=*/false));
+    EvaluateArgs add;
+    add.rows = step_.rows();
+    add.index = step_.index();
+    add.begin = step_.begin();
+    add.max_rows = plan_->max_rows;
+    add.x = Value(plan_->output());
+    add.row_losses = row_losses_.data();
+    if (classes) {
+      add.row_weights = row_weights_.data();
+      add.classes = dataset_->device_classes();
+      add.ignore_index = plan_->loss.ignore_index;
+    }
+    add.sums = sums_.data();
+    add.totals = sums_.data() + models();
+    add.correct = reinterpret_cast<int64_t*>(sums_.data() + 2 * models());
     MB_RETURN_IF_ERROR(
         gpu_->Launch(kernels().add_to_evaluation, models(), add));
   }

@@ -50,6 +50,9 @@ class CudaExecutor : public grouped::Executor {
   }
   // Datasets are those of this backend: InvalidArgument.
   absl::Status TrainStep(const grouped::TrainArgs& args) override;
+  bool has_train_steps() const override { return true; }
+  absl::Status TrainSteps(const grouped::TrainStepsArgs& args,
+                          int64_t* made) override;
   absl::Status Evaluate(const grouped::EvaluateArgs& args) override;
   absl::Status Forward(const grouped::ForwardArgs& args) override;
   absl::Status Backward(const grouped::BackwardArgs& args) override;
@@ -99,8 +102,12 @@ class CudaExecutor : public grouped::Executor {
   // in others.
   absl::Status LaunchProduct(Product product, const grouped::GroupedOp& op,
                              float* gradients, int32_t* large);
+  // Of the step's rows in a StepBuffer, at most.
+  int64_t IndexSize(const RowSet& rows) const;
   StepKind KindOf(const grouped::TrainArgs& args) const;
   absl::Status LaunchStep(const grouped::TrainArgs& args);
+  // From one of several steps to the next.
+  absl::Status LaunchAdvance(int64_t step);
   absl::Status LaunchForward(bool training, int32_t* large = nullptr);
   absl::Status LaunchForwardOp(const grouped::GroupedOp& op, bool training,
                                int32_t* large);

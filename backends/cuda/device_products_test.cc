@@ -1,4 +1,4 @@
-// Products on tensor cores, on a device. Skipped where there is none.
+// Products in every precision, on a device. Skipped where there is none.
 #include <gtest/gtest.h>
 
 #include <tuple>
@@ -10,7 +10,7 @@
 namespace modelbatch::cuda {
 namespace {
 
-class TensorProducts
+class Products
     : public ::testing::TestWithParam<std::tuple<Precision, Product>> {
  protected:
   template <typename Test>
@@ -23,21 +23,19 @@ class TensorProducts
   }
 };
 
-TEST_P(TensorProducts, OfIntegersAreExact) { Run(testing::TestIntegers); }
-TEST_P(TensorProducts, AreWithinTheirErrorBounds) {
-  Run(testing::TestErrorBounds);
-}
-TEST_P(TensorProducts, OfAModelAmongOthersHaveItsBits) {
+TEST_P(Products, OfIntegersAreExact) { Run(testing::TestIntegers); }
+TEST_P(Products, AreWithinTheirErrorBounds) { Run(testing::TestErrorBounds); }
+TEST_P(Products, OfAModelAmongOthersHaveItsBits) {
   Run(testing::TestAmongOthers);
 }
-TEST_P(TensorProducts, DoNotDependOnTheTile) { Run(testing::TestTiles); }
+TEST_P(Products, DoNotDependOnTheTile) { Run(testing::TestTiles); }
 
 INSTANTIATE_TEST_SUITE_P(
-    All, TensorProducts,
-    ::testing::Combine(::testing::Values(Precision::kTf32, Precision::kBf16),
-                       ::testing::Values(Product::kForward,
-                                         Product::kInputGradient,
-                                         Product::kWeightGradient)));
+    All, Products,
+    ::testing::Combine(
+        ::testing::Values(Precision::kFp32, Precision::kTf32, Precision::kBf16),
+        ::testing::Values(Product::kForward, Product::kInputGradient,
+                          Product::kWeightGradient)));
 
 }  // namespace
 }  // namespace modelbatch::cuda

@@ -14,7 +14,7 @@ namespace {
 auto Facts(const StepKind& kind) {
   return std::tie(kind.optimizer, kind.gradient_scale, kind.clip_value,
                   kind.clip_norm, kind.keep_gradients, kind.accumulate,
-                  kind.update, kind.shared_rows);
+                  kind.update, kind.steps, kind.shared_rows);
 }
 
 }  // namespace
@@ -24,9 +24,9 @@ bool StepKind::IsLike(const StepKind& other) const {
 }
 
 std::string StepKind::ToString() const {
-  std::string text =
-      update ? absl::StrCat("step with ", grouped::OptimizerKindName(optimizer))
-             : "step without update";
+  std::string text = steps == 1 ? "step" : absl::StrCat(steps, " steps");
+  absl::StrAppend(&text, update ? " with " : " without update",
+                  update ? grouped::OptimizerKindName(optimizer) : "");
   if (gradient_scale) text += ", gradient_scale";
   if (clip_value) text += ", clip_value";
   if (clip_norm) text += ", clip_norm";
@@ -63,7 +63,7 @@ absl::Status StepGraphs::Run(Gpu* gpu, const StepKind& kind,
     return Fail(status, "launching a step as a CUDA graph");
   }
   ++known.launches;
-  ++launched_;
+  launched_ += kind.steps;
   return absl::OkStatus();
 }
 
@@ -126,7 +126,7 @@ std::string StepGraphs::Notes() const {
   return absl::StrCat(
       "  CUDA graphs: ", recorded_, " recorded, of them ", recorded_again_,
       " again for a kind of step that had one; ", launched_,
-      " steps launched as one\n",
+      " steps launched in graphs\n",
       failure_.empty()
           ? ""
           : absl::StrCat("  CUDA graphs are off: ", failure_, "\n"));

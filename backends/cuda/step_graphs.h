@@ -1,7 +1,7 @@
-// Training steps as CUDA graphs: what a step launches is recorded once for each
-// kind of step, and launched as one from then on. What differs between steps of
-// a kind (rows, who is active, hyper-parameters, step counts) is uploaded
-// before and is no part of it.
+// Training steps as CUDA graphs: what a step, or several in one call, launches
+// is recorded once for each kind of it, and launched as one from then on. What
+// differs between steps of a kind (rows, who is active, hyper-parameters, step
+// counts) is uploaded before and is no part of it.
 //
 //   graphs.Enable();
 //   MB_RETURN_IF_ERROR(graphs.Run(gpu, kind, [&] { return LaunchStep(); }));
@@ -28,13 +28,14 @@ struct StepKind {
   grouped::OptimizerKind optimizer = grouped::OptimizerKind::kNone;
   bool gradient_scale = false, clip_value = false, clip_norm = false;
   bool keep_gradients = false, accumulate = false, update = false;
+  int64_t steps = 1;         // made by it, one after the other
   bool shared_rows = false;  // of a plan whose launches depend on it
   // Of the dataset and the arenas, which come and go.
   std::vector<const void*> addresses;
 
   // Whatever the addresses are.
   bool IsLike(const StepKind& other) const;
-  // "step with adam, clip_norm".
+  // "step with adam, clip_norm"; "16 steps with adam".
   std::string ToString() const;
 };
 

@@ -141,8 +141,34 @@ absl::Status Take(Trained& trained, const Step& step, StepResult* result) {
   return trained.session->TrainStep(request, result);
 }
 
+// Several steps in one call; what they have in common is of the first.
+absl::Status Take(Trained& trained, const std::vector<Step>& steps,
+                  StepsResult* result) {
+  const auto column = [&](const char* name, double value) {
+    return Column{name, std::vector<double>(steps.size() * kModels, value)};
+  };
+  std::vector<Column> columns = {Column{"lr", {}}, column("beta1", 0.9),
+                                 column("beta2", 0.99), column("eps", 1e-8),
+                                 column("weight_decay", 0.01)};
+  std::vector<RowSet> rows;
+  for (const Step& step : steps) {
+    rows.push_back({step.rows, step.offsets});
+    columns[0].values.insert(columns[0].values.end(), step.lr.begin(),
+                             step.lr.end());
+  }
+  if (steps[0].clip_norm) columns.push_back(column("clip_norm", 0.1));
+  StepsRequest request;
+  request.dataset =
+      steps[0].data != nullptr ? steps[0].data : trained.data.get();
+  request.rows = rows;
+  request.columns = columns;
+  request.active = steps[0].active;
+  return trained.session->TrainSteps(request, result);
+}
+
 // The parameters and moments of all models, and what the step told.
-std::vector<float> Bits(Trained& trained, const StepResult& result) {
+template <typename Result>
+std::vector<float> Bits(Trained& trained, const Result& result) {
   std::vector<float> all = result.losses;
   for (const Outcome outcome : result.outcomes) {
     all.push_back(static_cast<float>(outcome));
@@ -171,6 +197,28 @@ void StepBoth(Trained& eager, Trained& tuned, const Step& step) {
   const absl::Status status = Take(tuned, step, &results[1]);
   ASSERT_TRUE(status.ok()) << status;
   ASSERT_TRUE(Same(Bits(eager, results[0]), Bits(tuned, results[1])));
+}
+
+// Makes them one by one on `eager`, and in one call on the other.
+void TakeBoth(Trained& eager, Trained& together,
+              const std::vector<Step>& steps) {
+  StepsResult expected, got;
+  for (const Step& step : steps) {
+    StepResult result;
+    ASSERT_TRUE(Take(eager, step, &result).ok());
+    expected.losses.insert(expected.losses.end(), result.losses.begin(),
+                           result.losses.end());
+    expected.outcomes.insert(expected.outcomes.end(), result.outcomes.begin(),
+                             result.outcomes.end());
+  }
+  const absl::Status status = Take(together, steps, &got);
+  ASSERT_TRUE(status.ok()) << status;
+  ASSERT_EQ(got.made, static_cast<int64_t>(steps.size()));
+  ASSERT_TRUE(Same(Bits(eager, expected), Bits(together, got)));
+  for (int m = 0; m < kModels; ++m) {
+    ASSERT_EQ(*eager.session->ReadState(m, "step", "")->data<int64_t>(),
+              *together.session->ReadState(m, "step", "")->data<int64_t>());
+  }
 }
 
 int64_t Recordings(Trained& trained) {
@@ -267,7 +315,7 @@ TEST(StepGraphs, OtherLaunchesAreRecordedOnceEach) {
   EXPECT_EQ(Recordings(tuned), 1);
   const std::string notes = tuned.Tune().notes;
   EXPECT_THAT(notes, HasSubstr("4 recorded, of them 0 again"));
-  EXPECT_THAT(notes, HasSubstr("; 9 steps launched as one"));
+  EXPECT_THAT(notes, HasSubstr("; 9 steps launched in graphs"));
 }
 
 // Where all models see the same rows, another kernel may compute the first
@@ -375,6 +423,150 @@ TEST(StepGraphs, TwoSessionsOfOneBackendDoNotDisturbEachOther) {
   two.reset();
   for (int step = 0; step < 2; ++step) StepBoth(eager, one, Step());
   EXPECT_EQ(Recordings(one), 1);
+}
+
+// The bits of single steps, with and without graphs, whatever changes from one
+// step of a call to the next.
+TEST(StepGraphs, StepsOfOneCallAreSingleSteps) {
+  for (const bool tune : {false, true}) {
+    for (const bool clip : {false, true}) {
+      Trained eager, together;
+      if (tune) together.Tune();
+      std::vector<Step> steps(5);
+      steps[1].lr = {0.5, 0.001, 0};
+      steps[2].rows = {9, 8, 7, 6, 5, 4, 3, 2, 29};  // one has none
+      steps[2].offsets = {0, 1, 9, 9};
+      steps[3].rows = {11};
+      for (Step& step : steps) step.clip_norm = clip;
+      for (int round = 0; round < 4; ++round) {
+        for (Step& step : steps) {
+          step.active = round == 2 ? std::vector<uint8_t>{0, 1, 1}
+                                   : std::vector<uint8_t>();
+        }
+        TakeBoth(eager, together, steps);
+        StepBoth(eager, together, steps[0]);
+      }
+      EXPECT_EQ(Recordings(together), tune ? 2 : 0);  // and of a single step
+    }
+  }
+}
+
+TEST(StepGraphs, StepsOfOneCallAreOneCopyAndOneLaunch) {
+  Trained tuned;
+  tuned.Tune();
+  std::vector<std::vector<std::string>> calls;
+  StepsResult result;
+  for (int call = 0; call < 4; ++call) {
+    ASSERT_TRUE(Take(tuned, std::vector<Step>(6), &result).ok());
+    calls.push_back(tuned.gpu->TakeCalls());
+  }
+  // After room was made.
+  std::vector<std::string> recorded = calls[0];
+  const auto upload = std::find(recorded.begin(), recorded.end(), "upload");
+  EXPECT_EQ(upload - recorded.begin(), 4);
+  recorded.erase(recorded.begin(), upload);
+  recorded.insert(recorded.begin() + 1, "begin capture");
+  recorded.insert(recorded.end(), {"end capture", "graph"});
+  EXPECT_EQ(calls[1], recorded);
+  EXPECT_EQ(std::count(calls[0].begin(), calls[0].end(), "AdvanceSteps"), 5);
+  EXPECT_EQ(std::count(calls[0].begin(), calls[0].end(), "download"), 1);
+  EXPECT_THAT(calls[2], ElementsAre("upload", "graph"));
+  EXPECT_THAT(calls[3], ElementsAre("upload", "graph"));
+  const TuneReport report = tuned.Tune();
+  EXPECT_EQ(report.choices[0].operation, "6 steps with adam");
+  EXPECT_THAT(report.notes, HasSubstr("; 18 steps launched in graphs"));
+}
+
+// As epochs have them whose steps are no multiple: two graphs, not one an
+// epoch.
+TEST(StepGraphs, TheRestOfAnEpochHasAGraphOfItsOwn) {
+  Trained eager, tuned;
+  tuned.Tune();
+  for (int epoch = 0; epoch < 4; ++epoch) {
+    for (const int steps : {4, 4, 2}) {
+      TakeBoth(eager, tuned, std::vector<Step>(steps));
+    }
+  }
+  EXPECT_EQ(Recordings(tuned), 2);
+}
+
+// What a graph reads and writes lies elsewhere once a call has needed more.
+TEST(StepGraphs, MoreStepsThanThereWasRoomForAreRecordedAnew) {
+  Trained eager, tuned;
+  tuned.Tune();
+  for (const int steps : {2, 2, 2, 40, 40, 2, 2, 2, 40, 1, 1, 1}) {
+    TakeBoth(eager, tuned, std::vector<Step>(steps));
+  }
+  EXPECT_EQ(Recordings(tuned), 4);  // that of two steps again
+  EXPECT_TRUE(tuned.gpu->CheckGuards().ok()) << tuned.gpu->CheckGuards();
+}
+
+// Not finite in the second step, or in the gradient only: its neighbours make
+// all steps, it makes one, and all of them the next time.
+TEST(StepGraphs, AModelThatIsNotFiniteLeavesTheCall) {
+  for (const float value : {std::nanf(""), 3e38f}) {
+    Trained eager, tuned;
+    tuned.Tune();
+    Tensor features = Numbers({kDatasetRows, kFeatures}, 1);
+    features.data<float>()[20 * kFeatures] = value;
+    std::unique_ptr<Dataset> data[2];
+    int i = 0;
+    for (Trained* trained : {&eager, &tuned}) {
+      EmulatedGpu* const gpu = trained->gpu;
+      data[i++] = *trained->backend.CreateDataset(
+          features.Clone(), Numbers({kDatasetRows, kOutputs}, 2));
+      trained->gpu = gpu;
+    }
+    std::vector<Step> steps(4);
+    for (Step& step : steps) step.offsets = {0, 2, 4, 5};
+    for (int call = 0; call < 4; ++call) {
+      steps[1].rows[2] = call == 1 ? 2 : 20;  // of the second model
+      StepsResult got;
+      steps[0].data = data[1].get();
+      ASSERT_TRUE(Take(tuned, steps, &got).ok());
+      bool left = false;
+      for (size_t s = 0; s < steps.size(); ++s) {
+        Step step = steps[s];
+        step.data = data[0].get();
+        if (left) step.active = {1, 0, 1};
+        StepResult expected;
+        ASSERT_TRUE(Take(eager, step, &expected).ok());
+        left = left || (expected.outcomes[1] != Outcome::kStepped);
+        for (int m = 0; m < kModels; ++m) {
+          ASSERT_EQ(got.outcomes[s * kModels + m], expected.outcomes[m]);
+          if (std::isnan(expected.losses[m])) continue;
+          ASSERT_EQ(got.losses[s * kModels + m], expected.losses[m]);
+        }
+      }
+      ASSERT_EQ(left, call != 1);
+      ASSERT_TRUE(Same(Bits(eager, StepResult()), Bits(tuned, StepResult())));
+    }
+  }
+}
+
+// Launched one by one, the steps before the one that was refused are made; of
+// a graph that cannot be recorded, none.
+TEST(StepGraphs, AFailureAmongSeveralStepsSaysWhichWereMade) {
+  for (const bool tune : {false, true}) {
+    Trained eager, other;
+    if (tune) {
+      other.Tune();
+      TakeBoth(eager, other, std::vector<Step>(3));
+    }
+    other.gpu->RefuseNext("AdvanceSteps");
+    StepsResult result;
+    const absl::Status status = Take(other, std::vector<Step>(3), &result);
+    EXPECT_TRUE(absl::IsInternal(status)) << status;
+    EXPECT_EQ(result.made, tune ? 0 : 1);
+    EXPECT_EQ(result.losses.size(), tune ? 0 : kModels);
+    if (!tune) {
+      StepResult one;
+      ASSERT_TRUE(Take(eager, Step(), &one).ok());
+      ASSERT_TRUE(Same(Bits(eager, one), Bits(other, result)));
+    }
+    TakeBoth(eager, other, std::vector<Step>(3));
+    StepBoth(eager, other, Step());
+  }
 }
 
 // Where recording fails, in any of its parts, the step fails and says why; no

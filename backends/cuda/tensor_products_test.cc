@@ -1,4 +1,4 @@
-// Products on tensor cores, on the emulator.
+// Products in every precision, on the emulator.
 #include "backends/cuda/testing/tensor_products.h"
 
 #include <gtest/gtest.h>
@@ -14,7 +14,7 @@ namespace {
 using emulator::EmulatedGpu;
 using emulator::Order;
 
-class TensorProducts
+class Products
     : public ::testing::TestWithParam<std::tuple<Precision, Product>> {
  protected:
   template <typename Test>
@@ -36,21 +36,19 @@ class TensorProducts
   }
 };
 
-TEST_P(TensorProducts, OfIntegersAreExact) { Run(testing::TestIntegers); }
-TEST_P(TensorProducts, AreWithinTheirErrorBounds) {
-  Run(testing::TestErrorBounds);
-}
-TEST_P(TensorProducts, OfAModelAmongOthersHaveItsBits) {
+TEST_P(Products, OfIntegersAreExact) { Run(testing::TestIntegers); }
+TEST_P(Products, AreWithinTheirErrorBounds) { Run(testing::TestErrorBounds); }
+TEST_P(Products, OfAModelAmongOthersHaveItsBits) {
   Run(testing::TestAmongOthers);
 }
-TEST_P(TensorProducts, DoNotDependOnTheTile) { Run(testing::TestTiles); }
+TEST_P(Products, DoNotDependOnTheTile) { Run(testing::TestTiles); }
 
 INSTANTIATE_TEST_SUITE_P(
-    All, TensorProducts,
-    ::testing::Combine(::testing::Values(Precision::kTf32, Precision::kBf16),
-                       ::testing::Values(Product::kForward,
-                                         Product::kInputGradient,
-                                         Product::kWeightGradient)));
+    All, Products,
+    ::testing::Combine(
+        ::testing::Values(Precision::kFp32, Precision::kTf32, Precision::kBf16),
+        ::testing::Values(Product::kForward, Product::kInputGradient,
+                          Product::kWeightGradient)));
 
 }  // namespace
 }  // namespace modelbatch::cuda

@@ -85,6 +85,16 @@ struct TrainArgs {
   Outcome* outcomes = nullptr;
 };
 
+// Steps with updates, in one call; gradients are not kept.
+struct TrainStepsArgs {
+  const HostDataset* dataset = nullptr;
+  absl::Span<const RowSet> rows;       // of each step
+  absl::Span<const UpdateRule> rules;  // likewise, of one kind
+  const uint8_t* active = nullptr;     // null: all
+  float* losses = nullptr;             // [step, model]
+  Outcome* outcomes = nullptr;         // likewise
+};
+
 struct ForwardArgs {
   const HostDataset* dataset = nullptr;
   RowSet rows;
@@ -141,6 +151,14 @@ class Executor {
   virtual absl::Status CheckRule(const UpdateRule& rule) const = 0;
 
   virtual absl::Status TrainStep(const TrainArgs& args) = 0;
+  // Whether it has an own way to make several steps, which is TrainSteps: what
+  // Session::TrainSteps says. `made` is set in any case.
+  virtual bool has_train_steps() const { return false; }
+  virtual absl::Status TrainSteps(const TrainStepsArgs& args, int64_t* made) {
+    (void)args;
+    *made = 0;
+    return absl::UnimplementedError("this backend makes steps one by one");
+  }
   virtual absl::Status Evaluate(const EvaluateArgs& args) = 0;
   virtual absl::Status Forward(const ForwardArgs& args) = 0;
   // Forward in training mode, then backward; adds to Arena::kGradient, which is

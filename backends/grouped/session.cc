@@ -187,7 +187,8 @@ absl::Status GroupedSession::CheckActive(
 }
 
 absl::Status GroupedSession::BindColumns(absl::Span<const Column> columns,
-                                         UpdateRule* rule) {
+                                         UpdateRule* rule, size_t step,
+                                         size_t steps) {
   if (info_ == nullptr) {
     return absl::FailedPreconditionError(
         "a step that updates needs an optimizer: call SetOptimizer first");
@@ -212,23 +213,25 @@ absl::Status GroupedSession::BindColumns(absl::Span<const Column> columns,
           absl::StrCat("optimizer ", info_->kind, " has no hyper-parameter \"",
                        column.name, "\""));
     }
-    if (static_cast<int>(column.values.size()) != num_models()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("column ", column.name, " has ", column.values.size(),
-                       " values, expected one a model, ", num_models()));
+    if (column.values.size() != steps * num_models()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "column ", column.name, " has ", column.values.size(),
+          " values, expected one a model, ", num_models(),
+          steps == 1 ? "" : absl::StrCat(", in ", steps, " steps")));
     }
+    const double* const of_step = column.values.data() + step * num_models();
     const double** const values = place(*h);
     if (*values != nullptr) {
       return absl::InvalidArgumentError(
           absl::StrCat("column ", column.name, " is there twice"));
     }
     for (int i = 0; i < num_models(); ++i) {
-      absl::Status status = h->Check(column.values[i]);
+      absl::Status status = h->Check(of_step[i]);
       if (status.ok()) continue;
       return absl::InvalidArgumentError(
           absl::StrCat("model ", plan_->models[i].id, ": ", status.message()));
     }
-    *values = column.values.data();
+    *values = of_step;
   }
   for (size_t j = 0; j < info_->hyper_parameters.size(); ++j) {
     if (rule->columns[j] != nullptr) continue;
@@ -282,6 +285,51 @@ absl::Status GroupedSession::TrainStep(const StepRequest& request,
   }
   if (request.keep_gradients) RecordGradients(result->outcomes);
   return absl::OkStatus();
+}
+
+absl::Status GroupedSession::TrainSteps(const StepsRequest& request,
+                                        StepsResult* result) {
+  if (!executor_->has_train_steps()) {
+    return Session::TrainSteps(request, result);
+  }
+  result->made = 0;
+  result->losses.clear();
+  result->outcomes.clear();
+  MB_RETURN_IF_ERROR(CheckStepColumns(request));
+  MB_ASSIGN_OR_RETURN(const HostDataset* dataset,
+                      AsHostDataset(request.dataset));
+  MB_RETURN_IF_ERROR(dataset->CheckFeatures(*plan_));
+  MB_RETURN_IF_ERROR(dataset->CheckTargets(*plan_));
+  MB_RETURN_IF_ERROR(CheckActive(request.active));
+  const size_t steps = request.rows.size();
+  std::vector<UpdateRule> rules(steps);
+  for (size_t s = 0; s < steps; ++s) {
+    absl::Status status = CheckRows(request.rows[s], *dataset, plan_->max_rows);
+    if (status.ok()) {
+      status = BindColumns(request.columns, &rules[s], s, steps);
+    }
+    if (!status.ok()) {
+      return absl::Status(status.code(),
+                          absl::StrCat("step ", s, ": ", status.message()));
+    }
+  }
+  MB_RETURN_IF_ERROR(ZeroGrad(/*release=*/true));
+  for (const UpdateRule& rule : rules) {
+    MB_RETURN_IF_ERROR(AllocateStates(rule));
+  }
+  result->losses.resize(steps * num_models());
+  result->outcomes.resize(steps * num_models());
+  TrainStepsArgs args;
+  args.dataset = dataset;
+  args.rows = request.rows;
+  args.rules = rules;
+  args.active = request.active.empty() ? nullptr : request.active.data();
+  args.losses = result->losses.data();
+  args.outcomes = result->outcomes.data();
+  const absl::Status status = executor_->TrainSteps(args, &result->made);
+  result->losses.resize(result->made * num_models());
+  result->outcomes.resize(result->made * num_models());
+  return status;
 }
 
 absl::Status GroupedSession::KeepGradients() {

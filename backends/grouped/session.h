@@ -30,6 +30,8 @@ class GroupedSession : public Session {
   absl::Status SetOptimizer(const std::string& optimizer) override;
   absl::Status TrainStep(const StepRequest& request,
                          StepResult* result) override;
+  absl::Status TrainSteps(const StepsRequest& request,
+                          StepsResult* result) override;
   absl::Status Evaluate(const EvaluateRequest& request,
                         EvaluateResult* result) override;
   absl::Status Forward(const ForwardRequest& request,
@@ -56,7 +58,9 @@ class GroupedSession : public Session {
   absl::Status CheckRows(const RowSet& rows, const HostDataset& dataset,
                          int64_t max_rows) const;
   absl::Status CheckActive(absl::Span<const uint8_t> active) const;
-  absl::Status BindColumns(absl::Span<const Column> columns, UpdateRule* rule);
+  // Of one step, or of step `step` of columns of so many steps.
+  absl::Status BindColumns(absl::Span<const Column> columns, UpdateRule* rule,
+                           size_t step = 0, size_t steps = 1);
   // Makes Arena::kGradient ready to be added to.
   absl::Status KeepGradients();
   // Notes what a step added to the gradients kept.

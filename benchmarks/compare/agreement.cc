@@ -49,6 +49,15 @@ void ForEachTensor(const Workload& workload, const F& f) {
 
 }  // namespace
 
+Allowed AllowedIn(const std::string& precision) {
+  Allowed allowed = {2e-4, {2e-4, 5e-2}};
+  if (precision == "tf32") allowed.after_run.median = 5 * std::ldexp(1, -11);
+  if (precision == "bf16") {
+    allowed.after_run = {5 * std::ldexp(1, -8), 1e-1};
+  }
+  return allowed;
+}
+
 std::vector<Difference> Differences(const Workload& workload,
                                     const std::vector<float>& weights,
                                     const std::vector<float>& expected) {

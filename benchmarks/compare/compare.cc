@@ -43,6 +43,7 @@
 #include "benchmarks/compare/report.h"
 #include "benchmarks/compare/sampling.h"
 #include "benchmarks/compare/system_load.h"
+#include "benchmarks/step_traffic.h"
 #include "benchmarks/workload.h"
 #include "benchmarks/workload_table.h"
 #include "modelbatch/plugin/search.h"
@@ -51,7 +52,8 @@
 #include "nlohmann/json.hpp"
 
 ABSL_FLAG(std::vector<std::string>, workload, {},
-          "workloads of benchmarks/workload_table.cc; all if not given");
+          "workloads of benchmarks/workload_table.cc; if not given, all but "
+          "those for a GPU");
 ABSL_FLAG(std::vector<std::string>, models, {},
           "numbers of models; those of the workload if not given");
 ABSL_FLAG(std::vector<std::string>, peers, {},
@@ -60,8 +62,14 @@ ABSL_FLAG(std::vector<std::string>, peers, {},
           "jax-scan");
 ABSL_FLAG(std::string, device, "cpu",
           "what all train on: cpu, or cuda: the first CUDA device. There the "
-          "peers are torch-loop, torch-graph and those written in Python, and "
+          "peers are torch-loop, torch-graph, torch-compile-graph and those "
+          "written in Python, and "
           "the limits are cuda_limits_benchmark's");
+ABSL_FLAG(std::string, precision, "fp32",
+          "of everybody's products: fp32, tf32 (of CUDA devices) or bf16");
+ABSL_FLAG(bool, compile, false,
+          "ModelBatch's steps are compiled: its kernels chosen by measurement, "
+          "or, with cuda, launched as CUDA graphs");
 ABSL_FLAG(std::vector<std::string>, backend, {},
           "ModelBatch's backends: names, or paths of plugins; the device's if "
           "not given. The first is what the others are compared with");
@@ -122,6 +130,8 @@ bool OnCpu() { return absl::GetFlag(FLAGS_device) == "cpu"; }
 
 json OptionsJson() {
   return {{"device", absl::GetFlag(FLAGS_device)},
+          {"precision", absl::GetFlag(FLAGS_precision)},
+          {"compile", absl::GetFlag(FLAGS_compile)},
           {"rounds", absl::GetFlag(FLAGS_rounds)},
           {"neighbour_rounds", absl::GetFlag(FLAGS_neighbour_rounds)},
           {"sample_seconds", absl::GetFlag(FLAGS_sample_seconds)},
@@ -175,6 +185,13 @@ json SamplesJson(const Samples& samples) {
 
 json DifferenceJson(const Difference& difference) {
   return {{"median", difference.median}, {"norm", difference.norm}};
+}
+
+json AllowedJson() {
+  const Allowed allowed = AllowedIn(absl::GetFlag(FLAGS_precision));
+  json result = DifferenceJson(allowed.after_run);
+  result["after_one_step"] = {{"median", allowed.after_one}};
+  return result;
 }
 
 json ContenderJson(const Contender& contender, const Workload& workload) {
@@ -245,15 +262,26 @@ absl::StatusOr<json> Compare(const WorkloadEntry& entry, int models,
                              const std::string& scratch) {
   const Workload workload = MakeWorkload(entry, models);
   std::vector<Contender> contenders = MakeContenders(peers, workload);
-  MB_RETURN_IF_ERROR(StartAndCheck(workload, scratch, &contenders));
+  const std::string precision = absl::GetFlag(FLAGS_precision);
+  MB_RETURN_IF_ERROR(StartAndCheck(workload, scratch, precision, &contenders));
   json cell = {{"workload", workload.name},
                {"networks", workload.networks},
                {"models", models},
+               {"precision", precision},
                {"rows_per_step", workload.RowsPerStep()},
                {"flop_per_step", workload.Flops()},
                {"parameters", workload.Parameters(0, models)},
                {"agreement_without_dropout", workload.HasDropout()},
                {"contenders", json::array()}};
+  if (!OnCpu()) {
+    MB_ASSIGN_OR_RETURN(const cuda::Traffic traffic,
+                        StepTraffic(workload, precision));
+    cell["scheduled_bytes"] = {
+        {"weights", traffic.weights},     {"activations", traffic.activations},
+        {"gradients", traffic.gradients}, {"update", traffic.update},
+        {"data", traffic.data},           {"tables", traffic.tables},
+        {"total", traffic.total()}};
+  }
   if (!absl::GetFlag(FLAGS_check_only)) {
     cell["limits"] = json::array();
     std::unique_ptr<StepLimits> limits;
@@ -278,6 +306,8 @@ std::vector<Peer> ChosenPeers(const std::string& program) {
   options.backends = absl::GetFlag(FLAGS_backend);
   if (options.backends.empty()) options.backends = {options.device};
   options.threads = absl::GetFlag(FLAGS_threads);
+  options.compile = absl::GetFlag(FLAGS_compile);
+  options.precision = absl::GetFlag(FLAGS_precision);
   options.commands = absl::GetFlag(FLAGS_peer_command);
   options.cpus = absl::GetFlag(FLAGS_cpus);
   if (options.cpus == 0) options.cpus = NumCpus();
@@ -361,6 +391,11 @@ void CheckFlags() {
   if (device != "cpu" && device != "cuda") {
     Refuse(absl::StrCat("--device has \"", device, "\", expected cpu or cuda"));
   }
+  const std::string precision = absl::GetFlag(FLAGS_precision);
+  if (precision != "fp32" && precision != "tf32" && precision != "bf16") {
+    Refuse(absl::StrCat("--precision has \"", precision,
+                        "\", expected fp32, tf32 or bf16"));
+  }
   if (absl::GetFlag(FLAGS_rounds) < 1) Refuse("--rounds must be at least 1");
   if (absl::GetFlag(FLAGS_neighbour_rounds) < 0 ||
       absl::GetFlag(FLAGS_machine_rounds) < 0 ||
@@ -401,6 +436,7 @@ int Main(int argc, char** argv) {
   std::vector<std::string> workloads = absl::GetFlag(FLAGS_workload);
   if (workloads.empty()) {
     for (const WorkloadEntry& entry : WorkloadTable()) {
+      if (entry.large) continue;
       workloads.push_back(entry.name);
     }
   }
@@ -428,7 +464,7 @@ int Main(int argc, char** argv) {
                     {"commit", Commit()},
                     {"compiler", __VERSION__},
                     {"libtorch", LibTorchVersion()}}},
-                  {"agreement_within", DifferenceJson(kAllowed)},
+                  {"agreement_within", AllowedJson()},
                   {"load_average_before", LoadAverage()},
                   {"machine_limits", json::array()},
                   {"cells", json::array()}};

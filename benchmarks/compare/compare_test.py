@@ -144,12 +144,48 @@ def check_another_device() -> None:
         assert found["options"]["device"] == "cuda" and found["machine_limits"] == []
         (cell,) = found["cells"]
         assert cell["limits"] == []
+        parts = dict(cell["scheduled_bytes"])
+        assert parts.pop("total") == sum(parts.values()), parts
+        assert parts["update"] == 28 * cell["parameters"], parts
         reasons = {contender["peer"]: contender.get("not_run", "") for contender in cell["contenders"]}
         assert reasons.pop("modelbatch-cpu") == ""
-        assert set(reasons) == {"torch-loop", "torch-graph", "torch-vmap", "torch-compile", "torch-baddbmm", "jax",
-                                "jax-scan"}, reasons
+        assert set(reasons) == {"torch-loop", "torch-graph", "torch-vmap", "torch-compile", "torch-compile-graph",
+                                "torch-baddbmm", "jax", "jax-scan"}, reasons
         for peer, reason in reasons.items():
             assert reason == "torch sees no CUDA device" or peer.startswith("jax"), (peer, reason)
+
+
+def check_precision() -> None:
+    """All in one precision, held to bounds of its own, with our kernels on an emulator; who lacks it says so."""
+    loop = pathlib.Path(BROKEN).parent / "peers/torch_loop.py"
+    emulated = f"--backend={os.path.abspath(sys.argv[5])}"
+    with tempfile.TemporaryDirectory() as output:
+        run = compare(output, emulated, "--precision=bf16", "--workload=mlp_small,mlp_norm", "--models=2",
+                      "--peers=libtorch,torch-vmap,torch-baddbmm", *ONE_CPU, f"--peer_command=loop={LAUNCHER} {loop}")
+        assert run.returncode == 0, run.stderr
+        found = results(output)
+        assert found["options"]["precision"] == "bf16" and found["agreement_within"]["median"] > 1e-2
+        for cell in found["cells"]:
+            assert cell["precision"] == "bf16"
+            ours, libtorch, *others = cell["contenders"]
+            assert libtorch["not_run"] == "it trains in fp32 alone", libtorch
+            assert [contender["peer"] for contender in others] == ["torch-vmap", "torch-baddbmm", "loop"], others
+            for contender in others:
+                assert agrees(contender, found), contender
+                # What would be the same bits as ours has not been cast to bf16.
+                assert contender["weights_differ_by"]["after_run"]["median"] > 2e-4, contender
+    with tempfile.TemporaryDirectory() as output:
+        run = compare(output, emulated, "--compile", "--precision=tf32", "--workload=mlp_small", "--models=1", "--peers=torch-vmap",
+                      *ONE_CPU)
+        assert run.returncode == 0, run.stderr
+        assert results(output)["cells"][0]["contenders"][1]["not_run"] == "tf32 is of CUDA devices"
+    with tempfile.TemporaryDirectory() as output:
+        run = compare(output, emulated, "--precision=bf16", "--workload=mlp_small", "--models=2", "--peers=libtorch",
+                      *ONE_CPU, f"--peer_command=broken={LAUNCHER} {BROKEN} --wrong_rate")
+        assert run.returncode == 1 and "broken" in run.stderr and "does not train what" in run.stderr, run.stderr
+    with tempfile.TemporaryDirectory() as output:
+        run = compare(output, "--precision=bf16", "--workload=mlp_small", "--models=1", "--peers=torch-vmap", *ONE_CPU)
+        assert run.returncode == 1 and 'lacks precision "bf16"' in run.stderr, run.stderr
 
 
 def check_bad_flags() -> None:
@@ -157,6 +193,7 @@ def check_bad_flags() -> None:
                             (["--workload=nothing"], "there are: mlp_small"),
                             (["--models=0"], 'has "0"'),
                             (["--device=tpu"], "expected cpu or cuda"),
+                            (["--precision=fp16"], "expected fp32, tf32 or bf16"),
                             (["--device=cuda", "--workload=mlp_small", "--models=1"], "cuda"),
                             (["--rounds=0"], "at least 1"),
                             (["--cpus=-1"], "must not be negative"),
@@ -178,6 +215,8 @@ def main() -> None:
         check_another_device()
     elif PART == "compile":
         check_agreement("torch-compile", "mlp_small", 1)
+    elif PART == "precision":
+        check_precision()
     else:
         check_left_out()
         check_absent()

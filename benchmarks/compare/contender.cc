@@ -1,6 +1,7 @@
 #include "benchmarks/compare/contender.h"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <utility>
 
@@ -11,6 +12,9 @@
 
 namespace modelbatch::benchmarks {
 namespace {
+
+// The first step is held to its median alone.
+constexpr double kAnyNorm = std::numeric_limits<double>::infinity();
 
 bool WidthsDiffer(const Workload& workload) {
   return std::any_of(workload.layouts.begin(), workload.layouts.end(),
@@ -73,23 +77,25 @@ absl::StatusOr<std::vector<Difference>> DifferencesAfter(
 
 absl::Status Disagrees(const Contender& contender, const Reference& reference,
                        int steps, const char* models,
-                       const Difference& difference) {
+                       const Difference& difference,
+                       const Difference& allowed) {
   return absl::FailedPreconditionError(absl::StrFormat(
       "%s does not train what %s trains: after %d steps the weights of %s "
       "differ, of the way from the initial ones, by %.3g in the median of a "
       "tensor (allowed is %g) and by %.3g in its norm (%g)",
       contender.Name(), reference.Name(), steps, models, difference.median,
-      kAllowed.median, difference.norm, kAllowed.norm));
+      allowed.median, difference.norm, allowed.norm));
 }
 
-absl::Status CheckAgreement(const Workload& workload, Contender* contender,
-                            Reference* reference) {
+absl::Status CheckAgreement(const Workload& workload, const Allowed& allowed,
+                            Contender* contender, Reference* reference) {
   Agreement& agreement = contender->agreement;
   MB_ASSIGN_OR_RETURN(const auto after_one,
                       DifferencesAfter(1, workload, *contender, reference));
   agreement.after_one = Largest(after_one);
-  if (!(agreement.after_one.median <= kAllowed.median)) {
-    return Disagrees(*contender, *reference, 1, "a model", agreement.after_one);
+  if (!(agreement.after_one.median <= allowed.after_one)) {
+    return Disagrees(*contender, *reference, 1, "a model", agreement.after_one,
+                     {allowed.after_one, kAnyNorm});
   }
   for (const int steps : kRuns) {
     MB_ASSIGN_OR_RETURN(
@@ -97,21 +103,23 @@ absl::Status CheckAgreement(const Workload& workload, Contender* contender,
         DifferencesAfter(steps, workload, *contender, reference));
     agreement.steps = steps;
     agreement.after_run = Middle(after_run);
-    if (agreement.after_run.median <= kAllowed.median &&
-        agreement.after_run.norm <= kAllowed.norm) {
+    if (agreement.after_run.median <= allowed.after_run.median &&
+        agreement.after_run.norm <= allowed.after_run.norm) {
       return absl::OkStatus();
     }
   }
   return Disagrees(*contender, *reference, agreement.steps,
-                   "half of the models", agreement.after_run);
+                   "half of the models", agreement.after_run,
+                   allowed.after_run);
 }
 
-absl::Status CheckAgreement(const Workload& workload,
+absl::Status CheckAgreement(const Workload& workload, const Allowed& allowed,
                             std::vector<Contender>* contenders,
                             Reference* reference) {
   for (Contender& contender : *contenders) {
     if (contender.group == nullptr) continue;
-    MB_RETURN_IF_ERROR(CheckAgreement(workload, &contender, reference));
+    MB_RETURN_IF_ERROR(
+        CheckAgreement(workload, allowed, &contender, reference));
   }
   return absl::OkStatus();
 }
@@ -175,7 +183,9 @@ absl::Status StartContenders(const Workload& workload,
 }
 
 absl::Status StartAndCheck(const Workload& workload, const std::string& scratch,
+                           const std::string& precision,
                            std::vector<Contender>* contenders) {
+  const Allowed allowed = AllowedIn(precision);
   // What the others are held to.
   const Contender& first = contenders->front();
   const auto check_first = [&first] {
@@ -187,13 +197,13 @@ absl::Status StartAndCheck(const Workload& workload, const std::string& scratch,
     MB_RETURN_IF_ERROR(StartContenders(workload, scratch, contenders));
     MB_RETURN_IF_ERROR(check_first());
     Reference reference(workload, first);
-    return CheckAgreement(workload, contenders, &reference);
+    return CheckAgreement(workload, allowed, contenders, &reference);
   }
   const Workload without = WithoutDropout(workload);
   MB_RETURN_IF_ERROR(StartContenders(without, scratch, contenders));
   MB_RETURN_IF_ERROR(check_first());
   Reference reference(without, first);
-  MB_RETURN_IF_ERROR(CheckAgreement(without, contenders, &reference));
+  MB_RETURN_IF_ERROR(CheckAgreement(without, allowed, contenders, &reference));
   MB_ASSIGN_OR_RETURN(const std::vector<float>* nothing_dropped,
                       reference.After(1));
   for (Contender& contender : *contenders) contender.group.reset();
@@ -203,7 +213,7 @@ absl::Status StartAndCheck(const Workload& workload, const std::string& scratch,
     MB_ASSIGN_OR_RETURN(const std::vector<float> weights,
                         Train(workload, contender, 1));
     const auto differences = Differences(workload, weights, *nothing_dropped);
-    if (Middle(differences).norm > kAllowed.norm) continue;
+    if (Middle(differences).norm > allowed.after_run.norm) continue;
     return absl::FailedPreconditionError(
         absl::StrCat(contender.Name(),
                      " drops nothing: its weights are those of a run "

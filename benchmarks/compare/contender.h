@@ -39,10 +39,12 @@ absl::Status StartContenders(const Workload& workload,
                              std::vector<Contender>* contenders);
 
 // Starts the contenders and holds them to each other: all must train the run
-// that the first one trains (agreement.h). With dropout, whose masks every
-// library draws in its own way, they are held to each other without, and each
-// must then train another run with it. FailedPrecondition names who does not.
+// that the first one trains, within what the precision allows (agreement.h).
+// With dropout, whose masks every library draws in its own way, they are held
+// to each other without, and each must then train another run with it.
+// FailedPrecondition names who does not.
 absl::Status StartAndCheck(const Workload& workload, const std::string& scratch,
+                           const std::string& precision,
                            std::vector<Contender>* contenders);
 
 }  // namespace modelbatch::benchmarks

@@ -18,35 +18,62 @@ namespace {
 
 using bazel::tools::cpp::runfiles::Runfiles;
 
-Peer ModelBatchPeer(const std::string& backend, int threads) {
+Peer ModelBatchPeer(const std::string& backend, const PeerOptions& options) {
   Peer peer;
   peer.name = absl::StrCat("modelbatch-", backend);
-  peer.what = absl::StrCat("the plugin ", backend);
-  peer.arrangements = {{threads, 1, ""}};
-  peer.part = [backend](const Workload& workload, const std::string&,
-                        const Arrangement& arrangement, int, int first,
-                        int last) {
+  peer.what =
+      absl::StrCat("the plugin ", backend, options.compile ? ", compiled" : "");
+  peer.arrangements = {{options.threads, 1, ""}};
+  const TrainerOptions trainer = {options.precision, options.compile};
+  peer.part = [backend, trainer](const Workload& workload, const std::string&,
+                                 const Arrangement& arrangement, int, int first,
+                                 int last) {
     WorkerGroup::Part part;
     part.num_weights = workload.Parameters(first, last);
-    part.make_trainer = [&workload, backend, threads = arrangement.threads]()
+    part.make_trainer = [&workload, backend, trainer,
+                         threads = arrangement.threads]()
         -> absl::StatusOr<std::unique_ptr<Trainer>> {
       MB_RETURN_IF_ERROR(CheckCanTrain(
-          MakeBackend(backend, threads)->capabilities(), workload));
-      return std::make_unique<ModelBatchTrainer>(workload, backend, threads);
+          MakeBackend(backend, threads)->capabilities(), workload, trainer));
+      return std::make_unique<ModelBatchTrainer>(workload, backend, threads,
+                                                 trainer);
     };
     return part;
   };
   return peer;
 }
 
-Peer LibTorchPeer(std::string name, std::string what, bool fused, int cpus) {
+// One that cannot take part, and why: its launcher is not among the program's
+// files (compare_without_jax), or it lacks the precision.
+Peer AbsentPeer(std::string name, std::string what, const std::string& why) {
   Peer peer;
   peer.name = std::move(name);
   peer.what = std::move(what);
   peer.arrangements = {{1, 1, ""}};
-  if (cpus > 1) {
-    peer.arrangements.push_back({cpus, 1, ""});
-    peer.arrangements.push_back({1, cpus, ""});
+  peer.part = [why](const Workload&, const std::string&, const Arrangement&,
+                    int, int, int) {
+    WorkerGroup::Part part;
+    part.make_trainer = [why]() -> absl::StatusOr<std::unique_ptr<Trainer>> {
+      return absl::UnimplementedError(why);
+    };
+    return part;
+  };
+  return peer;
+}
+
+Peer LibTorchPeer(std::string name, std::string what, bool fused,
+                  const PeerOptions& peers) {
+  if (peers.precision != "fp32") {
+    return AbsentPeer(std::move(name), std::move(what),
+                      "it trains in fp32 alone");
+  }
+  Peer peer;
+  peer.name = std::move(name);
+  peer.what = std::move(what);
+  peer.arrangements = {{1, 1, ""}};
+  if (peers.cpus > 1) {
+    peer.arrangements.push_back({peers.cpus, 1, ""});
+    peer.arrangements.push_back({1, peers.cpus, ""});
   }
   peer.part = [fused](const Workload& workload, const std::string&,
                       const Arrangement& arrangement, int, int first,
@@ -71,13 +98,16 @@ Peer CommandPeer(std::string name, std::string what,
   peer.stacks = true;
   const int cpus = options.cpus;
   const std::string& device = options.device;
+  // Not to be said to programs that know of no other.
+  const std::string precision =
+      options.precision == "fp32" ? "" : options.precision;
   peer.arrangements = {{cpus, 1, ""}};
   // Processes that share a device take turns on it.
   if (cpus > 1 && device == "cpu") peer.arrangements.push_back({1, cpus, ""});
-  peer.part = [command, device](const Workload& workload,
-                                const std::string& folder,
-                                const Arrangement& arrangement, int process,
-                                int first, int last) {
+  peer.part = [command, device, precision](const Workload& workload,
+                                           const std::string& folder,
+                                           const Arrangement& arrangement,
+                                           int process, int first, int last) {
     WorkerGroup::Part part;
     part.num_weights = workload.Parameters(first, last);
     part.command = command;
@@ -89,31 +119,12 @@ Peer CommandPeer(std::string name, std::string what,
              {"threads", absl::StrCat(arrangement.threads)},
              {"process", absl::StrCat(process)},
              {"device", device},
+             {"precision", precision},
              {"stacks", arrangement.stacks}}) {
       if (value.empty()) continue;
       part.command.push_back(absl::StrCat("--", flag));
       part.command.push_back(value);
     }
-    return part;
-  };
-  return peer;
-}
-
-// One whose launcher is not among the program's files: compare_without_jax.
-Peer AbsentPeer(std::string name, std::string what,
-                const std::string& launcher) {
-  Peer peer;
-  peer.name = std::move(name);
-  peer.what = std::move(what);
-  peer.arrangements = {{1, 1, ""}};
-  peer.part = [launcher](const Workload&, const std::string&,
-                         const Arrangement&, int, int, int) {
-    WorkerGroup::Part part;
-    part.make_trainer =
-        [launcher]() -> absl::StatusOr<std::unique_ptr<Trainer>> {
-      return absl::UnimplementedError(
-          absl::StrCat("this program comes without ", launcher));
-    };
     return part;
   };
   return peer;
@@ -136,33 +147,33 @@ absl::StatusOr<std::vector<Peer>> AllPeers(const PeerOptions& options) {
   if (runfiles == nullptr) return absl::NotFoundError(error);
   std::vector<Peer> peers;
   for (const std::string& backend : options.backends) {
-    peers.push_back(ModelBatchPeer(backend, options.threads));
+    peers.push_back(ModelBatchPeer(backend, options));
   }
   const bool on_cpu = options.device == "cpu";
   if (on_cpu) {
     peers.push_back(LibTorchPeer(
         "libtorch", "LibTorch, one model after another, torch::optim::Adam",
-        false, options.cpus));
-    peers.push_back(LibTorchPeer("libtorch-fused",
-                                 "the same with at::_fused_adam_", true,
-                                 options.cpus));
+        false, options));
+    peers.push_back(LibTorchPeer(
+        "libtorch-fused", "the same with at::_fused_adam_", true, options));
   }
-  const auto python = [&](std::string name, std::string what,
-                          const std::string& launcher,
-                          const std::string& script,
-                          std::vector<std::string> flags = {}) {
-    if (!std::filesystem::exists(runfiles->Rlocation(launcher))) {
-      peers.push_back(AbsentPeer(std::move(name), std::move(what), launcher));
-      return;
-    }
-    std::vector<std::string> command = {
-        runfiles->Rlocation(launcher),
-        runfiles->Rlocation(
-            absl::StrCat("modelbatch/benchmarks/compare/peers/", script))};
-    command.insert(command.end(), flags.begin(), flags.end());
-    peers.push_back(CommandPeer(std::move(name), std::move(what),
-                                std::move(command), options));
-  };
+  const auto python =
+      [&](std::string name, std::string what, const std::string& launcher,
+          const std::string& script, std::vector<std::string> flags = {}) {
+        if (!std::filesystem::exists(runfiles->Rlocation(launcher))) {
+          peers.push_back(AbsentPeer(
+              std::move(name), std::move(what),
+              absl::StrCat("this program comes without ", launcher)));
+          return;
+        }
+        std::vector<std::string> command = {
+            runfiles->Rlocation(launcher),
+            runfiles->Rlocation(
+                absl::StrCat("modelbatch/benchmarks/compare/peers/", script))};
+        command.insert(command.end(), flags.begin(), flags.end());
+        peers.push_back(CommandPeer(std::move(name), std::move(what),
+                                    std::move(command), options));
+      };
   if (!on_cpu) {
     python("torch-loop",
            "one model after another, torch.optim.Adam(fused=True)",
@@ -174,6 +185,10 @@ absl::StatusOr<std::vector<Peer>> AllPeers(const PeerOptions& options) {
          "torch_vmap.py");
   python("torch-compile", "the same by torch.compile", "pytorch/run.sh",
          "torch_vmap.py", {"--compile"});
+  if (!on_cpu) {
+    python("torch-compile-graph", "the same, a step as one CUDA graph",
+           "pytorch/run.sh", "torch_vmap.py", {"--compile", "--graph"});
+  }
   python("torch-baddbmm", "stacked by hand, torch.baddbmm", "pytorch/run.sh",
          "torch_baddbmm.py");
   python("jax", "jax.jit of vmap and grad, a call a step", "jax/run.sh",

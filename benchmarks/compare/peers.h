@@ -40,6 +40,8 @@ struct Peer {
 struct PeerOptions {
   std::vector<std::string> backends;  // of ModelBatch: names or paths
   int threads = 0;                    // of ModelBatch; 0: the backend's choice
+  bool compile = false;               // ModelBatch::EnableCompile
+  std::string precision = "fp32";     // of everybody's products
   std::string device = "cpu";         // or "cuda": of the others
   int cpus = 1;                       // that the other peers may use
   // "name=command": workers of the caller's own, which get the arguments of

@@ -14,7 +14,7 @@
 // Before anything is timed each must compute the right product (gemm_gate.h);
 // one that does not ends the program with 1, after all others. Repetitions are
 // five, in random order, unless flags say otherwise. Without a device it says
-// so and ends with 3.
+// so and ends with 3; `--list_cases` alone needs none.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -260,6 +260,12 @@ std::vector<char*> WithDefaults(int argc, char** argv) {
 }
 
 int Main(int argc, char** argv) {
+  if (argc == 2 && std::strcmp(argv[1], "--list_cases") == 0) {
+    for (const GemmCase& gemm : GemmCases(1e15)) {
+      std::printf("%s\n", gemm.Name().c_str());
+    }
+    return 0;
+  }
   std::vector<char*> arguments = WithDefaults(argc, argv);
   int count = static_cast<int>(arguments.size());
   benchmark::Initialize(&count, arguments.data());

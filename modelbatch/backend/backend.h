@@ -103,6 +103,32 @@ struct StepResult {
   std::vector<Outcome> outcomes;
 };
 
+// Several steps in one call.
+struct StepsRequest {
+  const Dataset* dataset = nullptr;
+  absl::Span<const RowSet> rows;     // of each step; at least one
+  absl::Span<const Column> columns;  // values: [step, model], by step
+  absl::Span<const uint8_t> active;  // of every step; empty: all
+};
+
+struct StepsResult {
+  // Steps made by all models, also where the call failed: entries are there for
+  // these.
+  int64_t made = 0;
+  std::vector<float> losses;      // [step, model], by step
+  std::vector<Outcome> outcomes;  // likewise
+};
+
+// Whether the model at index `model`, with this outcome in a step of a
+// StepsRequest, takes no part in the next.
+inline bool EndsSteps(Outcome outcome, const RowSet& rows, size_t model) {
+  return outcome != Outcome::kStepped && outcome != Outcome::kInactive &&
+         !RowsOf(rows, model).empty();
+}
+
+// InvalidArgument unless there are steps, and columns of as many parts.
+absl::Status CheckStepColumns(const StepsRequest& request);
+
 struct EvaluateRequest {
   const Dataset* dataset = nullptr;
   RowSet rows;
@@ -170,6 +196,13 @@ class Session {
   // reported in `outcomes`; the others are not affected.
   virtual absl::Status TrainStep(const StepRequest& request,
                                  StepResult* result) = 0;
+  // As that many calls of TrainStep, one after the other, but for this: a model
+  // that has rows in a step and is not updated in it takes no further part in
+  // the call, as its caller may want to act; from then on it is kInactive. So a
+  // device need not be waited for between the steps (feature "train_steps");
+  // without an own way, a session makes these calls. The first error ends it.
+  virtual absl::Status TrainSteps(const StepsRequest& request,
+                                  StepsResult* result);
   virtual absl::Status Evaluate(const EvaluateRequest& request,
                                 EvaluateResult* result) = 0;
   // Fills outputs[i], of shape [rows of i, output shape of i].

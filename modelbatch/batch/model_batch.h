@@ -67,6 +67,12 @@ struct BatchLoss {
   Tensor output_gradients;
 };
 
+// One of several steps that are made in one call.
+struct BatchStep {
+  RowSet rows;
+  const Optimizer* optimizer = nullptr;
+};
+
 class ModelBatch {
  public:
   // Checks the models, compiles them on `backend` (which must outlive the
@@ -106,6 +112,16 @@ class ModelBatch {
   absl::Status TrainStep(const Dataset& dataset, const RowSet& rows,
                          const Optimizer& optimizer);
   const StepResult& last_step() const { return last_step_; }
+  // Those steps, one after the other, in one call: a device goes from one to
+  // the next without the host (feature "train_steps"; others make them one by
+  // one). A model that has rows in a step and is not updated in it, as its loss
+  // or gradient is not finite, takes no further part in the call. Optimizers
+  // may be the same one; else they differ in values only. Losses and outcomes:
+  // `last_steps`, also of the steps before an error; of the last one
+  // `last_step`.
+  absl::Status TrainSteps(const Dataset& dataset,
+                          absl::Span<const BatchStep> steps);
+  const StepsResult& last_steps() const { return last_steps_; }
 
   // Active models only; the others' entries are 0 and -1.
   absl::Status Evaluate(const Dataset& dataset, const RowSet& rows,
@@ -260,6 +276,8 @@ class ModelBatch {
   // changed.
   absl::Status Rebuild(std::map<int, ModelInstance> replaced,
                        const ModelState* state = nullptr);
+  // What a session's steps have become, by model; the last is the last step's.
+  void KeepSteps();
   // What step_ has, by model, becomes the last step's.
   void KeepLosses();
   void KeepOutcomes();
@@ -285,6 +303,7 @@ class ModelBatch {
   bool has_gradients_ = false;
   ForwardPass forward_;
   StepResult last_step_;
+  StepsResult last_steps_;
   StepResult step_;  // of a call that is not over: its memory is used again
   std::vector<double> computed_losses_;  // by ComputeLoss after `last_step_`
   std::unique_ptr<Session> session_;

@@ -69,11 +69,13 @@ absl::Status CheckResumeOverrides(const TrainCommand& command) {
   for (const std::string& text : command.set) {
     if (!absl::StartsWith(text, "train.epochs=") &&
         !absl::StartsWith(text, "train.checkpoint_every=") &&
-        !absl::StartsWith(text, "train.models_at_once=")) {
+        !absl::StartsWith(text, "train.models_at_once=") &&
+        !absl::StartsWith(text, "train.steps_at_once=")) {
       return absl::InvalidArgumentError(
           absl::StrCat("--set ", text,
                        ": a run can only be resumed with other train.epochs, "
-                       "train.checkpoint_every or train.models_at_once"));
+                       "train.checkpoint_every, train.models_at_once or "
+                       "train.steps_at_once"));
     }
   }
   return absl::OkStatus();

@@ -336,6 +336,21 @@ int64_t ReadModelsAtOnce(TableReader* train, const LogConfig& log) {
   return count;
 }
 
+// "auto" or how many.
+int64_t ReadStepsAtOnce(TableReader* train) {
+  const char kKey[] = "steps_at_once";
+  const toml::node* const node = train->Find(kKey);
+  if (node == nullptr) return kStepsThatGain;
+  if (node->is_integer()) return train->Int(kKey, {}, 1, kMaxStepsAtOnce);
+  if (!node->is_string()) {
+    train->Fail(kKey, absl::StrCat("expected \"auto\" or an integer from 1 to ",
+                                   kMaxStepsAtOnce));
+  } else {
+    train->OneOf(kKey, {"auto"});
+  }
+  return kStepsThatGain;
+}
+
 TrainConfig ReadTrain(TableReader* root, const DataConfig& data, bool grid,
                       const std::filesystem::path& folder) {
   TableReader table = root->Table("train");
@@ -362,6 +377,7 @@ TrainConfig ReadTrain(TableReader* root, const DataConfig& data, bool grid,
   train.early_stopping = ReadEarlyStopping(&table, data);
   train.log = ReadLog(&table, data);
   train.models_at_once = ReadModelsAtOnce(&table, train.log);
+  train.steps_at_once = ReadStepsAtOnce(&table);
   table.Finish();
   return train;
 }

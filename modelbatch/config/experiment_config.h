@@ -173,6 +173,10 @@ struct LogConfig {
 inline constexpr int64_t kAllModels = 0;
 inline constexpr int64_t kModelsThatFit = -1;
 
+// TrainConfig::steps_at_once, where it is no number, and the most it may be.
+inline constexpr int64_t kStepsThatGain = 0;
+inline constexpr int64_t kMaxStepsAtOnce = 1024;
+
 struct TrainConfig {
   int64_t epochs = 1;
   Sweep batch_size = Sweep::Fixed(32, /*integer=*/true);
@@ -180,6 +184,8 @@ struct TrainConfig {
   int64_t checkpoint_every = 10;  // epochs; 0: at the end only
   // How many models are trained together, at most; the others wait for them.
   int64_t models_at_once = kAllModels;
+  // How many steps are made in one call of the backend, at most.
+  int64_t steps_at_once = kStepsThatGain;
   std::string output;  // empty: runs/<name>-<first free number>
   // Weights to begin with: a folder or a file, as in DataFiles; empty: random.
   std::string init_from;

@@ -712,6 +712,34 @@ TEST(ParseExperimentTest, ModelsAtOnce) {
               HasSubstr("train.log.writers"));
 }
 
+TEST(ParseExperimentTest, StepsAtOnce) {
+  const auto none = ParseExperiment(kValid, "t.toml");
+  ASSERT_TRUE(none.ok()) << none.status();
+  EXPECT_EQ(none->train.steps_at_once, kStepsThatGain);
+  for (const auto& [text, expected] :
+       {std::pair<std::string, int64_t>("\"auto\"", kStepsThatGain),
+        {"1", 1},
+        {"1024", 1024}}) {
+    const auto parsed =
+        ParseExperiment(kValid, "t.toml", {"train.steps_at_once=" + text});
+    ASSERT_TRUE(parsed.ok()) << parsed.status();
+    EXPECT_EQ(parsed->train.steps_at_once, expected);
+    const auto again = ParseExperiment(ExperimentToToml(*parsed), "t.toml");
+    ASSERT_TRUE(again.ok()) << again.status();
+    EXPECT_EQ(again->train.steps_at_once, expected);
+  }
+  for (const auto& [text, error] :
+       {std::pair("0", "train.steps_at_once"),
+        {"-3", "train.steps_at_once"},
+        {"1025", "1024"},
+        {"2.5", "expected \"auto\" or an integer from 1 to 1024"},
+        {"true", "expected \"auto\" or an integer"},
+        {"all", "train.steps_at_once: found \"all\"; expected one of: auto"}}) {
+    EXPECT_THAT(ErrorOf(kValid, {std::string("train.steps_at_once=") + text}),
+                HasSubstr(error));
+  }
+}
+
 TEST(ParseExperimentTest, Log) {
   const auto none = ParseExperiment(kValid, "t.toml");
   ASSERT_TRUE(none.ok()) << none.status();

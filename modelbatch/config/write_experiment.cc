@@ -320,6 +320,9 @@ std::string ExperimentToToml(const ExperimentConfig& config,
                                   ? "\"auto\""
                                   : absl::StrCat(config.train.models_at_once));
   }
+  if (config.train.steps_at_once != kStepsThatGain) {
+    line("steps_at_once = ", config.train.steps_at_once);
+  }
   if (!config.train.init_from.empty()) {
     line("init_from = ", Quote(InitFrom(config.train.init_from, folder)));
   }

@@ -12,8 +12,8 @@
  *    of its last field plus that field's size, without tail padding, so that a
  *    new trailing field is always visible. Structs grow at the end only; the
  *    callee requires no more than the size of 1.0 (MB_SIZE of the field with
- *    the mark "end of 1.0") and reads a later field only when `struct_size`
- *    covers it (MB_HAS).
+ *    the mark "end of 1.0"; of a struct that came later, of that version) and
+ *    reads a later field only when `struct_size` covers it (MB_HAS).
  *  - Structs that appear inside arrays or other structs (MB_Operator,
  *    MB_NamedValue, MB_Column, MB_Rows, MB_StateInfo, MB_TuneChoice, the MB_DL
  *    structs) have no header and are frozen per major version; what is new
@@ -52,7 +52,7 @@ extern "C" {
 #endif
 
 #define MB_ABI_MAJOR 1
-#define MB_ABI_MINOR 0
+#define MB_ABI_MINOR 1
 
 /* Size of `type` up to and including `field`. */
 #define MB_SIZE(type, field) \
@@ -243,7 +243,8 @@ typedef struct MB_CapabilitiesArgs {
                                     "gradient_clipping" (the columns
                                     gradient_scale, clip_value, clip_norm),
                                     "tuning" (session_tune), "programs"
-                                    (MB_Operator); end of 1.0 */
+                                    (MB_Operator), "train_steps"
+                                    (session_train_steps); end of 1.0 */
 } MB_CapabilitiesArgs;
 
 /* At least one model. Targets of a dataset and the rows of a step are checked
@@ -390,6 +391,30 @@ typedef struct MB_TrainStepArgs {
   float* losses;     /* before the update; 0 where there was none */
   uint8_t* outcomes; /* end of 1.0 */
 } MB_TrainStepArgs;
+
+/* As num_steps calls of session_train_step without flags, one after the other,
+ * but for this: a model that has rows in a step and is not updated in it (its
+ * loss or gradient is not finite, or none of its rows counts) takes no further
+ * part in the call, as its caller may want to act. In the steps that follow it
+ * is MB_MODEL_INACTIVE, with loss 0.
+ *
+ * An error ends the call. The first `num_made` steps were made all the same,
+ * and their losses and outcomes are there; what was refused for its arguments
+ * alone may have been found before the first. Since 1.1. */
+typedef struct MB_TrainStepsArgs {
+  MB_Header header;
+  MB_Session* session;
+  MB_Dataset* dataset;
+  const MB_Rows* rows;      /* [num_steps] */
+  size_t num_steps;         /* at least 1 */
+  const MB_Column* columns; /* values[num_steps * num_models], by step */
+  size_t num_columns;
+  const uint8_t* active; /* [num_models], NULL: all; in every step */
+  /* out: arrays of the caller, [num_steps * num_models], by step */
+  float* losses;
+  uint8_t* outcomes;
+  size_t num_made; /* also by a call that fails; end of 1.1 */
+} MB_TrainStepsArgs;
 
 /* Loss (mean over rows, each by its weight) and, for class targets, the number
  * of rows whose largest output (the first of equals) is the target's, in
@@ -542,7 +567,8 @@ typedef struct MB_PluginApi {
   MB_Error* (*session_backward)(MB_BackwardArgs* args);
   MB_Error* (*session_update)(MB_UpdateArgs* args);
   MB_Error* (*session_zero_grad)(MB_ZeroGradArgs* args);
-  MB_Error* (*session_tune)(MB_TuneArgs* args); /* end of 1.0 */
+  MB_Error* (*session_tune)(MB_TuneArgs* args);              /* end of 1.0 */
+  MB_Error* (*session_train_steps)(MB_TrainStepsArgs* args); /* end of 1.1 */
 } MB_PluginApi;
 
 typedef const MB_PluginApi* (*MB_GetPluginApiFunction)(const MB_HostApi* host);

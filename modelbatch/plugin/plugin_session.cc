@@ -80,6 +80,52 @@ class PluginSession : public Session {
     return CheckOutcomes("session_train_step", result->outcomes);
   }
 
+  absl::Status TrainSteps(const StepsRequest& request,
+                          StepsResult* result) override {
+    // Plugins of 1.0 do not have it.
+    if (api_.header.abi_minor < 1 ||
+        !MB_HAS(&api_, MB_PluginApi, session_train_steps) ||
+        api_.session_train_steps == nullptr) {
+      return Session::TrainSteps(request, result);
+    }
+    constexpr char kCall[] = "session_train_steps";
+    result->made = 0;
+    MB_RETURN_IF_ERROR(CheckStepColumns(request));
+    const size_t steps = request.rows.size();
+    const size_t size = steps * num_models();
+    MB_TrainStepsArgs args = {};
+    args.header = MakeHeader(MB_SIZE(MB_TrainStepsArgs, num_made));
+    args.session = session_;
+    MB_ASSIGN_OR_RETURN(args.dataset, GetDataset(request.dataset));
+    step_rows_.clear();
+    for (const RowSet& rows : request.rows) {
+      MB_RETURN_IF_ERROR(CheckSizes(rows, request.active));
+      step_rows_.push_back(ToAbi(rows));
+    }
+    args.rows = step_rows_.data();
+    args.num_steps = steps;
+    MB_RETURN_IF_ERROR(SetColumns(request.columns, steps));
+    args.columns = columns_.data();
+    args.num_columns = columns_.size();
+    args.active = request.active.empty() ? nullptr : request.active.data();
+    result->losses.assign(size, 0.0f);
+    args.losses = result->losses.data();
+    args.outcomes = Prepare(&result->outcomes, steps);
+    const absl::Status status =
+        CallPlugin(api_, api_.session_train_steps, kCall, &args);
+    if (args.num_made > steps || (status.ok() && args.num_made < steps)) {
+      return BrokenAbi(
+          api_, kCall,
+          absl::StrCat("num_made is ", args.num_made, " of ", steps, " steps")
+              .c_str());
+    }
+    result->losses.resize(args.num_made * num_models());
+    result->outcomes.resize(args.num_made * num_models());
+    MB_RETURN_IF_ERROR(CheckOutcomes(kCall, result->outcomes));
+    result->made = static_cast<int64_t>(args.num_made);
+    return status;
+  }
+
   absl::Status Evaluate(const EvaluateRequest& request,
                         EvaluateResult* result) override {
     MB_EvaluateArgs args = {};
@@ -335,9 +381,9 @@ class PluginSession : public Session {
   }
 
   // The array in which a call leaves its outcomes.
-  uint8_t* Prepare(std::vector<Outcome>* outcomes) const {
+  uint8_t* Prepare(std::vector<Outcome>* outcomes, size_t steps = 1) const {
     static_assert(sizeof(Outcome) == sizeof(uint8_t));
-    outcomes->assign(num_models(), static_cast<Outcome>(kNoOutcome));
+    outcomes->assign(steps * num_models(), static_cast<Outcome>(kNoOutcome));
     return reinterpret_cast<uint8_t*>(outcomes->data());
   }
 
@@ -368,13 +414,14 @@ class PluginSession : public Session {
   }
 
   // Into columns_, whose memory is that of the last step.
-  absl::Status SetColumns(absl::Span<const Column> columns) {
+  absl::Status SetColumns(absl::Span<const Column> columns, size_t steps = 1) {
     columns_.clear();
     for (const Column& column : columns) {
-      if (column.values.size() != num_models()) {
+      if (column.values.size() != steps * num_models()) {
         return absl::InvalidArgumentError(absl::StrCat(
             "column \"", column.name, "\" has ", column.values.size(),
-            " values, expected one for each of ", num_models(), " models"));
+            " values, expected one for each of ", num_models(), " models",
+            steps == 1 ? "" : absl::StrCat(" in each of ", steps, " steps")));
       }
       columns_.push_back({column.name.c_str(), column.values.data()});
     }
@@ -464,6 +511,7 @@ class PluginSession : public Session {
   std::vector<int64_t> ids_;
   std::vector<absl::StatusOr<Layout>> layouts_;
   std::vector<MB_Column> columns_;
+  std::vector<MB_Rows> step_rows_;
   // Of the model whose state was read last; -1: none.
   int described_model_ = -1;
   std::vector<StateTensor> described_;

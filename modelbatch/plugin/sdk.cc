@@ -47,6 +47,7 @@ constexpr char kReadState[] = "session_read_state";
 constexpr char kWriteState[] = "session_write_state";
 constexpr char kDatasetCreate[] = "dataset_create";
 constexpr char kTrainStep[] = "session_train_step";
+constexpr char kTrainSteps[] = "session_train_steps";
 constexpr char kEvaluate[] = "session_evaluate";
 constexpr char kForward[] = "session_forward";
 constexpr char kDescribe[] = "session_describe";
@@ -58,7 +59,7 @@ constexpr char kTune[] = "session_tune";
 
 MB_PluginApi MakeApi(const PluginDefinition& definition, const char* build_id) {
   MB_PluginApi api = {};
-  api.header = MakeHeader(MB_SIZE(MB_PluginApi, session_tune));
+  api.header = MakeHeader(MB_SIZE(MB_PluginApi, session_train_steps));
   api.name = definition.name;
   api.version = definition.version;
   api.build_id = build_id;
@@ -97,6 +98,8 @@ MB_PluginApi MakeApi(const PluginDefinition& definition, const char* build_id) {
   api.session_zero_grad =
       Entry<MB_ZeroGradArgs, sdk::SessionZeroGrad, kZeroGrad>;
   api.session_tune = Entry<MB_TuneArgs, sdk::SessionTune, kTune>;
+  api.session_train_steps =
+      Entry<MB_TrainStepsArgs, sdk::SessionTrainSteps, kTrainSteps>;
   return api;
 }
 

@@ -24,6 +24,7 @@ absl::Status SessionSetOptimizer(MB_OptimizerArgs* args);
 absl::Status SessionReadState(MB_StateArgs* args);
 absl::Status SessionWriteState(MB_StateArgs* args);
 absl::Status SessionTrainStep(MB_TrainStepArgs* args);
+absl::Status SessionTrainSteps(MB_TrainStepsArgs* args);
 absl::Status SessionEvaluate(MB_EvaluateArgs* args);
 absl::Status SessionForward(MB_ForwardArgs* args);
 absl::Status SessionDescribe(MB_DescribeArgs* args);
@@ -38,7 +39,8 @@ absl::Status CheckPointer(const void* pointer, const char* name);
 
 }  // namespace modelbatch::sdk
 
-// Checks the header of `args`, which in 1.0 ends with `last_field`.
+// Checks the header of `args`, which in 1.0 (or the version in which it came)
+// ends with `last_field`.
 #define MB_SDK_CHECK_ARGS(type, args, last_field)                              \
   MB_RETURN_IF_ERROR(                                                          \
       ::modelbatch::CheckHeader((args) == nullptr ? nullptr : &(args)->header, \

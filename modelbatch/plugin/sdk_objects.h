@@ -65,7 +65,9 @@ struct MB_Session {
 
   // Of the last step, kept for their memory.
   std::vector<modelbatch::Column> columns;
+  std::vector<modelbatch::RowSet> rows;
   modelbatch::StepResult step;
+  modelbatch::StepsResult steps;
   std::vector<modelbatch::Outcome> outcomes;
   modelbatch::EvaluateResult evaluation;
 

@@ -60,7 +60,8 @@ absl::Span<const uint8_t> ToActive(const uint8_t* active, size_t num_models) {
 
 // Copies into the session's columns, whose memory is that of the last step.
 template <typename Args>
-absl::Status CopyColumns(const Args& args, std::vector<Column>* columns) {
+absl::Status CopyColumns(const Args& args, std::vector<Column>* columns,
+                         size_t steps = 1) {
   if (args.columns == nullptr && args.num_columns > 0) {
     return absl::InvalidArgumentError(absl::StrCat(
         "columns is NULL, expected ", args.num_columns, " columns"));
@@ -81,7 +82,8 @@ absl::Status CopyColumns(const Args& args, std::vector<Column>* columns) {
     }
     Column& to = (*columns)[c];
     if (to.name != from.name) to.name = from.name;
-    to.values.assign(from.values, from.values + args.session->num_models);
+    to.values.assign(from.values,
+                     from.values + steps * args.session->num_models);
   }
   return absl::OkStatus();
 }
@@ -249,6 +251,55 @@ absl::Status SessionTrainStep(MB_TrainStepArgs* args) {
     args->outcomes[i] = static_cast<uint8_t>(result.outcomes[i]);
   }
   return absl::OkStatus();
+}
+
+absl::Status SessionTrainSteps(MB_TrainStepsArgs* args) {
+  MB_SDK_CHECK_ARGS(MB_TrainStepsArgs, args, num_made);
+  args->num_made = 0;
+  MB_RETURN_IF_ERROR(CheckDataset(args->session, args->dataset));
+  MB_RETURN_IF_ERROR(CheckPointer(args->rows, "rows"));
+  MB_RETURN_IF_ERROR(CheckPointer(args->losses, "losses"));
+  MB_RETURN_IF_ERROR(CheckPointer(args->outcomes, "outcomes"));
+  if (args->num_steps == 0) {
+    return absl::InvalidArgumentError("num_steps is 0, expected at least 1");
+  }
+  MB_Session& session = *args->session;
+  const size_t num_models = session.num_models;
+  session.rows.clear();
+  for (size_t s = 0; s < args->num_steps; ++s) {
+    absl::StatusOr<RowSet> rows = ToRowSet(args->rows[s], num_models);
+    if (!rows.ok()) {
+      return absl::Status(
+          rows.status().code(),
+          absl::StrCat("step ", s, ": ", rows.status().message()));
+    }
+    session.rows.push_back(*rows);
+  }
+  MB_RETURN_IF_ERROR(CopyColumns(*args, &session.columns, args->num_steps));
+  StepsRequest request;
+  request.dataset = args->dataset->dataset.get();
+  request.rows = session.rows;
+  request.columns = session.columns;
+  request.active = ToActive(args->active, num_models);
+
+  StepsResult& result = session.steps;
+  result.made = 0;
+  const absl::Status status = session.session->TrainSteps(request, &result);
+  const size_t made = static_cast<size_t>(result.made);
+  if (made > args->num_steps || (status.ok() && made < args->num_steps)) {
+    return absl::InternalError(absl::StrCat("the backend made ", result.made,
+                                            " steps of ", args->num_steps));
+  }
+  MB_RETURN_IF_ERROR(
+      CheckResultSize("losses", result.losses.size(), made * num_models));
+  MB_RETURN_IF_ERROR(
+      CheckResultSize("outcomes", result.outcomes.size(), made * num_models));
+  for (size_t i = 0; i < made * num_models; ++i) {
+    args->losses[i] = result.losses[i];
+    args->outcomes[i] = static_cast<uint8_t>(result.outcomes[i]);
+  }
+  args->num_made = made;
+  return status;
 }
 
 absl::Status SessionEvaluate(MB_EvaluateArgs* args) {

@@ -12,7 +12,7 @@ namespace modelbatch {
 namespace {
 
 std::string WhatHappened(int model, Trainer* trainer) {
-  return OutcomeName(trainer->batch().last_step().outcomes[model]);
+  return OutcomeName(trainer->last_step().by_model.outcomes[model]);
 }
 
 bool IsPowerOfTwo(int64_t value) { return (value & (value - 1)) == 0; }
@@ -46,6 +46,13 @@ absl::Status CallbackPack::OnEpoch(Trainer* trainer) {
 absl::Status CallbackPack::OnTrainEnd(Trainer* trainer) {
   for (Callback* c : callbacks_) MB_RETURN_IF_ERROR(c->OnTrainEnd(trainer));
   return absl::OkStatus();
+}
+
+bool CallbackPack::allows_steps_at_once() const {
+  for (const Callback* c : callbacks_) {
+    if (!c->allows_steps_at_once()) return false;
+  }
+  return true;
 }
 
 // ---- NaNCallback ----------------------------------------------------------

@@ -42,6 +42,12 @@ class Callback {
   virtual absl::Status OnEpoch(Trainer* trainer);
   // After the step that finished the training.
   virtual absl::Status OnTrainEnd(Trainer* trainer);
+
+  // Whether steps may be made several at once (train.steps_at_once), and OnStep
+  // be called for each afterwards. It then finds trainer->last_step(), state()
+  // and experiment() as after that step; but models that were updated in it are
+  // further on, and it may not act on them.
+  virtual bool allows_steps_at_once() const { return false; }
 };
 
 // Several, called in order; the first error ends the round.
@@ -54,6 +60,8 @@ class CallbackPack : public Callback {
   absl::Status OnStep(Trainer* trainer) override;
   absl::Status OnEpoch(Trainer* trainer) override;
   absl::Status OnTrainEnd(Trainer* trainer) override;
+  // All do.
+  bool allows_steps_at_once() const override;
 
  private:
   std::vector<Callback*> callbacks_;
@@ -80,6 +88,8 @@ class NaNCallback : public Callback {
                        int64_t max_resets = kDefaultMaxResets);
 
   absl::Status OnStep(Trainer* trainer) override;
+  // It acts on models that were not updated.
+  bool allows_steps_at_once() const override { return true; }
 
  private:
   absl::Status Reset(const std::vector<int>& models, Trainer* trainer);
@@ -102,6 +112,7 @@ class EarlyStopping : public Callback {
   // accuracy. InvalidArgument: patience below 1, min_delta negative or NaN.
   absl::Status OnTrainStart(Trainer* trainer) override;
   absl::Status OnEpoch(Trainer* trainer) override;
+  bool allows_steps_at_once() const override { return true; }
 
  private:
   // What the curves say of one model so far.

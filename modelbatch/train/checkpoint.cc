@@ -449,6 +449,11 @@ ModelState Borrow(const ModelState& state) {
 absl::Status WriteCheckpoint(const std::string& path, Trainer* trainer,
                              const RunInfo& info) {
   const TrainState& state = trainer->state();
+  if (trainer->ahead()) {
+    return absl::FailedPreconditionError(
+        "no checkpoint of models that are ahead of the steps recorded: let "
+        "Trainer::Steps end");
+  }
   if (state.step_in_epoch >= trainer->steps_per_epoch()) {
     return absl::FailedPreconditionError(
         "no checkpoint before the epoch's evaluation: write it in OnEpoch");

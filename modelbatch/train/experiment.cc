@@ -326,6 +326,7 @@ uint64_t ConfigFingerprint(const ExperimentConfig& config) {
   if (ScheduleFollowingEpochs(config).empty()) core.train.epochs = 0;
   core.train.checkpoint_every = 0;
   core.train.models_at_once = kAllModels;
+  core.train.steps_at_once = kStepsThatGain;
   // The weights have a fingerprint of their own, as the data has.
   if (!core.train.init_from.empty()) core.train.init_from = "/";
   core.train.log = LogConfig();

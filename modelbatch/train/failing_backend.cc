@@ -25,6 +25,13 @@ class FailingSession : public Session {
     MB_RETURN_IF_ERROR(backend_->Check("TrainStep"));
     return session_->TrainStep(request, result);
   }
+  // One by one: any of them may fail.
+  absl::Status TrainSteps(const StepsRequest& request,
+                          StepsResult* result) override {
+    result->made = 0;
+    MB_RETURN_IF_ERROR(backend_->Check("TrainSteps"));
+    return Session::TrainSteps(request, result);
+  }
   absl::Status Evaluate(const EvaluateRequest& request,
                         EvaluateResult* result) override {
     MB_RETURN_IF_ERROR(backend_->Check("Evaluate"));

@@ -80,11 +80,11 @@ absl::Status LogMetrics::OnStep(Trainer* trainer) {
     return absl::OkStatus();
   }
   const StepReport& report = trainer->last_step();
-  // No model had rows: the batch's last step is an older one.
+  // No model had rows that count.
   if (report.model_rows == 0 && report.non_finite.empty()) {
     return absl::OkStatus();
   }
-  const StepResult& step = trainer->batch().last_step();
+  const StepResult& step = report.by_model;
   std::vector<int> models;
   Column loss = {kLoss, {}};
   for (int i = 0; i < trainer->num_models(); ++i) {

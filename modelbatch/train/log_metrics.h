@@ -45,6 +45,7 @@ class LogMetrics : public Callback {
   // Before callbacks that replace models: what was measured is of those before.
   absl::Status OnStep(Trainer* trainer) override;
   absl::Status OnEpoch(Trainer* trainer) override;
+  bool allows_steps_at_once() const override { return true; }
 
   absl::Status Flush();
 

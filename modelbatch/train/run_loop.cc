@@ -17,14 +17,10 @@ absl::StatusOr<bool> RunLoop::Train(Trainer* trainer,
                                     size_t events_written, LogMetrics* log) {
   const int64_t every = trainer->experiment().config.train.checkpoint_every;
   const TrainState& state = trainer->state();
+  MB_ASSIGN_OR_RETURN(const int64_t at_once, trainer->StepsAtOnce());
   int64_t saved_step = -1;
   bool interrupted = false;
-  while (!trainer->finished()) {
-    if (Stopping()) {
-      interrupted = true;
-      break;
-    }
-    MB_RETURN_IF_ERROR(trainer->Step());
+  const auto after_step = [&]() -> absl::Status {
     const StepReport& report = trainer->last_step();
     times_.model_rows += report.model_rows;
     for (; events_written < state.events.size(); ++events_written) {
@@ -35,6 +31,14 @@ absl::StatusOr<bool> RunLoop::Train(Trainer* trainer,
       MB_RETURN_IF_ERROR(Save(trainer, checkpoint, log));
       saved_step = state.step;
     }
+    return absl::OkStatus();
+  };
+  while (!trainer->finished()) {
+    if (Stopping()) {
+      interrupted = true;
+      break;
+    }
+    MB_RETURN_IF_ERROR(trainer->Steps(at_once, after_step));
   }
   if (saved_step != state.step) {
     MB_RETURN_IF_ERROR(Save(trainer, checkpoint, log));

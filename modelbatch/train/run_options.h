@@ -35,7 +35,8 @@ struct RunOptions {
   bool resume = false;
   // Even when another backend, build or machine made it.
   bool force = false;
-  // Set by a signal handler: finish the step, write a checkpoint and return.
+  // Set by a signal handler: finish the step, or those that are made at once,
+  // write a checkpoint and return.
   const std::atomic<bool>* stop = nullptr;
   // The program's own (callback.h); must outlive the call. Null: none.
   Callback* callback = nullptr;

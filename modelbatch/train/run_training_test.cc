@@ -152,6 +152,54 @@ TEST_F(RunTrainingTest, ResumesToTheSameBits) {
   }
 }
 
+// Several steps at once or one by one, before a stop or after: every file is
+// the same.
+TEST_F(RunTrainingTest, StepsAtOnceChangeNoFile) {
+  for (const char* on_nan : {"freeze", "reset", "warn"}) {
+    const std::vector<std::string> overrides = {
+        kLog, ExplodingOverrides()[0], std::string("train.on_nan=") + on_nan,
+        "train.batch_size=10",  // 8 steps an epoch
+        "optimizer.schedule={kind=\"exponential_lr\", gamma=0.9, "
+        "every=\"step\"}"};
+    const auto with = [&](const char* at_once) {
+      std::vector<std::string> all = overrides;
+      all.push_back(std::string("train.steps_at_once=") + at_once);
+      return TestExperiment(all);
+    };
+    const Experiment one = with("1"), seven = with("7");
+    const RunFolder expected = NewFolder(std::string(on_nan) + "_1", one);
+    ASSERT_TRUE(Run(one, expected).ok());
+    const RunFolder whole = NewFolder(std::string(on_nan) + "_7", seven);
+    const auto result = Run(seven, whole);
+    ASSERT_TRUE(result.ok()) << result.status();
+    ExpectSameFiles(whole, expected);
+    EXPECT_EQ(*ReadFile(whole.events()), *ReadFile(expected.events()));
+    // A stop waits for the steps that are made at once.
+    for (const auto& [stop, at] : {std::pair(1, 7), {7, 7}, {8, 8}, {10, 15}}) {
+      const RunFolder folder =
+          NewFolder(std::string(on_nan) + std::to_string(stop), seven);
+      const auto first = Run(seven, folder, false, stop);
+      ASSERT_TRUE(first.ok()) << first.status();
+      EXPECT_TRUE(first->interrupted);
+      EXPECT_EQ(first->state.step, at);
+      const auto rest = Run(stop == 1 ? one : seven, folder, true);
+      ASSERT_TRUE(rest.ok()) << rest.status();
+      ExpectSameFiles(folder, expected);
+    }
+  }
+}
+
+TEST_F(RunTrainingTest, StepsAtOnceWithACallbackAreRefused) {
+  const Experiment experiment = TestExperiment({"train.steps_at_once=2"});
+  const RunFolder folder = NewFolder("callback", experiment);
+  ScriptedCallback script;
+  const auto result =
+      Run(experiment, folder, false, 0, TestRunInfo(), false, &script);
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(result.status().message()),
+              AllOf(HasSubstr("train.steps_at_once"), HasSubstr("callback")));
+}
+
 // Tuned or not, before a stop or after, all files are the same but those that
 // say so. What was chosen is in the summary.
 TEST_F(RunTrainingTest, TuningChangesNoFile) {

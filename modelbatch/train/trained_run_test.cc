@@ -73,7 +73,6 @@ class TrainedRunTest : public ::testing::Test {
   TrainState state_;
 };
 
-// The leaderboard's test accuracy, from predictions of the same rows.
 // As trainer_test has it of a training: what refuses it is the cpu's Compile.
 TEST_F(TrainedRunTest, PredictsInTheRunsPrecision) {
   const RunFolder folder = Train();
@@ -91,6 +90,7 @@ TEST_F(TrainedRunTest, PredictsInTheRunsPrecision) {
       HasSubstr("precision \"bf16\" is not in this backend"));
 }
 
+// The leaderboard's test accuracy, from predictions of the same rows.
 TEST_F(TrainedRunTest, EveryModelScoresWhatTheTrainerFound) {
   const RunFolder folder = Train();
   const auto run = Load(folder);

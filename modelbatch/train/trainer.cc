@@ -164,7 +164,18 @@ absl::Status Trainer::Call(Hook hook) {
   return (callbacks_.*hook)(this);
 }
 
-absl::Status Trainer::Step() {
+absl::Status Trainer::Step() { return Advance(1); }
+
+absl::Status Trainer::Advance(int64_t most) {
+  recording_ = true;
+  const absl::Status status = AdvanceAndRecord(most);
+  recording_ = false;
+  // None of them took part in steps that are left.
+  if (num_active() == 0) submission_ = Submission();
+  return status;
+}
+
+absl::Status Trainer::AdvanceAndRecord(int64_t most) {
   if (state_.epoch >= experiment_.config.train.epochs) {
     return absl::FailedPreconditionError("training is finished");
   }
@@ -175,7 +186,7 @@ absl::Status Trainer::Step() {
   }
   // Unless the last call trained, and failed to finish the epoch.
   if (state_.step_in_epoch < steps_per_epoch()) {
-    MB_RETURN_IF_ERROR(TrainBatch());
+    MB_RETURN_IF_ERROR(TrainBatch(most));
     MB_RETURN_IF_ERROR(Call(&Callback::OnStep));
   }
   if (state_.step_in_epoch == steps_per_epoch()) {
@@ -186,17 +197,16 @@ absl::Status Trainer::Step() {
   return finished() ? Call(&Callback::OnTrainEnd) : absl::OkStatus();
 }
 
-absl::Status Trainer::TrainBatch() {
-  if (state_.step_in_epoch == 0) batches_.StartEpoch(state_.epoch);
-  const bool any = AnyRows();
-  if (any) {
-    MB_RETURN_IF_ERROR(batch_->TrainStep(
-        *dataset_, batches_.Batch(state_.step_in_epoch), *optimizer_));
+absl::Status Trainer::TrainBatch(int64_t most) {
+  if (!ahead()) {
+    if (state_.step_in_epoch == 0) batches_.StartEpoch(state_.epoch);
+    MB_RETURN_IF_ERROR(Submit(most));
   }
+  MB_RETURN_IF_ERROR(TakeStep());
   ++state_.step;
-  RecordStep(any);
+  RecordStep();
   ++state_.step_in_epoch;
-  return TickAfterStep(any);
+  return TickAfterStep();
 }
 
 bool Trainer::AnyRows() const {
@@ -209,11 +219,11 @@ bool Trainer::AnyRows() const {
   return false;
 }
 
-void Trainer::RecordStep(bool any) {
+void Trainer::RecordStep() {
   report_.min_loss = std::numeric_limits<float>::infinity();
   report_.max_loss = -std::numeric_limits<float>::infinity();
-  const StepResult& step = batch_->last_step();
-  for (int i = 0; i < num_models() && any; ++i) {
+  const StepResult& step = report_.by_model;
+  for (int i = 0; i < static_cast<int>(step.outcomes.size()); ++i) {
     const Outcome outcome = step.outcomes[i];
     if (outcome == Outcome::kStepped) {
       const float loss = step.losses[i];
@@ -237,14 +247,15 @@ void Trainer::RecordStep(bool any) {
   }
 }
 
-absl::Status Trainer::TickAfterStep(bool any) {
-  if (schedules_.empty() || !any ||
+absl::Status Trainer::TickAfterStep() {
+  if (schedules_.empty() ||
       !experiment_.config.optimizer.schedule->every_step) {
     return absl::OkStatus();
   }
   absl::Status first;
-  for (int i = 0; i < num_models(); ++i) {
-    if (batch_->last_step().outcomes[i] != Outcome::kStepped) continue;
+  const std::vector<Outcome>& outcomes = report_.by_model.outcomes;
+  for (int i = 0; i < static_cast<int>(outcomes.size()); ++i) {
+    if (outcomes[i] != Outcome::kStepped) continue;
     // One that cannot tick does not keep the others from it.
     first.Update(
         schedules_[i].Step(optimizer_.get(), i, &state_.models[i].schedule));
@@ -376,18 +387,19 @@ absl::Status Trainer::EvaluateTest(const std::vector<int>& models,
   for (const int model : models) these[model] = 1;
   const std::vector<uint8_t> active(batch_->active().begin(),
                                     batch_->active().end());
-  const auto activate = [this](const std::vector<uint8_t>& some) {
-    for (int i = 0; i < num_models(); ++i) {
-      if (batch_->removed(i)) continue;
-      MB_RETURN_IF_ERROR(batch_->SetActive(i, some[i] != 0));
-    }
-    return absl::OkStatus();
-  };
-  MB_RETURN_IF_ERROR(activate(these));
+  MB_RETURN_IF_ERROR(Activate(these));
   const absl::Status status =
       batch_->Evaluate(*dataset_, RowSet{experiment_.split.test, {}}, result);
-  MB_RETURN_IF_ERROR(activate(active));
+  MB_RETURN_IF_ERROR(Activate(active));
   return status;
+}
+
+absl::Status Trainer::Activate(const std::vector<uint8_t>& models) {
+  for (int i = 0; i < num_models(); ++i) {
+    if (batch_->removed(i)) continue;
+    MB_RETURN_IF_ERROR(batch_->SetActive(i, models[i] != 0));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Trainer::CompactRemoved() {
@@ -432,6 +444,7 @@ absl::Status Trainer::Restore(TrainState state,
     next_id_ = std::max(next_id_, event.copy + 1);
   }
   state_ = std::move(state);
+  submission_ = Submission();
   MB_RETURN_IF_ERROR(RestoreRates());
   batches_.StartEpoch(state_.epoch);
   report_ = StepReport();

@@ -4,6 +4,9 @@
 //   MB_ASSIGN_OR_RETURN(auto trainer, Trainer::Create(&experiment, backend));
 //   while (!trainer->finished()) MB_RETURN_IF_ERROR(trainer->Step());
 //
+// Steps() makes several in one call of the backend, with what as many Step()
+// would give.
+//
 // Models may have batch sizes of their own, and with data.folds rows of their
 // own: one that is through with its epoch waits for the others. After the last
 // step of an epoch every model is evaluated on the validation rows, with folds
@@ -28,6 +31,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
@@ -48,8 +52,9 @@ namespace modelbatch {
 // What the last step did.
 struct StepReport {
   bool epoch_finished = false;
-  // Models whose loss or gradient was not finite, as the batch's last step
-  // says; they were not updated.
+  // Losses and outcomes; empty: no model that is not frozen had rows.
+  StepResult by_model;
+  // Models whose loss or gradient was not finite; they were not updated.
   std::vector<int> non_finite;
   std::vector<int> frozen;    // models frozen, stopped or removed since
   std::vector<int> improved;  // models that reached their best epoch
@@ -94,6 +99,25 @@ class Trainer {
   // state is that of a whole number of steps and epochs, and the next call goes
   // on from there: where an epoch's evaluation has failed, with that.
   absl::Status Step();
+
+  // At least one step, up to `most` of the epoch that is going on, made in one
+  // call of the backend and then recorded one by one, each followed by
+  // `after_each`. Results, events and bits are those of as many Step(): a model
+  // whose loss or gradient is not finite drops out of the call, the config's
+  // policy acts on it in its step, and if it goes on it makes its other steps
+  // alone. InvalidArgument: `most` is below 1, or above 1 with a callback that
+  // does not allow it.
+  //
+  // After an error the next Step or Steps goes on from there. As long as steps
+  // are made and not recorded, `ahead`, nothing else may be done with the
+  // trainer: FailedPrecondition.
+  absl::Status Steps(int64_t most,
+                     absl::FunctionRef<absl::Status()> after_each);
+  bool ahead() const;
+  // What train.steps_at_once says for this trainer: at least 1. "auto" is 1
+  // where the backend gains nothing by more, or a callback does not allow it.
+  // InvalidArgument: it is a number, and a callback does not allow it.
+  absl::StatusOr<int64_t> StepsAtOnce();
 
   // Continues from `state` with the models' states, as if the steps before had
   // been made here. On an error the trainer is of no more use.
@@ -150,15 +174,33 @@ class Trainer {
   // ones.
   absl::Status LoadInitial(int model);
   absl::Status Call(Hook hook);
-  absl::Status TrainBatch();
+  // Step, with up to `most` made at once where none is ahead.
+  absl::Status Advance(int64_t most);
+  absl::Status AdvanceAndRecord(int64_t most);
+  absl::Status TrainBatch(int64_t most);
   // Whether a model that is not frozen has rows in the step to come.
   bool AnyRows() const;
-  // `any`: whether any model took part.
-  void RecordStep(bool any);
+  void RecordStep();
   absl::Status FinishEpoch();
+
+  // ---- trainer_steps.cc
+  // Has the steps to come made, up to `most`: they are in submission_.
+  absl::Status Submit(int64_t most);
+  // More than one; none, and one_by_one_, where "auto" finds no memory for it.
+  absl::Status SubmitSeveral(int64_t most);
+  // The next of these as report_.by_model, with the models that dropped out.
+  absl::Status TakeStep();
+  absl::Status CatchUp(StepResult* step);
+  // Columns of the steps to come, if models tick after each; as many as can be
+  // told.
+  std::vector<Optimizer> PlanOptimizers(int64_t most) const;
+  absl::Status CheckRecorded() const;
+  // Only these of the batch's models are active.
+  absl::Status Activate(const std::vector<uint8_t>& models);
+
   // ---- The schedules' ticks: after a step, of those it has updated; after an
   // epoch, of those that made an update in it.
-  absl::Status TickAfterStep(bool any);
+  absl::Status TickAfterStep();
   absl::Status TickAfterEpoch(int model, const EpochCurve& curve,
                               Optimizer* optimizer,
                               LrScheduleState* state) const;
@@ -202,6 +244,14 @@ class Trainer {
   // -1: none has this id.
   int PlaceOf(int64_t id) const;
 
+  // Steps that were made in one call and are recorded one by one.
+  struct Submission {
+    StepsResult steps;
+    int64_t next = 0;             // to be recorded
+    absl::Status error;           // of the step after the last one made
+    std::vector<uint8_t> behind;  // models that dropped out
+  };
+
   Experiment experiment_;
   Backend* backend_;
   PerModelBatches batches_;
@@ -215,6 +265,12 @@ class Trainer {
   CallbackPack callbacks_;  // of the program
   TrainState state_;
   StepReport report_;
+  Submission submission_;
+  bool recording_ = false;   // a step, and what follows from it
+  bool one_by_one_ = false;  // there is no memory for several steps
+  // The last epoch in which a model dropped out and went on, as it will again:
+  // the epoch's other steps are made one by one. -1: none.
+  int64_t behind_in_epoch_ = -1;
   bool started_ = false;
   bool calling_built_in_ = false;
   bool compact_ = false;  // a removed model still has its memory

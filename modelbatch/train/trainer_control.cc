@@ -48,6 +48,7 @@ class Hash {
 }  // namespace
 
 absl::Status Trainer::CheckNumber(int model) const {
+  MB_RETURN_IF_ERROR(CheckRecorded());
   if (model >= 0 && model < num_models()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(
       "no model at index ", model, ", expected 0 to ", num_models() - 1));

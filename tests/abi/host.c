@@ -1,4 +1,4 @@
-/* A host of plugin ABI 1.0, or of a 1.1 in which every struct has grown, as it
+/* A host of plugin ABI 1.0, or of a 1.2 in which every struct has grown, as it
  * is compiled: it trains two models on the plugin that is its argument. Every
  * struct and array that it hands over ends where readable memory ends: a plugin
  * that reads a field which the host does not have crashes; a field that came

@@ -20,7 +20,7 @@ static_assert(sizeof(void*) == 8 && sizeof(size_t) == 8, "LP64 only");
 
 TEST(AbiLayout, Version) {
   EXPECT_EQ(MB_ABI_MAJOR, 1);
-  EXPECT_EQ(MB_ABI_MINOR, 0);
+  EXPECT_EQ(MB_ABI_MINOR, 1);
 }
 
 TEST(AbiLayout, HeaderIsFrozen) {
@@ -191,6 +191,18 @@ TEST(AbiLayout, Steps) {
   FIELD(MB_TrainStepArgs, losses, 96, 8);
   FIELD(MB_TrainStepArgs, outcomes, 104, 8);
   SIZE(MB_TrainStepArgs, 112);
+  FIELD(MB_TrainStepsArgs, header, 0, 24);
+  FIELD(MB_TrainStepsArgs, session, 24, 8);
+  FIELD(MB_TrainStepsArgs, dataset, 32, 8);
+  FIELD(MB_TrainStepsArgs, rows, 40, 8);
+  FIELD(MB_TrainStepsArgs, num_steps, 48, 8);
+  FIELD(MB_TrainStepsArgs, columns, 56, 8);
+  FIELD(MB_TrainStepsArgs, num_columns, 64, 8);
+  FIELD(MB_TrainStepsArgs, active, 72, 8);
+  FIELD(MB_TrainStepsArgs, losses, 80, 8);
+  FIELD(MB_TrainStepsArgs, outcomes, 88, 8);
+  FIELD(MB_TrainStepsArgs, num_made, 96, 8);
+  SIZE(MB_TrainStepsArgs, 104);
   FIELD(MB_EvaluateArgs, header, 0, 24);
   FIELD(MB_EvaluateArgs, session, 24, 8);
   FIELD(MB_EvaluateArgs, dataset, 32, 8);
@@ -284,7 +296,8 @@ TEST(AbiLayout, Table) {
   FIELD(MB_PluginApi, session_update, 216, 8);
   FIELD(MB_PluginApi, session_zero_grad, 224, 8);
   FIELD(MB_PluginApi, session_tune, 232, 8);
-  SIZE(MB_PluginApi, 240);
+  FIELD(MB_PluginApi, session_train_steps, 240, 8);
+  SIZE(MB_PluginApi, 248);
 }
 
 TEST(AbiLayout, Numbers) {

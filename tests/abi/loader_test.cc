@@ -68,7 +68,7 @@ INSTANTIATE_TEST_SUITE_P(
         Defect{"null_api", absl::StatusCode::kInternal, "returned NULL"},
         Defect{
             "wrong_major", absl::StatusCode::kFailedPrecondition,
-            "built for plugin ABI 2.0, and this program takes plugins of ABI "
+            "built for plugin ABI 2.1, and this program takes plugins of ABI "
             "1.x: use a newer ModelBatch"},
         Defect{
             "abi_0_2", absl::StatusCode::kFailedPrecondition,
@@ -183,9 +183,9 @@ TEST(Loader, TheFirstMinorIsAccepted) {
 
 // Built with a header whose structs have all grown.
 TEST(Loader, ThePluginOfANextMinorIsAccepted) {
-  const auto plugin = LoadPlugin(PluginFile("abi_1_1"));
+  const auto plugin = LoadPlugin(PluginFile("abi_1_2"));
   ASSERT_TRUE(plugin.ok()) << plugin.status();
-  EXPECT_EQ((*plugin)->abi(), "1.1");
+  EXPECT_EQ((*plugin)->abi(), "1.2");
 }
 
 TEST(Loader, ByNameTheFileMustHoldThatBackend) {
@@ -266,7 +266,7 @@ INSTANTIATE_TEST_SUITE_P(
         // The whole way; what it lacks is the last call, which is optional.
         Defect{"minimal", absl::StatusCode::kUnimplemented, "session_stats"},
         Defect{"abi_1_0", absl::StatusCode::kUnimplemented, "session_stats"},
-        Defect{"abi_1_1", absl::StatusCode::kUnimplemented, "session_stats"},
+        Defect{"abi_1_2", absl::StatusCode::kUnimplemented, "session_stats"},
         Defect{"later_minor", absl::StatusCode::kUnimplemented,
                "session_stats"}),
     [](const auto& info) { return info.param.name; });

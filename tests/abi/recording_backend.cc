@@ -88,6 +88,24 @@ class RecordingSession : public Session {
     return absl::OkStatus();
   }
 
+  absl::Status TrainSteps(const StepsRequest& request,
+                          StepsResult* result) override {
+    const std::lock_guard<std::mutex> lock(recorder_.mutex);
+    MB_RETURN_IF_ERROR(Begin(recorder_));
+    recorder_.steps_call.clear();
+    for (const RowSet& rows : request.rows) {
+      Recorder::Step call;
+      call.dataset = request.dataset;
+      call.rows = Copy(rows);
+      call.active.assign(request.active.begin(), request.active.end());
+      recorder_.steps_call.push_back(std::move(call));
+    }
+    recorder_.steps_call[0].columns.assign(request.columns.begin(),
+                                           request.columns.end());
+    *result = recorder_.steps;
+    return recorder_.steps_status;
+  }
+
   absl::Status Evaluate(const EvaluateRequest& request,
                         EvaluateResult* result) override {
     const std::lock_guard<std::mutex> lock(recorder_.mutex);

@@ -53,11 +53,12 @@ struct Recorder {
   CompileRequest compile;
   std::string optimizer;
   Step step_call;
-  Step evaluate_call;  // dataset, rows, active
-  Step forward_call;   // dataset, rows, training
-  Step backward_call;  // dataset, rows, active, output_gradients
-  Step update_call;    // columns, active
-  int zeroed = 0;      // calls of ZeroGrad
+  std::vector<Step> steps_call;  // each step's rows; columns are the first's
+  Step evaluate_call;            // dataset, rows, active
+  Step forward_call;             // dataset, rows, training
+  Step backward_call;            // dataset, rows, active, output_gradients
+  Step update_call;              // columns, active
+  int zeroed = 0;                // calls of ZeroGrad
   bool released = false;
   State state_call;
   Tensor features;
@@ -74,6 +75,8 @@ struct Recorder {
   ProbeResult probe;
   Capabilities capabilities;
   StepResult step;  // no losses: column "lr", or 0, and kStepped
+  StepsResult steps;
+  absl::Status steps_status;  // after `steps` is answered
   EvaluateResult evaluate;
   std::vector<Tensor> outputs;
   std::vector<Outcome> outcomes;  // of Backward and Update
@@ -107,6 +110,7 @@ inline void Recorder::Reset() {
   compile = {};
   optimizer.clear();
   step_call = {};
+  steps_call.clear();
   evaluate_call = {};
   forward_call = {};
   backward_call = {};
@@ -122,6 +126,8 @@ inline void Recorder::Reset() {
   probe = {};
   capabilities = {};
   step = {};
+  steps = {};
+  steps_status = absl::OkStatus();
   evaluate = {};
   outputs.clear();
   outcomes.clear();

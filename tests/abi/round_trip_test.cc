@@ -597,6 +597,11 @@ std::vector<absl::Status> CallAll(const Plugin& plugin, Backend& backend,
   BackwardRequest backward;
   backward.dataset = &dataset;
   backward.output_gradients = gradients;
+  const std::vector<RowSet> rows(2);
+  StepsRequest steps;
+  steps.dataset = &dataset;
+  steps.rows = rows;
+  StepsResult steps_result;
   return {
       plugin.CreateBackend().status(),
       backend.Compile({{Model(0, 0)}, {"mse", {}}, 1, {}}).status(),
@@ -604,6 +609,7 @@ std::vector<absl::Status> CallAll(const Plugin& plugin, Backend& backend,
           .status(),
       session.SetOptimizer("sgd"),
       session.TrainStep(step, &step_result),
+      session.TrainSteps(steps, &steps_result),
       session.Evaluate({&dataset, {}, {}}, &evaluate_result),
       session.Forward({&dataset, {}}, &outputs),
       session.Backward(backward, &outcomes),
@@ -744,9 +750,9 @@ TEST_F(RoundTripTest, TheSdkChecksHeaders) {
   args.header = Header(MB_SIZE(MB_ProbeArgs, reason));
   args.header.abi_major = 0;
   EXPECT_THAT(Take(*api_, api_->plugin_probe(&args)).second,
-              HasSubstr("has ABI version 0.0, expected major version 1"));
+              HasSubstr("has ABI version 0.1, expected major version 1"));
   args.header = Header(MB_SIZE(MB_ProbeArgs, reason));
-  for (const uint32_t minor : {1, 99}) {
+  for (const uint32_t minor : {0, 99}) {
     args.header.abi_minor = minor;
     EXPECT_EQ(Take(*api_, api_->plugin_probe(&args)).first, MB_OK) << minor;
   }

@@ -54,10 +54,10 @@ VARIANTS = [
     "scores_zero",
 ]
 
-# Of headers in place of today's: what 1.0 was, and a 1.1 in which every struct has grown.
+# Of headers in place of today's: what 1.0 was, and a 1.2 in which every struct has grown.
 VERSIONS = [
     "1_0",
-    "1_1",
+    "1_2",
 ]
 
 def test_plugin(name, srcs, deps = [], copts = [], linkopts = [], script = "//plugins:plugin.lds", folder = "", visibility = None):

@@ -16,7 +16,7 @@ probe exit_in_probe "it ended the process in plugin_probe: exit code 0"
 probe abort_in_create "it crashed in backend_create: signal 6 (SIGABRT, Aborted)"
 probe crash_at_exit "it crashed at the end of the process: signal 7 (SIGBUS, Bus error)"
 probe wrong_major "plugin '"
-says out "it was built for plugin ABI 2.0, and this program takes plugins of ABI 1.x"
+says out "it was built for plugin ABI 2.1, and this program takes plugins of ABI 1.x"
 probe null_reason 'plugin "minimal" breaks the plugin ABI in plugin_probe: reason is NULL'
 for name in hang_at_load hang_in_probe; do
   run 1 backends --probe "$abi/libmodelbatch_$name.so" --timeout 1

@@ -101,7 +101,7 @@ run 2 train --resume whole --set train.epochs=2
 says err "train.epochs is 2, the run has done 60 already"
 same before.toml whole/config.resolved.toml
 run 2 train --resume other --set seed=3
-says err "--set seed=3: a run can only be resumed with other train.epochs, train.checkpoint_every or train.models_at_once"
+says err "--set seed=3: a run can only be resumed with other train.epochs, train.checkpoint_every, train.models_at_once or train.steps_at_once"
 run 2 train small.toml --output whole
 says err "whole holds a run already"
 finish

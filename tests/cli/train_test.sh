@@ -107,6 +107,17 @@ says out "1 reset"
 run 2 train small.toml --set train.on_nan=stop
 says err 'train.on_nan: found "stop"; expected one of: freeze, reset, warn'
 
+# Several steps at once, in the middle of which models are reset: the same run, and a number is all that it may be.
+for steps in 1 7; do
+  run 0 train small.toml --set "optimizer={kind=\"sgd\", lr={values=[0.1, 1e30]}}" --set train.on_nan=reset \
+    --set "train.log={writers=[\"csv\"], every=1}" --set train.steps_at_once=$steps --output "steps-$steps"
+done
+same_run steps-1 steps-7
+same steps-1/events.jsonl steps-7/events.jsonl
+same steps-1/metrics.csv steps-7/metrics.csv
+run 2 train small.toml --set train.steps_at_once=0
+says err "train.steps_at_once"
+
 run 0 backends
 says out "cpu"
 says out "operators"

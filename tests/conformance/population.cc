@@ -192,6 +192,19 @@ absl::Status Population::TryStep(const Dataset& dataset, const RowSet& rows,
   return session_->TrainStep(request, &result);
 }
 
+absl::Status Population::TrySteps(const Dataset& dataset,
+                                  const std::vector<RowSet>& rows,
+                                  const std::vector<Column>& columns,
+                                  StepsResult* result,
+                                  absl::Span<const uint8_t> active) {
+  StepsRequest request;
+  request.dataset = &dataset;
+  request.rows = rows;
+  request.columns = columns;
+  request.active = active;
+  return session_->TrainSteps(request, result);
+}
+
 StepResult Population::Accumulate(const Dataset& dataset, const RowSet& rows,
                                   absl::Span<const uint8_t> active) {
   StepRequest request;

@@ -69,6 +69,11 @@ class Population {
   absl::Status TryStep(const Dataset& dataset, const RowSet& rows,
                        const std::vector<Column>& columns);
 
+  // Several in one call; the status.
+  absl::Status TrySteps(const Dataset& dataset, const std::vector<RowSet>& rows,
+                        const std::vector<Column>& columns, StepsResult* result,
+                        absl::Span<const uint8_t> active = {});
+
   // The parts of a step; they throw when they fail.
   //
   // Adds the gradients of a batch to those kept.

@@ -2,15 +2,18 @@
 """Checks ModelBatch's cuda backend on this machine: every test that wants a GPU, the same under compute-sanitizer, the
 comparisons with PyTorch, the benchmarks. Made by tools/gpu_check; it needs a driver and Python, for some parts torch.
 
-    ./run [--output results.json] [--only WORD]... [--list]
+    ./run [--output results.json] [--only WORD]... [--minutes 9.5] [--continue] [--list]
 
 What fails or is missing does not stop the rest. results.json has the machine, the outcome and the seconds of each part,
-and what the benchmarks measured. Exit code: 0 all that could run passed, 1 something failed, 2 there is no device.
+what the benchmarks measured, how much that is of what the device can do, and which goals were reached. Where time is
+short, it runs in slices: --minutes ends in time, and --continue does what the results have not, on the same device.
+
+Exit code: 0 all that could run passed, 1 something failed, 2 there is no device, or nothing to do as asked, 3 nothing
+failed but time was up: parts are left.
 """
 
 import argparse
 import ctypes
-import dataclasses
 import datetime
 import importlib.util
 import json
@@ -18,35 +21,20 @@ import os
 import pathlib
 import platform
 import re
-import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 
-FORMAT = "modelbatch.gpu_check.1"
-SANITIZERS = ("memcheck", "racecheck", "initcheck", "synccheck")
-# The tests of this name are as few as a sanitizer has time for.
-FEW = "*Few*"
-# What one model's Adam step must move at least: p, m and v, read and written.
-BYTES_PER_PARAMETER = 24
-# Workloads (benchmarks/workload_table.cc) and numbers of models.
-COMPARISONS = (("mlp_small", "8,32,128,512,1024"), ("mlp_deep", "8,32,64"), ("mlp_ragged", "32"), ("ragged_rows", "32"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
+import figures  # noqa: E402: after its folder
+import parts as packed  # noqa: E402
 
-@dataclasses.dataclass
-class Part:
-    """One command and what it needs. `figures` is a JSON file that it writes."""
-
-    name: str
-    kind: str  # "test", "sanitizer", "equivalence" or "benchmark"
-    command: list
-    timeout: float = 1800
-    modules: tuple = ()  # of Python, which must be there
-    gtest: bool = False  # its output says how many tests passed
-    missing: str = ""  # why it cannot run here
-    figures: str = ""
-    torch_libraries: bool = False  # it loads libtorch_cpu.so
-    cublas: bool = False  # it loads libcublas.so, which torch brings
+FORMAT = "modelbatch.gpu_check.2"
+# A part that is not over when it must be counts as left: that much before the end none is begun.
+LEAST_SECONDS = 5
 
 
 # ---- The machine
@@ -80,6 +68,11 @@ def nvidia_smi():
     return {"devices": [dict(zip(keys, (word.strip() for word in line.split(",")))) for line in out.splitlines()]}
 
 
+def device_names(machine):
+    """What figures may be compared on."""
+    return [(device["name"], device["driver_version"]) for device in machine["before"].get("devices", [])]
+
+
 def python_module(name):
     """Its version; "" where it is not installed."""
     if importlib.util.find_spec(name) is None:
@@ -96,105 +89,19 @@ def describe_machine(devices):
         "python": platform.python_version(),
         "modules": {name: python_module(name) for name in ("torch", "numpy", "safetensors", "jax")},
         "cuda_devices": devices,
-        "compute_sanitizer": find_sanitizer(),
+        "compute_sanitizer": packed.find_sanitizer(),
         "before": nvidia_smi(),
     }
 
 
-def find_sanitizer():
-    """Its path, or ""."""
-    homes = [os.environ.get("CUDA_HOME", ""), "/usr/local/cuda"]
-    places = [f"{home}/{folder}/compute-sanitizer" for home in homes if home for folder in ("bin", "compute-sanitizer")]
-    found = shutil.which("compute-sanitizer")
-    return found or next((place for place in places if os.access(place, os.X_OK)), "")
-
-
-# ---- What there is to run, by what lies in the folder
-
-
-def test_command(folder, program):
-    plugin = re.fullmatch(r"(\w+)_conformance_test", program.name)
-    return [str(program)] + ([f"--plugin={folder}/plugins/libmodelbatch_{plugin[1]}.so"] if plugin else [])
-
-
-def test_parts(folder):
-    return [Part(program.name, "test", test_command(folder, program), gtest=True)
-            for program in sorted((folder / "tests").glob("*_test"))]
-
-
-def lists_few(command):
-    """Whether the program has tests for the sanitizers."""
-    try:
-        names = subprocess.run([*command, "--gtest_list_tests", f"--gtest_filter={FEW}"], stdout=subprocess.PIPE,
-                               stderr=subprocess.DEVNULL, text=True, timeout=60).stdout
-    except (OSError, subprocess.SubprocessError):
-        return False
-    return any("Few" in line and line.startswith(" ") for line in names.splitlines())
-
-
-def sanitizer_parts(folder):
-    sanitizer = find_sanitizer()
-    missing = "" if sanitizer else "there is no compute-sanitizer here"
-    parts = []
-    for test in test_parts(folder):
-        if not lists_few(test.command):
-            continue
-        for tool in SANITIZERS:
-            command = [sanitizer or "compute-sanitizer", "--tool", tool, "--error-exitcode", "9", *test.command,
-                       f"--gtest_filter={FEW}"]
-            parts.append(Part(f"{tool} of {test.name}", "sanitizer", command, gtest=True, missing=missing))
-    return parts
-
-
-def equivalence_parts(folder):
-    driver, plugins = folder / "bin/driver", folder / "plugins"
-    parts = []
-    for script in sorted((folder / "python/tests/equivalence").glob("*_test.py")):
-        names = ["cpu", "cuda"] if script.name == "agreement_test.py" else ["cuda"]
-        command = [sys.executable, str(script), str(driver)] + [f"{plugins}/libmodelbatch_{name}.so" for name in names]
-        parts.append(Part(f"equivalence/{script.stem}", "equivalence", command,
-                          modules=("torch", "numpy", "safetensors")))
-    return parts
-
-
-def google_benchmark(folder, output, name, *flags):
-    figures = f"{output}/{name}.json"
-    command = [f"{folder}/bin/{name}", *flags, f"--benchmark_out={figures}", "--benchmark_out_format=json"]
-    return Part(name, "benchmark", command, figures=figures, timeout=7200, cublas=True)
-
-
-def comparison(folder, output, workload, models):
-    results = f"{output}/{workload}"
-    command = [f"{folder}/bin/compare", "--device=cuda", "--backend=cuda", f"--workload={workload}",
-               f"--models={models}", f"--output={results}"]
-    return Part(f"compare/{workload}", "benchmark", command, figures=results, modules=("torch", "numpy"),
-                torch_libraries=True, timeout=7200)
-
-
-def benchmark_parts(folder, output):
-    have = {program.name for program in (folder / "bin").glob("*")}
-    parts = [google_benchmark(folder, output, name) for name in ("cuda_limits_benchmark", "cuda_gemm_benchmark")
-             if name in have]
-    if "training_step_benchmark" in have:
-        parts.append(google_benchmark(folder, output, "training_step_benchmark", "--backend=cuda",
-                                      "--benchmark_repetitions=5", "--benchmark_enable_random_interleaving=true"))
-    if "compare" in have:
-        parts += [comparison(folder, output, workload, models) for workload, models in COMPARISONS]
-    return parts
-
-
-def all_parts(folder, output):
-    return test_parts(folder) + sanitizer_parts(folder) + equivalence_parts(folder) + benchmark_parts(folder, output)
-
-
-# ---- Running it
+# ---- Running a part
 
 
 def use_packed_modules(folder):
     """The package's Python modules, for this program and those it starts."""
-    packed = f"{folder}/python"
-    sys.path.insert(0, packed)
-    os.environ["PYTHONPATH"] = ":".join(filter(None, [packed, os.environ.get("PYTHONPATH")]))
+    modules = f"{folder}/python"
+    sys.path.insert(0, modules)
+    os.environ["PYTHONPATH"] = ":".join(filter(None, [modules, os.environ.get("PYTHONPATH")]))
 
 
 def torch_folder():
@@ -240,10 +147,17 @@ def outcome_of(part, code, counts):
 
 
 def read_figures(path):
-    """What a benchmark wrote: a JSON file, or the one in a folder of results."""
+    """What a benchmark wrote: a JSON file, or those in a folder of results."""
     place = pathlib.Path(path)
     files = sorted(place.glob("*.json")) if place.is_dir() else [place]
     return [json.loads(file.read_text()) for file in files if file.exists()]
+
+
+def remove_figures(path):
+    """What an earlier run wrote is none of this one's."""
+    place = pathlib.Path(path)
+    for file in sorted(place.glob("*.json")) if place.is_dir() else [place]:
+        file.unlink(missing_ok=True)
 
 
 def missing_modules(part):
@@ -251,30 +165,46 @@ def missing_modules(part):
     return f"Python here lacks {', '.join(lacking)}" if lacking else ""
 
 
-def run_command(part, env):
-    """(exit code or None after the time limit, output)."""
-    try:
-        run = subprocess.run(part.command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env,
-                             timeout=part.timeout, stdin=subprocess.DEVNULL)
-        return run.returncode, run.stdout.decode(errors="replace")
-    except subprocess.TimeoutExpired as error:
-        return None, (error.stdout or b"").decode(errors="replace")
-    except OSError as error:
-        return 127, str(error)
+def run_command(command, env, timeout):
+    """(exit code or None after the time limit, output). What the command has started ends with it."""
+    with tempfile.TemporaryFile() as log:
+        try:
+            process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=env, stdin=subprocess.DEVNULL,
+                                       start_new_session=True)
+        except OSError as error:
+            return 127, str(error)
+        try:
+            code = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            code = None
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        process.wait()
+        log.seek(0)
+        return code, log.read().decode(errors="replace")
 
 
-def run_part(folder, part):
+def run_part(folder, part, seconds=None):
+    """`seconds`: what there is left; a part that it ends is "left"."""
     result = {"name": part.name, "kind": part.kind, "seconds": 0.0, "reason": part.missing or missing_modules(part)}
     if result["reason"]:
         result["outcome"] = "skipped"
         return result
+    if part.figures:
+        remove_figures(part.figures)
     start = time.monotonic()
-    code, log = run_command(part, environment(folder, part))
+    in_time = seconds is None or seconds >= part.timeout
+    code, log = run_command(part.command, environment(folder, part), part.timeout if in_time else seconds)
     result["seconds"] = round(time.monotonic() - start, 3)
     result["command"] = part.command
     counts = gtest_counts(log) if part.gtest else {}
     if counts:
         result["tests"] = counts
+    if code is None and not in_time:
+        result["outcome"], result["reason"] = "left", f"time was up after {result['seconds']:.0f} s of it"
+        return result
     if code is None:
         result["outcome"], result["reason"] = "failed", f"not done after {part.timeout:g} s"
     else:
@@ -307,82 +237,69 @@ def add_figures(part, result):
         result["outcome"] = "failed"
 
 
-# ---- How much of what the device can do
-
-
-def limits_of(results):
-    """{"copy": [(bytes of the set, bytes a second)], "flops": {precision: FLOP a second}} of cuda_limits_benchmark."""
-    limits = {"copy": [], "flops": {}}
-    for part in results:
-        if part["name"] != "cuda_limits_benchmark":
-            continue
-        for file in part.get("figures", []):
-            for run in file.get("benchmarks", []):
-                if run.get("run_type") == "aggregate" or run.get("error_occurred"):
-                    continue
-                if run["name"].startswith("Copy/"):
-                    limits["copy"].append((run["set_bytes"], run["bytes_per_second"]))
-                elif run["name"].startswith("Flops/"):
-                    precision = run["name"].split("/")[1]
-                    limits["flops"][precision] = max(limits["flops"].get(precision, 0), run["flops_per_second"])
-    return limits
-
-
-def copy_rate(limits, set_bytes):
-    """The fastest of the sets measured that are at least as large: a set of its size may lie in a cache. None: no set."""
-    fitting = [rate for size, rate in limits["copy"] if size >= set_bytes]
-    rates = fitting or [rate for _, rate in limits["copy"]]
-    return max(rates) if rates else None
-
-
-def step_share(cell, contender, limits):
-    """What a training step did of what the device can do; more than all of it is an error of the measurement."""
-    seconds = contender["median_ms_per_step"] * 1e-3
-    share = {"workload": cell["workload"], "models": cell["models"], "contender": contender["name"]}
-    bandwidth = copy_rate(limits, 12 * cell["parameters"])
-    if bandwidth:
-        share["of_copy"] = BYTES_PER_PARAMETER * cell["parameters"] / seconds / bandwidth
-    peak = limits["flops"].get("fp32")
-    if peak:
-        share["of_flops"] = cell["flop_per_step"] / seconds / peak
-    above = [key for key in ("of_copy", "of_flops") if share.get(key, 0) > 1]
-    if above:
-        share["error"] = f"{', '.join(above)} above 1: what was counted or timed is wrong"
-    return share
-
-
-def shares(results):
-    limits = limits_of(results)
-    found = []
-    for part in results:
-        if not part["name"].startswith("compare/"):
-            continue
-        for file in part.get("figures", []):
-            for cell in file.get("cells", []):
-                found += [step_share(cell, contender, limits) for contender in cell["contenders"]
-                          if "median_ms_per_step" in contender]
-    return found
-
-
-# ---- Main
-
-
-def parse_arguments(arguments, folder):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", default=str(folder / "results.json"), help="the file that is written")
-    parser.add_argument("--only", action="append", default=[], help="parts whose kind or name has this word")
-    parser.add_argument("--list", action="store_true", help="names the parts and ends")
-    return parser.parse_args(arguments)
-
-
-def chosen(parts, words):
-    return [part for part in parts if not words or any(word in f"{part.kind} {part.name}" for word in words)]
+# ---- The report
 
 
 def write(path, report):
     """Whole or not at all: it is written after every part."""
     pathlib.Path(path + ".tmp").write_text(json.dumps(report, indent=1) + "\n")
     os.replace(path + ".tmp", path)
+
+
+def earlier_results(path, report):
+    """(the parts that an earlier call has, "") or ([], why they are none to go on from)."""
+    if not os.path.exists(path):
+        return [], ""
+    try:
+        before = json.loads(pathlib.Path(path).read_text())
+        if before.get("format") != FORMAT:
+            return [], f"it is no {FORMAT}"
+        if before["package"] != report["package"]:
+            return [], f"it is of package {before['package']}, this is {report['package']}"
+        if before["parts"] and device_names(before["machine"]) != device_names(report["machine"]):
+            return [], (f"it is of {device_names(before['machine'])}, this is {device_names(report['machine'])}: "
+                        "figures of two devices cannot be compared")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return [], f"it cannot be read: {error!r}"
+    report["calls"] = before["calls"]
+    return before["parts"], ""
+
+
+def keep(report, result):
+    """In the place of an earlier result of that part."""
+    names = [part["name"] for part in report["parts"]]
+    if result["name"] in names:
+        report["parts"][names.index(result["name"])] = result
+    else:
+        report["parts"].append(result)
+
+
+def is_done(report, part):
+    """Whether it has run. What lacked something may have it now."""
+    return any(result["name"] == part.name and result["outcome"] in ("passed", "failed") for result in report["parts"])
+
+
+def left_of(parts, report):
+    """What has not run, with the seconds it takes, about; what this machine lacks something for is not left."""
+    skipped = {result["name"] for result in report["parts"] if result["outcome"] == "skipped"}
+    return [{"name": part.name, "estimate": part.estimate} for part in parts
+            if not is_done(report, part) and part.name not in skipped]
+
+
+def learn(parts, report):
+    """A part that time has ended takes longer than was thought: it is begun where there is half as much again."""
+    spent = {result["name"]: result["seconds"] for result in report["parts"] if result["outcome"] == "left"}
+    for part in parts:
+        part.estimate = max(part.estimate, 1.5 * spent.get(part.name, 0))
+
+
+def judge(report, everything):
+    """What follows from the parts: shares, goals, what is left, whether all is well."""
+    report["shares"] = figures.shares(report["parts"])
+    report["goals"] = figures.goals(report["parts"])
+    report["left"] = left_of(everything, report)
+    wrong = any("error" in share for share in report["shares"])
+    report["passed"] = not wrong and all(part["outcome"] != "failed" for part in report["parts"])
 
 
 def say(result):
@@ -393,41 +310,100 @@ def say(result):
         print("\n".join(f"    {line}" for line in result["log"].splitlines()[-30:]), flush=True)
 
 
+def say_left(left):
+    if left:
+        minutes = sum(part["estimate"] for part in left) / 60
+        print(f"left: {len(left)} parts, about {minutes:.0f} minutes: {', '.join(part['name'] for part in left)}")
+
+
+# ---- Main
+
+
+def parse_arguments(arguments, folder):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", default=str(folder / "results.json"), help="the file that is written")
+    parser.add_argument("--only", action="append", default=[], help="parts whose kind or name has this word")
+    parser.add_argument("--minutes", type=float, help="the time there is: what does not fit is left")
+    parser.add_argument("--continue", dest="go_on", action="store_true",
+                        help="adds to the results of an earlier call, and runs what they have not")
+    parser.add_argument("--again", action="store_true", help="with --continue: runs the chosen parts even so")
+    parser.add_argument("--list", action="store_true", help="names the parts and ends")
+    options = parser.parse_args(arguments)
+    if options.minutes is not None and not options.minutes > 0:
+        parser.error("--minutes must be above 0")
+    return options
+
+
+def chosen(parts, words):
+    return [part for part in parts if not words or any(word in f"{part.kind} {part.name}" for word in words)]
+
+
+def refuse(message):
+    print(message, file=sys.stderr)
+    return 2
+
+
+def run_all(folder, parts, report, options, everything):
+    """Runs one part after another, what does not fit the time later."""
+    end = None if options.minutes is None else time.monotonic() + 60 * options.minutes
+    for part in parts:
+        seconds = None if end is None else end - time.monotonic()
+        if seconds is not None and seconds < max(LEAST_SECONDS, part.estimate):
+            continue
+        result = run_part(folder, part, seconds)
+        keep(report, result)
+        say(result)
+        judge(report, everything)
+        write(options.output, report)
+
+
 def main(arguments=None, folder=None, device=find_device):
     folder = folder or pathlib.Path(__file__).resolve().parent
     options = parse_arguments(arguments, folder)
     scratch = pathlib.Path(options.output).resolve().with_suffix(".parts")
     use_packed_modules(folder)
     if options.list:
-        print("\n".join(f"{part.kind:12} {part.name}" for part in all_parts(folder, scratch)))
+        print("\n".join(f"{part.kind:12} {part.estimate:5.0f} s  {part.name}"
+                        for part in packed.all_parts(folder, scratch)))
         return 0
     devices, why_none = device()
-    report = {"format": FORMAT, "package": json.loads((folder / "package.json").read_text()),
-              "started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-              "machine": describe_machine(devices), "parts": [], "shares": [], "passed": False}
+    report = {"format": FORMAT, "package": json.loads((folder / "package.json").read_text()), "calls": [],
+              "machine": describe_machine(devices), "parts": [], "left": [], "shares": [], "goals": [], "passed": False}
     if devices == 0:
         report["reason"] = why_none
-        write(options.output, report)
-        print(f"NO DEVICE: {why_none}. Nothing was run.", file=sys.stderr)
-        return 2
-    parts = chosen(all_parts(folder, scratch), options.only)
+        if not (options.go_on and os.path.exists(options.output)):
+            write(options.output, report)
+        return refuse(f"NO DEVICE: {why_none}. Nothing was run.")
+    if options.go_on:
+        report["parts"], why_not = earlier_results(options.output, report)
+        if why_not:
+            return refuse(f"--continue: {options.output}: {why_not}")
+    everything = packed.all_parts(folder, scratch)
+    learn(everything, report)
+    parts = chosen(everything, options.only)
     if not parts:
-        print(f"no part has {' or '.join(options.only)}; --list names them", file=sys.stderr)
-        return 2
+        return refuse(f"no part has {' or '.join(options.only)}; --list names them")
+    if not options.again:
+        parts = [part for part in parts if not is_done(report, part)]
     scratch.mkdir(parents=True, exist_ok=True)
-    for part in parts:
-        report["parts"].append(run_part(folder, part))
-        say(report["parts"][-1])
-        write(options.output, report)
-    report["shares"] = shares(report["parts"])
-    report["machine"]["after"] = nvidia_smi()
-    wrong = [share for share in report["shares"] if "error" in share]
-    for share in wrong:
-        print(f"error    {share['contender']}, {share['workload']}, {share['models']} models: {share['error']}")
-    report["passed"] = not wrong and all(part["outcome"] != "failed" for part in report["parts"])
+    call = {"started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"), "only": options.only,
+            "minutes": options.minutes, "before": report["machine"]["before"]}
+    report["calls"].append(call)
+    start = time.monotonic()
+    run_all(folder, parts, report, options, everything)
+    call["seconds"], call["after"] = round(time.monotonic() - start, 3), nvidia_smi()
+    judge(report, everything)
     write(options.output, report)
-    print(f"{'passed' if report['passed'] else 'FAILED'}; written: {options.output}")
-    return 0 if report["passed"] else 1
+    for share in report["shares"]:
+        if "error" in share:
+            print(f"error    {', '.join(str(value) for key, value in share.items() if not key.startswith('of_'))}")
+    print(figures.goal_table(report["goals"]))
+    say_left(report["left"])
+    now = {part.name for part in parts}
+    unfinished = any(part["name"] in now for part in report["left"])
+    print(f"{'FAILED' if not report['passed'] else 'passed, as far as it went' if report['left'] else 'passed'}; "
+          f"written: {options.output}")
+    return 1 if not report["passed"] else 3 if unfinished else 0
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ There is no device here, and none is needed: the promise is about the runner, no
 """
 
 import contextlib
-import importlib.util
 import io
 import json
 import os
@@ -13,12 +12,15 @@ import pathlib
 import stat
 import sys
 import tempfile
+import time
 import unittest
 
-SPEC = importlib.util.spec_from_file_location("run", pathlib.Path(__file__).resolve().parent / "run.py")
-run = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(run)
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
+import parts  # noqa: E402: after its folder
+import run  # noqa: E402
+
+LISTS_NONE = 'if [[ "$*" == *--gtest_list_tests* ]]; then exit; fi\n'
 LISTS_FEW = 'if [[ "$*" == *--gtest_list_tests* ]]; then printf "Suite.\\n  OfFew\\n"; exit; fi\n'
 
 
@@ -29,7 +31,7 @@ def gtest(passed, skipped=0, failed=0):
     return "\n".join(f'echo "{line}"' for line in lines) + f"\nexit {int(failed > 0)}\n"
 
 
-class RunnerTest(unittest.TestCase):
+class Runner(unittest.TestCase):
     def setUp(self):
         self.temporary = tempfile.TemporaryDirectory()
         self.addCleanup(self.temporary.cleanup)
@@ -61,6 +63,18 @@ class RunnerTest(unittest.TestCase):
     def outcomes(self, report):
         return {part["name"]: part["outcome"] for part in report["parts"]}
 
+    def benchmark(self, name, figures):
+        self.program(self.folder / f"bin/{name}",
+                     'for word; do [[ $word != --benchmark_out=* ]] || out=${word#*=}; done\n'
+                     f"cat >$out <<'JSON'\n{json.dumps(figures)}\nJSON\n")
+
+    def with_no_modules(self):
+        original = run.missing_modules
+        self.addCleanup(setattr, run, "missing_modules", original)
+        run.missing_modules = lambda part: ""
+
+
+class RunnerTest(Runner):
     def test_a_machine_without_a_device_is_said_to_have_none(self):
         self.program(self.folder / "tests/a_test", "touch $0.ran\n")
         code, printed, report = self.go(devices=0)
@@ -90,6 +104,29 @@ class RunnerTest(unittest.TestCase):
         self.assertIn("-11", c["reason"])
         self.assertIn("FAILED; written", printed)
 
+    def test_results_are_there_after_every_part(self):
+        """What ends the run in the middle, as a limit of the machine's, leaves what it had."""
+        self.program(self.folder / "tests/a_test", gtest(1))
+        self.program(self.folder / "tests/b_test", LISTS_NONE + f"cp {self.temporary.name}/results.json $0.seen\n" + gtest(1))
+        self.go()
+        seen = json.loads((self.folder / "tests/b_test.seen").read_text())
+        self.assertEqual(self.outcomes(seen), {"a_test": "passed"})
+        self.assertEqual([part["name"] for part in seen["left"]], ["b_test"])
+
+    def test_a_part_finds_plugins_python_and_libraries(self):
+        part = parts.Part("x", "test", ["/bin/sh", "-c", 'echo "$MODELBATCH_PLUGIN_PATH|$MODELBATCH_PYTHON|$LD_LIBRARY_PATH"'],
+                          timeout=10)
+        for name, folder in (("torch_folder", lambda: "/torch/lib"), ("cublas_folders", lambda: ["/cublas/lib"])):
+            self.addCleanup(setattr, run, name, getattr(run, name))
+            setattr(run, name, folder)
+        for torch, cublas, expected in ((False, False, ""), (True, False, "/torch/lib"), (False, True, "/cublas/lib")):
+            part.torch_libraries, part.cublas = torch, cublas
+            env = run.environment(self.folder, part)
+            code, log = run.run_command(part.command, env, 10)
+            plugins, python, libraries = log.strip().split("|")
+            self.assertEqual((code, plugins, python), (0, f"{self.folder}/plugins", sys.executable))
+            self.assertEqual(libraries, ":".join(filter(None, [expected, os.environ.get("LD_LIBRARY_PATH")])))
+
     def test_a_test_that_ran_nothing_has_not_passed(self):
         self.program(self.folder / "tests/a_test", gtest(0, skipped=4))
         code, _, report = self.go()
@@ -97,11 +134,23 @@ class RunnerTest(unittest.TestCase):
         self.assertEqual(report["parts"][0]["reason"], "no test of it has run")
 
     def test_what_takes_too_long_is_ended(self):
-        part = run.Part("slow", "test", ["/bin/sh", "-c", "echo begun; sleep 60"], timeout=0.2)
+        part = parts.Part("slow", "test", ["/bin/sh", "-c", "echo begun; sleep 60"], timeout=0.2)
         result = run.run_part(self.folder, part)
         self.assertEqual(result["outcome"], "failed")
         self.assertIn("not done after 0.2 s", result["reason"])
         self.assertIn("begun", result["log"])
+
+    def test_what_a_part_has_started_ends_with_it(self):
+        """A worker that holds the output open would else be waited for, and disturb whatever comes next."""
+        pid = self.folder / "pid"
+        part = parts.Part("parent", "test", ["/bin/sh", "-c", f"sleep 60 & echo $! >{pid}; wait"], timeout=0.5)
+        start = time.monotonic()
+        run.run_part(self.folder, part)
+        self.assertLess(time.monotonic() - start, 30)
+        with self.assertRaises(ProcessLookupError):
+            for _ in range(100):
+                os.kill(int(pid.read_text()), 0)
+                time.sleep(0.1)
 
     def test_a_conformance_test_is_told_its_plugin(self):
         self.program(self.folder / "tests/cuda_conformance_test",
@@ -123,7 +172,7 @@ class RunnerTest(unittest.TestCase):
 
     def test_without_a_sanitizer_it_is_skipped_and_said_why(self):
         self.program(self.folder / "tests/few_test", LISTS_FEW + gtest(1))
-        if run.find_sanitizer():
+        if parts.find_sanitizer():
             self.skipTest("there is a compute-sanitizer here")
         code, _, report = self.go()
         self.assertEqual(code, 0)
@@ -137,76 +186,74 @@ class RunnerTest(unittest.TestCase):
         scripts.mkdir(parents=True)
         for name in ("agreement_test.py", "gradients_test.py", "table.py"):
             (scripts / name).write_text("")
-        parts = run.equivalence_parts(self.folder)
-        plugins = {part.name: [pathlib.Path(word).stem for word in part.command[3:]] for part in parts}
+        found = parts.equivalence_parts(self.folder)
+        plugins = {part.name: [pathlib.Path(word).stem for word in part.command[3:]] for part in found}
         self.assertEqual(plugins, {"equivalence/agreement_test": ["libmodelbatch_cpu", "libmodelbatch_cuda"],
                                    "equivalence/gradients_test": ["libmodelbatch_cuda"]})
-        part = parts[0]
+        part = found[0]
         part.modules = ("json", "no_such_module")
         self.assertEqual(run.run_part(self.folder, part)["reason"], "Python here lacks no_such_module")
 
-    def benchmark(self, name, figures):
-        self.program(self.folder / f"bin/{name}",
-                     'for word; do [[ $word != --benchmark_out=* ]] || out=${word#*=}; done\n'
-                     f"cat >$out <<'JSON'\n{json.dumps(figures)}\nJSON\n")
-
     def test_figures_are_in_the_report(self):
-        self.benchmark("cuda_gemm_benchmark", {"benchmarks": [{"name": "x", "real_time": 7}]})
+        self.benchmark("cuda_limits_benchmark", {"benchmarks": [{"name": "x", "real_time": 7}]})
         code, _, report = self.go()
         self.assertEqual(code, 0)
-        self.assertEqual(report["parts"][0]["figures"][0]["benchmarks"][0]["real_time"], 7)
+        (part,) = report["parts"]
+        self.assertEqual((part["name"], part["figures"][0]["benchmarks"][0]["real_time"]), ("limits/kernels", 7))
 
-    def test_figures_that_are_missing_or_all_errors_are_a_failure(self):
+    def test_figures_of_an_earlier_run_are_not_this_ones(self):
+        self.benchmark("cuda_limits_benchmark", {"benchmarks": [{"name": "x", "real_time": 7}]})
+        self.go()
         self.program(self.folder / "bin/cuda_limits_benchmark", "exit 0\n")
-        self.benchmark("cuda_gemm_benchmark", {"benchmarks": [
-            {"name": "x", "error_occurred": True, "error_message": "it is broken"}]})
         code, _, report = self.go()
-        self.assertEqual(code, 1)
-        self.assertEqual([part["reason"] for part in report["parts"]],
-                         ["it has written no figures", "1 of 1 did not run: x: it is broken"])
+        self.assertEqual((code, report["parts"][0]["reason"]), (1, "it has written no figures"))
 
-    def results(self, milliseconds):
-        limits = {"benchmarks": [
-            {"name": "Copy/bytes:1000", "set_bytes": 1000, "bytes_per_second": 9e9},
-            {"name": "Copy/bytes:100000", "set_bytes": 100000, "bytes_per_second": 2e9},
-            {"name": "Flops/fp32", "flops_per_second": 4e9}]}
-        cell = {"workload": "w", "models": 4, "parameters": 5000, "flop_per_step": 1e6,
-                "contenders": [{"name": "ours", "median_ms_per_step": milliseconds}, {"name": "other", "not_run": "why"}]}
-        return [{"name": "cuda_limits_benchmark", "figures": [limits]},
-                {"name": "compare/w", "figures": [{"cells": [cell]}]}]
+    def test_figures_that_are_missing_broken_or_all_errors_are_a_failure(self):
+        for text, reason in (("exit 0\n", "it has written no figures"), ("echo '{' >$out\n", "its figures are no JSON"),
+                             ("""echo '{"benchmarks": [{"name": "x", "error_occurred": true, """
+                              """"error_message": "it is broken"}]}' >$out\n""", "1 of 1 did not run: x: it is broken")):
+            self.program(self.folder / "bin/cuda_limits_benchmark",
+                         "for word; do [[ $word != --benchmark_out=* ]] || out=${word#*=}; done\n" + text)
+            code, _, report = self.go()
+            self.assertEqual(code, 1)
+            self.assertIn(reason, report["parts"][0]["reason"])
 
-    def test_shares_of_the_limits(self):
-        # 12 x 5000 bytes do not fit the smaller set: 24 x 5000 bytes and 1 MFLOP in a millisecond.
-        (share,) = run.shares(self.results(1.0))
-        self.assertAlmostEqual(share["of_copy"], 120000 / 1e-3 / 2e9)
-        self.assertAlmostEqual(share["of_flops"], 1e6 / 1e-3 / 4e9)
-        self.assertNotIn("error", share)
-
-    def test_more_than_the_device_can_do_is_an_error(self):
-        (share,) = run.shares(self.results(0.1))
-        self.assertIn("of_flops above 1", share["error"])
-        self.assertNotIn("of_copy", share["error"])
+    def test_some_errors_are_said_and_fail_nothing(self):
+        self.benchmark("cuda_limits_benchmark", {"benchmarks": [
+            {"name": "x", "error_occurred": True, "error_message": "no cuBLAS"}, {"name": "y", "real_time": 7}]})
+        code, printed, _ = self.go()
+        self.assertEqual(code, 0)
+        self.assertIn("1 of 2 did not run: x: no cuBLAS", printed)
 
     def test_a_share_above_one_fails_the_run(self):
-        self.program(self.folder / "tests/a_test", gtest(1))
-        original = run.shares
-        self.addCleanup(setattr, run, "shares", original)
-        run.shares = lambda parts: original(self.results(0.01))
-        code, printed, report = self.go()
-        self.assertEqual(code, 1)
-        self.assertFalse(report["passed"])
-        self.assertIn("error    ours, w, 4 models", printed)
+        """The limit is what the same run has measured."""
+        limits = [{"name": "Flops/fp32/manual_time", "run_type": "iteration", "flops_per_second": 1e12}]
+        self.benchmark("cuda_limits_benchmark", {"benchmarks": limits})
+        for milliseconds, expected in ((2.0, 0), (0.5, 1)):
+            cell = {"workload": "w", "models": 4, "precision": "fp32", "parameters": 5000, "flop_per_step": 1e9,
+                    "contenders": [{"name": "ours", "peer": "modelbatch-cuda", "median_ms_per_step": milliseconds}]}
+            self.program(self.folder / "bin/compare",
+                         "for word; do [[ $word != --output=* ]] || out=${word#*=}; done\nmkdir -p $out\n"
+                         f"cat >$out/x.json <<'JSON'\n{json.dumps({'cells': [cell]})}\nJSON\n")
+            self.with_no_modules()
+            code, printed, report = self.go("--only", "limits", "--only", "compare/fp32/mlp_512/64")
+            self.assertEqual((code, report["passed"]), (expected, expected == 0), printed)
+            self.assertEqual("of_matrix_rate above 1" in printed, expected == 1)
 
     def test_the_report_says_what_it_is(self):
         self.program(self.folder / "tests/a_test", gtest(1))
         self.program(self.tools / "nvidia-smi", 'echo "H, 1.2, ' + ", ".join(["x"] * 10) + '"\n')
         code, _, report = self.go()
         self.assertEqual((code, report["passed"]), (0, True))
-        self.assertEqual(set(report), {"format", "package", "started", "machine", "parts", "shares", "passed"})
+        self.assertEqual(set(report), {"format", "package", "calls", "machine", "parts", "left", "shares", "goals", "passed"})
         self.assertEqual(report["package"]["version"], "1.2.3")
         self.assertEqual(report["machine"]["before"]["devices"][0]["driver_version"], "1.2")
         self.assertEqual(set(report["machine"]), {"system", "cpus", "python", "modules", "cuda_devices",
-                                                  "compute_sanitizer", "before", "after"})
+                                                  "compute_sanitizer", "before"})
+        (call,) = report["calls"]
+        self.assertEqual(set(call), {"started", "only", "minutes", "before", "after", "seconds"})
+        self.assertTrue(all(goal["verdict"] == "not measured" for goal in report["goals"]))
+        self.assertGreater(len(report["goals"]), 8)
         for part in report["parts"]:
             self.assertLessEqual({"name", "kind", "outcome", "seconds", "reason", "command"}, set(part))
 
@@ -217,6 +264,164 @@ class RunnerTest(unittest.TestCase):
         code, printed, _ = self.go("--only", "nothing")
         self.assertEqual(code, 2)
         self.assertIn("no part has nothing", printed)
+
+
+class SlicesTest(Runner):
+    """What does not fit the time is left, and a later call goes on from there."""
+
+    def setUp(self):
+        super().setUp()
+        self.program(self.tools / "nvidia-smi", 'echo "H, 1.2, ' + ", ".join(["x"] * 10) + '"\n')
+        for name in ("a_test", "b_test"):
+            self.program(self.folder / "tests" / name, LISTS_NONE + "echo ran >>$0.log\n" + gtest(1))
+
+    def runs(self, name):
+        log = self.folder / f"tests/{name}.log"
+        return len(log.read_text().splitlines()) if log.exists() else 0
+
+    def slow(self, name, seconds):
+        self.program(self.folder / "tests" / name, LISTS_NONE + f"echo ran >>$0.log; sleep {seconds}\n" + gtest(1))
+
+    def estimate(self, seconds):
+        self.addCleanup(setattr, run, "LEAST_SECONDS", run.LEAST_SECONDS)
+        run.LEAST_SECONDS = 0
+        original = parts.Part.__init__.__defaults__
+        self.addCleanup(setattr, parts.Part.__init__, "__defaults__", original)
+        parts.Part.__init__.__defaults__ = (seconds, *original[1:])
+
+    def test_what_does_not_fit_is_left_and_said(self):
+        self.estimate(90)
+        code, printed, report = self.go("--minutes", "1")
+        self.assertEqual((code, report["parts"], report["passed"]), (3, [], True))
+        self.assertEqual(report["left"], [{"name": "a_test", "estimate": 90}, {"name": "b_test", "estimate": 90}])
+        self.assertIn("left: 2 parts, about 3 minutes: a_test, b_test", printed)
+        self.assertEqual(self.runs("a_test"), 0)
+
+    def test_what_comes_later_and_fits_is_run(self):
+        self.estimate(20)
+        self.program(self.folder / "bin/cuda_limits_benchmark", "")  # 40 s
+        self.program(self.folder / "bin/cuda_gemm_benchmark", "exit 1\n")  # 30 to 200 s
+        code, _, report = self.go("--minutes", "0.55", "--only", "a_test", "--only", "limits", "--only", "gemm/bf16/ragged")
+        self.assertEqual((code, self.outcomes(report)), (1, {"a_test": "passed", "gemm/bf16/ragged": "failed"}))
+        self.assertIn({"name": "limits/kernels", "estimate": 40}, report["left"])
+
+    def test_a_part_that_time_ends_is_left_not_failed(self):
+        self.estimate(0)
+        self.slow("a_test", 30)
+        code, printed, report = self.go("--minutes", "0.02")
+        self.assertEqual(code, 3)
+        self.assertEqual(report["parts"][0]["outcome"], "left")
+        self.assertIn("time was up after", printed)
+        self.assertEqual([part["name"] for part in report["left"]], ["a_test", "b_test"])
+        # It is not what a later call of as little time begins with.
+        code, _, report = self.go("--continue", "--minutes", "0.02")
+        self.assertEqual((code, self.outcomes(report)), (3, {"a_test": "left", "b_test": "passed"}))
+        self.assertEqual(self.runs("a_test"), 1)
+        self.assertGreaterEqual(report["left"][0]["estimate"], 1.5 * report["parts"][0]["seconds"])
+        # The time limit of the part itself is still a failure.
+        part = parts.Part("slow", "test", ["sleep", "30"], timeout=0.1)
+        self.assertEqual(run.run_part(self.folder, part, seconds=20)["outcome"], "failed")
+
+    def test_a_later_call_goes_on(self):
+        self.assertEqual(self.go("--only", "a_test")[0], 0)
+        code, printed, report = self.go("--continue")
+        self.assertEqual(code, 0)
+        self.assertEqual(self.outcomes(report), {"a_test": "passed", "b_test": "passed"})
+        self.assertEqual((self.runs("a_test"), self.runs("b_test"), len(report["calls"])), (1, 1, 2))
+        self.assertEqual(report["left"], [])
+        self.go("--continue", "--again", "--only", "a_test")
+        self.assertEqual((self.runs("a_test"), self.runs("b_test")), (2, 1))
+        self.go()  # anew
+        self.assertEqual((self.runs("a_test"), self.runs("b_test")), (3, 2))
+
+    def test_a_failure_of_an_earlier_call_still_counts(self):
+        self.program(self.folder / "tests/a_test", gtest(1, failed=1))
+        self.assertEqual(self.go("--only", "a_test")[0], 1)
+        code, _, report = self.go("--continue")
+        self.assertEqual((code, report["passed"]), (1, False))
+        self.program(self.folder / "tests/a_test", gtest(1))
+        code, _, report = self.go("--continue", "--again", "--only", "a_test")
+        self.assertEqual((code, report["passed"], len(report["parts"])), (0, True, 2))
+
+    def test_what_was_skipped_is_tried_again(self):
+        self.with_no_modules()
+        run.missing_modules = lambda part: "Python here lacks torch" if part.name == "a_test" else ""
+        code, _, report = self.go()
+        self.assertEqual((code, self.outcomes(report)["a_test"], report["left"]), (0, "skipped", []))
+        run.missing_modules = lambda part: ""
+        self.assertEqual(self.outcomes(self.go("--continue")[2])["a_test"], "passed")
+
+    def test_results_of_another_device_or_package_are_refused(self):
+        self.go("--only", "a_test")
+        self.program(self.tools / "nvidia-smi", 'echo "H2, 1.2, ' + ", ".join(["x"] * 10) + '"\n')
+        code, printed, _ = self.go("--continue")
+        self.assertEqual(code, 2)
+        self.assertIn("figures of two devices cannot be compared", printed)
+        self.program(self.tools / "nvidia-smi", 'echo "H, 1.2, ' + ", ".join(["x"] * 10) + '"\n')
+        (self.folder / "package.json").write_text('{"version": "1.2.3", "commit": "def"}')
+        code, printed, report = self.go("--continue")
+        self.assertEqual(code, 2)
+        self.assertIn("'commit': 'abc'", printed)
+        self.assertEqual(self.outcomes(report), {"a_test": "passed"})  # as it was
+
+    def test_results_that_are_none_are_refused(self):
+        for text in ("", "[]", "{}", '{"format": "modelbatch.gpu_check.1"}', '{"format": "modelbatch.gpu_check.2"}'):
+            (pathlib.Path(self.temporary.name) / "results.json").write_text(text)
+            with contextlib.redirect_stderr(io.StringIO()) as printed:
+                code = run.main([f"--output={self.temporary.name}/results.json", "--continue"], self.folder,
+                                lambda: (1, ""))
+            self.assertEqual(code, 2, text)
+            self.assertIn("--continue: ", printed.getvalue())
+
+    def test_a_machine_without_a_device_keeps_what_there_is(self):
+        self.go("--only", "a_test")
+        code, _, report = self.go("--continue", devices=0)
+        self.assertEqual((code, self.outcomes(report)), (2, {"a_test": "passed"}))
+
+    def test_minutes_are_above_zero(self):
+        for minutes in ("0", "-1", "nan"):
+            with self.assertRaises(SystemExit), contextlib.redirect_stderr(io.StringIO()):
+                self.go("--minutes", minutes)
+
+
+class PartsTest(Runner):
+    def test_correctness_comes_first_and_then_what_the_goals_are_about(self):
+        self.program(self.folder / "tests/few_test", LISTS_FEW + gtest(1))
+        for name in ("cuda_limits_benchmark", "cuda_gemm_benchmark", "compare", "training_step_benchmark"):
+            self.program(self.folder / "bin" / name, "")
+        for name in ("equivalence/x_test.py",):
+            (self.folder / "python/tests/equivalence").mkdir(parents=True)
+            (self.folder / "python/tests" / name).write_text("")
+        (self.folder / "python/torch_bmm_benchmark.py").write_text("")
+        found = parts.all_parts(self.folder, "/tmp/x")
+        kinds = [part.kind for part in found]
+        self.assertEqual(kinds, sorted(kinds, key=["test", "sanitizer", "equivalence", "benchmark"].index))
+        names = [part.name for part in found]
+        self.assertEqual(len(set(names)), len(names))
+        figures = [part.figures for part in found if part.figures]
+        self.assertEqual(len(set(figures)), len(figures))
+        benchmarks = [part.name for part in found if part.kind == "benchmark"]
+        self.assertEqual(benchmarks[:2], ["limits/kernels", "limits/torch"])
+        for name in ("gemm/bf16/key", "gemm/bf16/ragged", "gemm/bf16/torch.bmm/key", "compare/bf16/mlp_1024/16",
+                     "compare/fp32/mlp_small/1024"):
+            self.assertLess(benchmarks.index(name), benchmarks.index("gemm/bf16/forward"))
+        for precision in ("fp32", "tf32", "bf16"):
+            self.assertGreaterEqual(len([n for n in names if n.startswith(f"compare/{precision}/")]), 8)
+        for part in found:
+            self.assertLessEqual(part.estimate, part.timeout, part.name)
+            self.assertLessEqual(part.timeout, 600, part.name)
+
+    def test_the_key_cases_are_cases_of_the_benchmark(self):
+        case = "ours/forward/bf16_of_fp32/width:64/rows:128/models:64/uniform/L2:cold/manual_time"
+        key, ragged, _ = parts.gemm_parts(self.folder, "/tmp/x", "bf16", key=True)
+        pattern = next(word for word in key.command if word.startswith("--benchmark_filter=")).partition("=")[2]
+        self.assertRegex(case, pattern)
+        for other in (case.replace("cold", "hot"), case.replace("rows:128", "rows:32"), case.replace("bf16_of_fp32", "tf32"),
+                      case.replace("uniform", "ragged")):
+            self.assertNotRegex(other, pattern)
+        pattern = next(word for word in ragged.command if word.startswith("--benchmark_filter=")).partition("=")[2]
+        self.assertRegex(case.replace("uniform", "ragged"), pattern)
+        self.assertNotRegex(case, pattern)
 
 
 if __name__ == "__main__":

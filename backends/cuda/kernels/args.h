@@ -16,6 +16,7 @@ namespace modelbatch::cuda {
 // What became of each model: the numbers of modelbatch::Outcome. A model whose
 // gradient is not finite is kStepped, and `bad`: it does not step.
 inline constexpr int32_t kStepped = 0;
+inline constexpr int32_t kInactive = 1;
 inline constexpr int32_t kEmpty = 2;
 inline constexpr int32_t kNonFiniteLoss = 3;
 
@@ -289,6 +290,25 @@ struct UpdateArgs {
 struct UpdatingProductArgs : ProductArgs {
   UpdateArgs update;  // without tiles and gradients
   Optimizer optimizer = Optimizer::kSgd;
+};
+
+// What one of several steps leaves to the next, of which the host has said who
+// is active and how many rows there are. One thread a model.
+struct AdvanceArgs {
+  int64_t models = 0;
+  // Of the step that was made.
+  const int32_t* outcomes = nullptr;
+  const int32_t* bad = nullptr;
+  const int32_t* had_rows = nullptr;  // 1: the model was given some
+  const int64_t* steps = nullptr;
+  const float* mu_product = nullptr;
+  const float* new_mu_product = nullptr;
+  // Of the next one.
+  int32_t* next_outcomes = nullptr;
+  int32_t* next_rows = nullptr;
+  int64_t* next_steps = nullptr;
+  float* next_mu_product = nullptr;
+  float* next_new_mu_product = nullptr;
 };
 
 // Between matrices with padded rows and compact ones, one behind the other.

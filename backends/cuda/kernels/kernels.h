@@ -38,6 +38,7 @@ struct Kernels {
   Kernel<NormArgs> find_norm_factor;
   Kernel<ScaleArgs> scale_gradients;
   Kernel<UpdateArgs> updates[kNumOptimizers];  // by Optimizer
+  Kernel<AdvanceArgs> advance_steps;
 };
 
 }  // namespace modelbatch::cuda

@@ -1,9 +1,10 @@
-// What happens to gradients, and the optimizers.
+// What happens to gradients, the optimizers, and from a step to the next.
 #include <utility>
 
 #include "backends/cuda/kernels/families.h"
 #include "backends/cuda/kernels/gradients.cuh"
 #include "backends/cuda/kernels/optimizer.cuh"
+#include "backends/cuda/kernels/steps.cuh"
 
 namespace modelbatch::cuda {
 namespace {
@@ -36,6 +37,8 @@ void AddUpdates(Kernels& kernels) {
       MODELBATCH_CUDA_KERNEL(ScaleArgs, ScaleGradients, kStateThreads);
   FillUpdates(kernels.updates,
               std::make_integer_sequence<int, kNumOptimizers>());
+  kernels.advance_steps =
+      MODELBATCH_CUDA_KERNEL(AdvanceArgs, AdvanceSteps, kStateThreads);
 }
 
 }  // namespace modelbatch::cuda

@@ -123,7 +123,7 @@ bool CpuComparison::Compile() {
 }
 
 void CpuComparison::CallAnything() {
-  switch (random_.Int(0, 8)) {
+  switch (random_.Int(0, 10)) {
     case 0:
       return Evaluate();
     case 1:
@@ -134,6 +134,9 @@ void CpuComparison::CallAnything() {
       return Update();
     case 4:
       return Tune();
+    case 5:
+    case 6:
+      return StepsInOneCall();
     default:
       return Steps();
   }
@@ -239,6 +242,53 @@ void CpuComparison::Steps() {
     for (Column& column : columns) {
       if (column.name != "lr") continue;
       for (double& lr : column.values) lr *= random_.Uniform(0.5, 1.5);
+    }
+  }
+}
+
+// The cpu makes them one by one. Calls of as many steps, once or more often: a
+// tuned session runs the second as a graph.
+void CpuComparison::StepsInOneCall() {
+  const int64_t steps = random_.Int(1, 5);
+  const std::vector<Column> one = population_.AnyColumns(random_, optimizer_);
+  const int64_t calls = random_.Int(1, 3);
+  // A first layer is wide where the rows of all steps are shared.
+  const bool shared = random_.OneIn(2);
+  for (int64_t call = 0; call < calls; ++call) {
+    absl::StrAppend(&calls_, " ", steps, " steps");
+    std::vector<Column> columns;
+    for (const Column& column : one) columns.push_back({column.name, {}});
+    std::vector<RandomPopulation::Rows> rows;
+    for (int64_t step = 0; step < steps; ++step) {
+      do {
+        rows.resize(step + 1);
+        rows[step] = population_.AnyRows(random_, false);
+      } while (shared && !rows[step].offsets.empty());
+      for (size_t c = 0; c < one.size(); ++c) {
+        for (const double value : one[c].values) {
+          columns[c].values.push_back(
+              one[c].name == "lr" ? value * random_.Uniform(0.5, 1.5) : value);
+        }
+      }
+    }
+    std::vector<RowSet> sets;
+    for (const auto& of_step : rows) sets.push_back(of_step.set());
+    StepsRequest request;
+    request.rows = sets;
+    request.columns = columns;
+    request.active = AnyActive();
+    StepsResult results[2];
+    for (int s = 0; s < 2; ++s) {
+      request.dataset = sides_[s].dataset.get();
+      const absl::Status status =
+          sides_[s].session->TrainSteps(request, &results[s]);
+      ASSERT_TRUE(status.ok()) << s << ": " << status;
+    }
+    ASSERT_EQ(results[0].made, results[1].made);
+    ASSERT_EQ(Difference(results[0].outcomes, results[1].outcomes), "");
+    ASSERT_EQ(Difference(results[0].losses, results[1].losses), "");
+    for (const Outcome outcome : results[0].outcomes) {
+      stepped_ += outcome == Outcome::kStepped;
     }
   }
 }

@@ -56,6 +56,7 @@ class CpuComparison {
   std::vector<Column> AnyColumns();
   void MakeSomeFeaturesLarge();
   void Steps();
+  void StepsInOneCall();
   void Tune();
   void Evaluate();
   void Forward();

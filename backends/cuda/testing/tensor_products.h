@@ -1,6 +1,6 @@
-// The promises of products on tensor cores, put to the test: every tile shape,
-// any widths, rows and alignment, models without rows, against products in
-// double. On the emulator (tensor_products_test.cc) or on a device
+// The promises of products, put to the test in fp32 and on tensor cores: every
+// tile shape, any widths, rows and alignment, models without rows, against
+// products in double. On the emulator (tensor_products_test.cc) or on a device
 // (device_products_test.cc). What does not hold fails the test that calls.
 #ifndef BACKENDS_CUDA_TESTING_TENSOR_PRODUCTS_H_
 #define BACKENDS_CUDA_TESTING_TENSOR_PRODUCTS_H_
@@ -25,7 +25,8 @@ struct ProductsDevice {
 void TestIntegers(const ProductsDevice& device, Precision precision,
                   Product product);
 // The two bounds of docs/arithmetic.md: by the operands that are multiplied, of
-// which only the sums in fp32 are left, and by those that were given.
+// which only the sums in fp32 are left, and by those that were given. Together
+// the errors are as large as independent roundings make them.
 void TestErrorBounds(const ProductsDevice& device, Precision precision,
                      Product product);
 // Within a precision, a model has among others the bits that it has alone,

@@ -25,8 +25,10 @@ import numpy as np  # noqa: E402
 from workload import Workload  # noqa: E402
 
 BETAS, EPS = (0.9, 0.999), 1e-8
-# Products in fp32, as all others: on a GPU the default is less.
-jax.config.update("jax_default_matmul_precision", "highest")
+# What fp32 operands of products are: on a GPU the default is less.
+jax.config.update("jax_default_matmul_precision", "tensorfloat32" if ARGUMENTS.precision == "tf32" else "highest")
+# What they are cast to, weights that stay fp32 included; results and activations are that too.
+PRODUCTS = jnp.bfloat16 if ARGUMENTS.precision == "bf16" else jnp.float32
 
 
 def forward(operators: list[dict], parameters: dict, x: jax.Array, key: jax.Array) -> jax.Array:
@@ -35,19 +37,20 @@ def forward(operators: list[dict], parameters: dict, x: jax.Array, key: jax.Arra
         kind, attributes = operator["kind"], operator["attributes"]
         weight, bias = (parameters.get(f'{operator["name"]}.{p}') for p in ("weight", "bias"))
         if kind == "linear":
-            x = x @ weight.T
-            x = x if bias is None else x + bias
+            x = x.astype(PRODUCTS) @ weight.T.astype(PRODUCTS)
+            x = x if bias is None else x + bias.astype(PRODUCTS)
         elif kind == "relu":
             x = jax.nn.relu(x)
         elif kind == "gelu":
             x = jax.nn.gelu(x, approximate=attributes["approximate"] == "tanh")
         elif kind == "layer_norm":
+            x = x.astype(jnp.float32)
             centred = x - x.mean(-1, keepdims=True)
             x = centred * jax.lax.rsqrt((centred**2).mean(-1, keepdims=True) + attributes["eps"]) * weight + bias
         elif kind == "dropout" and attributes["p"] > 0:
             kept = jax.random.bernoulli(jax.random.fold_in(key, number), 1 - attributes["p"], x.shape)
             x = jnp.where(kept, x / (1 - attributes["p"]), 0)
-    return x
+    return x.astype(jnp.float32)
 
 
 def make_step(stack):
@@ -123,6 +126,8 @@ class JaxTrainer:
 
 def main() -> None:
     def make_trainer():
+        if ARGUMENTS.precision == "tf32" and ARGUMENTS.device != "cuda":
+            raise worker.Unsupported("tf32 is of CUDA devices")
         try:
             jax.devices()
         except RuntimeError as error:

@@ -23,21 +23,23 @@ def forward(operators: list[dict], parameters: dict, x: torch.Tensor) -> torch.T
         elif kind == "gelu":
             x = F.gelu(x, approximate=attributes["approximate"])
         elif kind == "layer_norm":
-            normalised = F.layer_norm(x, x.shape[-1:], None, None, attributes["eps"])
+            normalised = F.layer_norm(x.float(), x.shape[-1:], None, None, attributes["eps"])
             x = torch.addcmul(bias.unsqueeze(1), normalised, weight.unsqueeze(1))
         elif kind == "dropout" and attributes["p"] > 0:
             x = F.dropout(x, attributes["p"])
     return x
 
 
-def make_gradients(stack):
+def make_gradients(stack, products):
     models = len(stack.models)
 
     def gradients(parameters, x, labels, shares):
         leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
         if shares is None:
             x, labels = x.expand(models, *x.shape), labels.expand(models, -1)
-        outputs = forward(stack.operators, leaves, x)
+        with products():
+            outputs = forward(stack.operators, leaves, x)
+        outputs = outputs.float()
         losses = F.cross_entropy(outputs.flatten(0, 1), labels.reshape(-1),
                                  reduction="sum" if shares is None else "none")
         # A sum over models: each one's gradient is that of its own loss.
@@ -52,9 +54,10 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
 
     def make_trainer():
+        products = torch_trainer.set_precision(arguments.precision, arguments.device)
         workload = Workload(arguments.workload, arguments.first, arguments.last, arguments.stacks)
-        return torch_trainer.TorchTrainer(workload, make_gradients, torch_trainer.FusedAdam, transpose=True,
-                                          device=arguments.device)
+        return torch_trainer.TorchTrainer(workload, lambda stack: make_gradients(stack, products),
+                                          torch_trainer.FusedAdam, transpose=True, device=arguments.device)
 
     worker.serve(make_trainer, torch_trainer.versions())
 

@@ -15,8 +15,8 @@ from workload import Workload
 class Model:
     """One model of a stack, its optimizer, and where its batch lies: `inputs` are rewritten in place."""
 
-    def __init__(self, stack, index: int, device: str, graph: bool):
-        self.operators = stack.operators
+    def __init__(self, stack, index: int, device: str, graph: bool, products):
+        self.operators, self.products = stack.operators, products
         self.initial = {name: torch.from_numpy(value[index][tuple(slice(n) for n in stack.shapes[index][name])]).to(device)
                         for name, value in stack.initial.items()}
         self.parameters = {name: value.clone().requires_grad_() for name, value in self.initial.items()}
@@ -36,7 +36,9 @@ class Model:
 
     def step(self, batch: tuple) -> None:
         self.optimizer.zero_grad(set_to_none=False)
-        F.cross_entropy(forward(self.operators, self.parameters, batch[0]), batch[1]).backward()
+        with self.products():
+            outputs = forward(self.operators, self.parameters, batch[0])
+        F.cross_entropy(outputs.float(), batch[1]).backward()
         self.optimizer.step()
 
     def reset(self) -> None:
@@ -50,28 +52,16 @@ class Model:
 
 
 class LoopTrainer:
-    def __init__(self, workload: Workload, device: str, graph: bool):
+    def __init__(self, workload: Workload, device: str, graph: bool, products):
         torch_trainer.check_device(device)
         self.workload, self.device = workload, device
-        self.stacks = [[Model(stack, i, device, graph) for i in range(len(stack.models))] for stack in workload.stacks]
+        self.stacks = [[Model(stack, i, device, graph, products) for i in range(len(stack.models))] for stack in workload.stacks]
         self.models = [model for models in self.stacks for model in models]
-        self.graph = self.capture() if graph else None
+        self.graph = torch_trainer.record(self.step_all) if graph else None
 
     def step_all(self) -> None:
         for model in self.models:
             model.step(model.inputs)
-
-    def capture(self) -> torch.cuda.CUDAGraph:
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(3):
-                self.step_all()
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            self.step_all()
-        return graph
 
     def reset(self) -> None:
         for model in self.models:
@@ -104,7 +94,8 @@ def main() -> None:
         workload = Workload(arguments.workload, arguments.first, arguments.last, "grouped")
         if arguments.graph and arguments.device != "cuda":
             raise worker.Unsupported("CUDA graphs are of CUDA devices")
-        return LoopTrainer(workload, arguments.device, arguments.graph)
+        products = torch_trainer.set_precision(arguments.precision, arguments.device)
+        return LoopTrainer(workload, arguments.device, arguments.graph, products)
 
     worker.serve(make_trainer, torch_trainer.versions())
 

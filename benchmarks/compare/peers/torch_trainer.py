@@ -4,6 +4,8 @@ No optimizer of torch.optim takes a learning rate a model. Of what was tried, fa
 a learning rate of 1 on a tensor of zeros, whose result times the learning rates is the update.
 """
 
+import contextlib
+
 import numpy as np
 import torch
 
@@ -16,6 +18,20 @@ BETAS, EPS = (0.9, 0.999), 1e-8
 def check_device(device: str) -> None:
     if device == "cuda" and not torch.cuda.is_available():
         raise worker.Unsupported("torch sees no CUDA device")
+
+
+def set_precision(precision: str, device: str):
+    """Sets how products are computed, and returns what the forward pass runs in: with bf16 torch.autocast, which casts
+    the operands of products, weights that stay fp32 included, and gives results and activations in bf16."""
+    if precision == "tf32" and device != "cuda":
+        raise worker.Unsupported("tf32 is of CUDA devices")
+    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    # Sums in fp32, as everybody's.
+    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
+    if precision != "bf16":
+        return contextlib.nullcontext
+    # A cache of casts outlives a recorded graph; each weight is cast once anyway.
+    return lambda: torch.autocast(device, torch.bfloat16, cache_enabled=False)
 
 
 def wait_for(device: str) -> None:
@@ -86,6 +102,23 @@ class CompiledAdam:
                       self.step_size, self.correction)
 
 
+def adam_by_count(parameters, gradients, averages, squares, rates, count):
+    """The same with the number of the step in a tensor, so that a recorded graph may count."""
+    adam(parameters, gradients, averages, squares, rates, 1 / (1 - BETAS[0]**count), (1 - BETAS[1]**count).sqrt())
+
+
+class CountingAdam:
+    """Compiled; `count` goes on by itself, in whatever is recorded."""
+
+    def __init__(self, state: StackState, compiled=torch.compile):
+        self.function = compiled(adam_by_count, dynamic=False, fullgraph=True)
+        self.count = torch.zeros((), device=state.device)
+
+    def update(self, state: StackState, gradients: list[torch.Tensor]) -> None:
+        self.count.add_(1)
+        self.function(list(state.parameters.values()), gradients, state.averages, state.squares, state.rates, self.count)
+
+
 class TorchTrainer:
     """Trains each stack by `gradients(stack)`: a function of (parameters, features, labels, shares) that returns a list
     of gradients, one a parameter, of each model's own loss."""
@@ -113,6 +146,47 @@ class TorchTrainer:
     def weights(self) -> np.ndarray:
         return self.workload.weights([{name: state.turn(value).cpu().numpy() for name, value in state.parameters.items()}
                                       for state in self.states])
+
+
+class GraphTrainer(TorchTrainer):
+    """A step of all stacks, gradients and CountingAdam, as one CUDA graph, into whose inputs each batch is copied."""
+
+    def __init__(self, workload: Workload, gradients, device: str):
+        super().__init__(workload, gradients, CountingAdam, device=device)
+        self.inputs = [tuple(part if part is None else part.clone() for part in state.batches[0]) for state in self.states]
+        self.graph = record(self.step_all)
+
+    def step_all(self) -> None:
+        for state, gradients, optimizer, batch in zip(self.states, self.gradients, self.optimizers, self.inputs):
+            optimizer.update(state, gradients(state.parameters, *batch))
+
+    def reset(self) -> None:
+        for optimizer in self.optimizers:
+            optimizer.count.zero_()
+        super().reset()
+
+    def run(self, steps: int) -> None:
+        for step in range(steps):
+            for state, inputs in zip(self.states, self.inputs):
+                for to, value in zip(inputs, state.batches[step % self.workload.num_batches]):
+                    if to is not None:
+                        to.copy_(value)
+            self.graph.replay()
+        wait_for(self.device)
+
+
+def record(step) -> "torch.cuda.CUDAGraph":
+    """What the step launches, after some that are not recorded: they compile, and make what is made once."""
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            step()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+    return graph
 
 
 def versions() -> dict[str, str]:

@@ -29,6 +29,8 @@ def parse_arguments(description: str, **flags: str) -> argparse.Namespace:
     parser.add_argument("--stacks", choices=["grouped", "padded"], default="grouped",
                         help="how models of different widths are stacked: those of one width, or all at the largest")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="what it trains on")
+    parser.add_argument("--precision", choices=["fp32", "tf32", "bf16"], default="fp32",
+                        help="of products: all else is fp32, as weights are")
     for name, text in flags.items():
         parser.add_argument(f"--{name}", action="store_true", help=text)
     return parser.parse_args()
