@@ -18,13 +18,12 @@
 
 #include "backends/cpu/kernels.h"
 #include "benchmarks/fma_loop.h"
+#include "modelbatch/util/round_up.h"
 
 namespace modelbatch::cpu {
 namespace {
 
-int64_t Padded(int64_t n) {
-  return (n + kAlignFloats - 1) / kAlignFloats * kAlignFloats;
-}
+int64_t Padded(int64_t n) { return RoundUp(n, kAlignFloats); }
 
 struct Free {
   void operator()(float* p) const { std::free(p); }

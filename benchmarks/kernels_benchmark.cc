@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "backends/cpu/kernels.h"
+#include "modelbatch/util/round_up.h"
 
 namespace modelbatch::cpu {
 namespace {
@@ -23,8 +24,7 @@ void CountElements(benchmark::State& state, int64_t count) {
 // Rows of padded activations, of values between -1 and 1.
 struct Block {
   Block(int64_t rows, int64_t cols)
-      : ld((cols + kAlignFloats - 1) / kAlignFloats * kAlignFloats),
-        values(rows * ld) {
+      : ld(RoundUp(cols, kAlignFloats)), values(rows * ld) {
     for (size_t e = 0; e < values.size(); ++e) {
       values[e] = static_cast<float>(e * 7919 % 2000) / 1000 - 1;
     }

@@ -72,6 +72,13 @@ Attributes CompileOptions(const TrainerOptions& options) {
   return {{"precision", options.precision}};
 }
 
+size_t StepsAtOnce(const Backend& backend) {
+  const std::vector<std::string> features = backend.capabilities().features;
+  const bool gains = std::find(features.begin(), features.end(),
+                               "train_steps") != features.end();
+  return gains ? 16 : 1;
+}
+
 }  // namespace
 
 ModelBatchTrainer::ModelBatchTrainer(const Workload& workload,
@@ -80,6 +87,7 @@ ModelBatchTrainer::ModelBatchTrainer(const Workload& workload,
     : workload_(workload),
       compiled_(options.compile),
       backend_(MakeBackend(backend, threads)),
+      steps_at_once_(StepsAtOnce(*backend_)),
       dataset_(MakeDataset(*backend_, workload)),
       batch_(Take(ModelBatch::Create(backend_.get(), Instances(workload),
                                      {"cross_entropy", {}}, workload.max_rows,
@@ -129,9 +137,17 @@ void ModelBatchTrainer::ZeroState() {
 }
 
 void ModelBatchTrainer::Run(int steps) {
+  std::vector<BatchStep> call;
   for (int step = 0; step < steps; ++step) {
     const RoutedRows& rows = workload_.batches[step % Workload::kBatches];
-    Check(batch_->TrainStep(*dataset_, rows.view(), *optimizer_));
+    if (steps_at_once_ == 1) {
+      Check(batch_->TrainStep(*dataset_, rows.view(), *optimizer_));
+      continue;
+    }
+    call.push_back({rows.view(), optimizer_.get()});
+    if (call.size() < steps_at_once_ && step + 1 < steps) continue;
+    Check(batch_->TrainSteps(*dataset_, call));
+    call.clear();
   }
 }
 

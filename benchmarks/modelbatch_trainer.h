@@ -2,6 +2,7 @@
 #ifndef BENCHMARKS_MODELBATCH_TRAINER_H_
 #define BENCHMARKS_MODELBATCH_TRAINER_H_
 
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <vector>
@@ -25,6 +26,8 @@ class ModelBatchTrainer : public Trainer {
                     int threads, const TrainerOptions& options = {});
 
   void Reset() override;
+  // As train.steps_at_once = "auto": several in one call where the backend
+  // gains by it.
   void Run(int steps) override;
   void CopyWeights(float* out) override;
 
@@ -42,6 +45,7 @@ class ModelBatchTrainer : public Trainer {
   const Workload& workload_;
   const bool compiled_;
   std::unique_ptr<Backend> backend_;
+  const size_t steps_at_once_;
   std::unique_ptr<Dataset> dataset_;
   std::unique_ptr<ModelBatch> batch_;
   std::unique_ptr<Optimizer> optimizer_;

@@ -6,6 +6,7 @@
 #include "backends/cpu/reference.h"
 #include "backends/cpu/testing.h"
 #include "gtest/gtest.h"
+#include "modelbatch/util/round_up.h"
 
 namespace modelbatch::cpu::testing {
 namespace {

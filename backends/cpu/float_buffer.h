@@ -13,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "modelbatch/util/round_up.h"
 
 namespace modelbatch::cpu {
 
@@ -23,7 +24,7 @@ class FloatBuffer {
     const size_t bytes = (floats * sizeof(float) + 64) / 64 * 64;
     if (data_ == nullptr || floats != size_) {
       const size_t alignment = bytes < kHugePage ? 64 : kHugePage;
-      const size_t whole = (bytes + alignment - 1) / alignment * alignment;
+      const size_t whole = RoundUp(bytes, alignment);
       data_.reset(static_cast<float*>(std::aligned_alloc(alignment, whole)));
       if (data_ == nullptr) {
         size_ = 0;

@@ -10,6 +10,7 @@
 
 #include "backends/cpu/float_buffer.h"
 #include "backends/grouped/plan.h"
+#include "modelbatch/util/round_up.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch::cpu {
@@ -42,8 +43,7 @@ class Operands {
     const int64_t a_ld = grouped::RowStride(transposed ? shape.m : shape.k);
     g.a_row = transposed ? 1 : a_ld;
     g.a_col = transposed ? a_ld : 1;
-    const int64_t padded =
-        (shape.n + kAlignFloats - 1) / kAlignFloats * kAlignFloats;
+    const int64_t padded = RoundUp(shape.n, kAlignFloats);
     g.b_padded = shape.product != Product::kInputGradient;
     g.b_row = transposed   ? grouped::RowStride(shape.n)
               : g.b_padded ? padded

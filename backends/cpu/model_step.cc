@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "backends/cpu/pieces.h"
+#include "modelbatch/util/round_up.h"
 
 namespace modelbatch::cpu {
 namespace {
@@ -63,8 +64,10 @@ int64_t ModelStep::ScratchSize(const grouped::Plan& plan) {
       const int64_t in = model.values[op.inputs[0]].cols;
       const int64_t out = model.values[op.output].cols;
       size = std::max(
-          {size, in * std::min(RoundUp(out), ForwardPieceColumns(in)),
-           in * std::min(out, MostWeightPieceOutputs(in)) + RoundUp(out)});
+          {size,
+           in * std::min(RoundUp(out, kAlignFloats), ForwardPieceColumns(in)),
+           in * std::min(out, MostWeightPieceOutputs(in)) +
+               RoundUp(out, kAlignFloats)});
     }
   }
   return size;
@@ -217,7 +220,7 @@ void ModelStep::ForwardPiece(const GroupedOp& op, const Range& columns,
                              const Range& share) const {
   Advance();
   const int64_t in = InputCols(op);
-  const Matrix transposed = {scratch, RoundUp(columns.size())};
+  const Matrix transposed = {scratch, RoundUp(columns.size(), kAlignFloats)};
   kernels->transpose(columns.size(), in, Param(op.weight) + columns.begin * in,
                      transposed);
   const ConstMatrix x = From(Input(op.inputs[0]), share.begin);

@@ -7,14 +7,11 @@
 #include <cstdint>
 
 #include "backends/cpu/kernels.h"
+#include "modelbatch/util/round_up.h"
 
 namespace modelbatch::cpu {
 
 inline constexpr int64_t kPieceFloats = 8192;
-
-inline int64_t RoundUp(int64_t floats) {
-  return (floats + kAlignFloats - 1) / kAlignFloats * kAlignFloats;
-}
 
 // Outputs of a piece of a forward product: multiples of what tiles have.
 inline int64_t ForwardPieceColumns(int64_t in) {
@@ -34,9 +31,9 @@ inline int64_t MostWeightPieceOutputs(int64_t in) {
 inline int64_t WeightPieceOutputs(int64_t in, int64_t outputs) {
   constexpr int64_t kUnit = kWeightPieceUnit;
   const int64_t most = MostWeightPieceOutputs(in);
-  const int64_t pieces = std::max<int64_t>(1, (outputs + most - 1) / most);
-  const int64_t each = (outputs + pieces - 1) / pieces;
-  return std::min(most, (each + kUnit - 1) / kUnit * kUnit);
+  const int64_t pieces = std::max<int64_t>(1, PartsOf(outputs, most));
+  const int64_t each = PartsOf(outputs, pieces);
+  return std::min(most, RoundUp(each, kUnit));
 }
 
 }  // namespace modelbatch::cpu

@@ -17,10 +17,11 @@
 #include "backends/cpu/cpu_executor.h"
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/model_step.h"
-#include "backends/cuda/testing/cpu_comparison.h"
 #include "backends/grouped/plan.h"
+#include "backends/grouped/testing/bits_comparison.h"
 #include "modelbatch/backend/backend.h"
 #include "modelbatch/tensor/tensor.h"
+#include "modelbatch/util/round_up.h"
 
 namespace modelbatch::cpu {
 namespace {
@@ -51,7 +52,7 @@ TEST_P(PiecesTest, AnyCallsOnAnyPopulation) {
       GTEST_SKIP() << backend.status();
     }
     ASSERT_TRUE(backend.ok()) << backend.status();
-    cuda::testing::CpuComparison comparison(seed, *std::move(backend));
+    grouped::testing::BitsComparison comparison(seed, *std::move(backend));
     if (!comparison.Compile()) continue;
     for (int call = 0; call < 7 && !HasFailure(); ++call) {
       comparison.CallAnything();
@@ -88,7 +89,9 @@ TEST(ScratchSize, HoldsThePiecesOfEveryTeam) {
         ASSERT_LE(in * outputs + out, size) << in << " " << out << " " << share;
         ASSERT_GE(outputs, 1);
       }
-      ASSERT_LE(in * std::min(RoundUp(out), ForwardPieceColumns(in)), size);
+      ASSERT_LE(
+          in * std::min(RoundUp(out, kAlignFloats), ForwardPieceColumns(in)),
+          size);
     }
   }
 }

@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "modelbatch/util/barrier.h"
+#include "modelbatch/util/round_up.h"
 
 namespace modelbatch::cpu {
 
@@ -38,7 +39,7 @@ class TeamMember {
   }
   // This member's part of [0, count), cut at multiples of `unit`.
   Range Share(int64_t count, int64_t unit = 1) const {
-    const int64_t units = (count + unit - 1) / unit;
+    const int64_t units = PartsOf(count, unit);
     const auto cut = [&](int64_t rank) {
       const int64_t at = units * rank / size_ * unit;
       return at < count ? at : count;

@@ -16,13 +16,12 @@
 
 #include "backends/cpu/kernels.h"
 #include "gtest/gtest.h"
+#include "modelbatch/util/round_up.h"
 
 namespace modelbatch::cpu::testing {
 
 inline constexpr float kInf = std::numeric_limits<float>::infinity();
 inline constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-
-inline int64_t RoundUp(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 // `count` floats that end where unreadable memory begins: one element too far
 // is a crash. The 64 floats before them are checked on destruction.

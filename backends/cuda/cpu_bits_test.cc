@@ -10,7 +10,7 @@
 #include "backends/cuda/cuda_backend.h"
 #include "backends/cuda/emulator/emulated_gpu.h"
 #include "backends/cuda/schedule/epilogue_updates.h"
-#include "backends/cuda/testing/cpu_comparison.h"
+#include "backends/grouped/testing/bits_comparison.h"
 
 namespace modelbatch::cuda {
 namespace {
@@ -34,7 +34,7 @@ TEST_P(CpuBits, OfAnyCallsOnAnyPopulation) {
                                         ? EpilogueUpdates::kWhereTheyPay
                                     : seed % 4 == 0 ? EpilogueUpdates::kSome
                                                     : EpilogueUpdates::kAlways;
-    testing::CpuComparison comparison(
+    grouped::testing::BitsComparison comparison(
         3 * seed + static_cast<uint64_t>(GetParam()),
         std::make_unique<CudaBackend>(
             [&]() -> absl::StatusOr<std::unique_ptr<Gpu>> {

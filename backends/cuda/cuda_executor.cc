@@ -1,7 +1,6 @@
 #include "backends/cuda/cuda_executor.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <limits>
 #include <string>
@@ -9,7 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "modelbatch/loss/loss.h"
-#include "modelbatch/util/philox.h"
+#include "modelbatch/util/round_up.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch::cuda {
@@ -17,13 +16,6 @@ namespace {
 
 using grouped::Arena;
 using grouped::GroupedOp;
-using grouped::ModelPlan;
-using grouped::OpCode;
-using grouped::OptimizerKind;
-
-int64_t Parts(int64_t count, int64_t of_block) {
-  return (count + of_block - 1) / of_block;
-}
 
 absl::StatusOr<Precision> FindPrecision(const std::string& name) {
   for (int p = 0; p < kNumPrecisions; ++p) {
@@ -33,23 +25,7 @@ absl::StatusOr<Precision> FindPrecision(const std::string& name) {
       absl::StrCat("backend cuda has no precision ", name));
 }
 
-DropoutMask MaskOf(const ModelPlan& model, const GroupedOp& op) {
-  const double p = model.numbers[op.index].p;
-  DropoutMask mask;
-  mask.key[0] = static_cast<uint32_t>(model.seed);
-  mask.key[1] = static_cast<uint32_t>(model.seed >> 32);
-  mask.op = static_cast<uint32_t>(RandomPurpose::kDropout) << 24 |
-            static_cast<uint32_t>(op.index);
-  mask.scale = static_cast<float>(1 / (1 - p));
-  mask.threshold = DropoutThreshold(p);
-  return mask;
-}
-
 }  // namespace
-
-static_assert(static_cast<int>(OptimizerKind::kLion) ==
-                  static_cast<int>(Optimizer::kLion) + 1,
-              "the optimizers of kernels/args.h are those of the executor");
 
 absl::StatusOr<std::unique_ptr<CudaExecutor>> CudaExecutor::Create(
     std::shared_ptr<const grouped::Plan> plan, std::shared_ptr<Gpu> gpu,
@@ -62,8 +38,8 @@ absl::StatusOr<std::unique_ptr<CudaExecutor>> CudaExecutor::Create(
   MB_ASSIGN_OR_RETURN(
       e.schedule_, BuildSchedule(*e.plan_, e.gpu_->multiprocessors(), updates));
   const int64_t models = e.models();
-  const int64_t parts = std::max(Parts(e.plan_->max_rows, kElementRows),
-                                 Parts(e.plan_->max_output_size, kSumCols));
+  const int64_t parts = std::max(PartsOf(e.plan_->max_rows, kElementRows),
+                                 PartsOf(e.plan_->max_output_size, kSumCols));
   if (models * parts > std::numeric_limits<int32_t>::max()) {
     return absl::InvalidArgumentError(absl::StrCat(
         models, " models with ", e.plan_->max_rows,
@@ -71,7 +47,7 @@ absl::StatusOr<std::unique_ptr<CudaExecutor>> CudaExecutor::Create(
         "rows"));
   }
   e.steps_.assign(models, 0);
-  e.BuildTables();
+  e.tables_.Build(*e.plan_, e.schedule_);
   MB_RETURN_IF_ERROR(e.CheckMemory());
   MB_RETURN_IF_ERROR(e.tables_.Upload(e.gpu_.get()));
   Gpu* const device = e.gpu_.get();
@@ -84,78 +60,6 @@ absl::StatusOr<std::unique_ptr<CudaExecutor>> CudaExecutor::Create(
   MB_RETURN_IF_ERROR(e.row_weights_.Allocate(device, rows));
   MB_RETURN_IF_ERROR(e.sums_.Allocate(device, 3 * models));
   return executor;
-}
-
-CudaExecutor::ProductTables CudaExecutor::AddProduct(
-    const ProductSchedule& schedule) {
-  ProductTables tables;
-  tables.problems = tables_.Add(schedule.problems);
-  for (const TileList& list : schedule.lists) {
-    tables.tiles.push_back(tables_.Add(list.tiles));
-  }
-  return tables;
-}
-
-void CudaExecutor::BuildTables() {
-  const std::vector<ModelPlan>& models = plan_->models;
-  for (size_t v = 0; v <= plan_->ops.size(); ++v) {
-    std::vector<MatrixPlace> values, gradients;
-    for (const ModelLayout& layout : schedule_.layouts) {
-      values.push_back(layout.values[v]);
-      gradients.push_back(layout.gradients[v]);
-    }
-    value_places_.push_back(tables_.Add(values));
-    gradient_places_.push_back(tables_.Add(gradients));
-  }
-  for (const GroupedOp& op : plan_->ops) {
-    const LinearSchedule& linear = schedule_.linear[op.index];
-    OpTables tables;
-    tables.forward = AddProduct(linear.forward);
-    tables.input_gradient = AddProduct(linear.input_gradient);
-    tables.weight_gradient = AddProduct(linear.weight_gradient);
-    tables.groups = tables_.Add(linear.wide.groups);
-    tables.wide = tables_.Add(linear.wide.tiles);
-    std::vector<int64_t> weight, bias, stats;
-    std::vector<float> eps;
-    std::vector<DropoutMask> masks;
-    for (size_t m = 0; m < models.size(); ++m) {
-      const auto offset = [&](int parameter) {
-        return parameter < 0 ? -1
-                             : models[m].state_offset +
-                                   models[m].parameters[parameter].offset;
-      };
-      weight.push_back(offset(op.weight));
-      bias.push_back(offset(op.bias));
-      stats.push_back(schedule_.layouts[m].stats[op.index]);
-      eps.push_back(static_cast<float>(models[m].numbers[op.index].eps));
-      masks.push_back(MaskOf(models[m], op));
-    }
-    tables.weight = tables_.Add(weight);
-    tables.bias = tables_.Add(bias);
-    if (op.code == OpCode::kLayerNorm) {
-      tables.stats = tables_.Add(stats);
-      tables.eps = tables_.Add(eps);
-    }
-    if (op.code == OpCode::kDropout) tables.masks = tables_.Add(masks);
-    op_tables_.push_back(std::move(tables));
-  }
-  state_tiles_ = tables_.Add(schedule_.state_tiles);
-  epilogue_state_tiles_ = tables_.Add(schedule_.epilogue_state_tiles);
-  other_state_tiles_ = tables_.Add(schedule_.other_state_tiles);
-  std::vector<int64_t> offsets, sizes;
-  for (const ModelPlan& model : models) {
-    offsets.push_back(model.state_offset);
-    sizes.push_back(model.state_size);
-    packed_offsets_.push_back(packed_size_);
-    packed_size_ += plan_->max_rows * model.values[plan_->output()].cols;
-  }
-  state_offsets_ = tables_.Add(offsets);
-  state_sizes_ = tables_.Add(sizes);
-  packed_table_ = tables_.Add(packed_offsets_);
-  const std::vector<double>& weights =
-      plan_->loss.has_classes() ? plan_->loss.weight : plan_->loss.pos_weight;
-  loss_weights_ =
-      tables_.Add(std::vector<float>(weights.begin(), weights.end()));
 }
 
 absl::Status CudaExecutor::CheckMemory() const {
@@ -216,461 +120,6 @@ int64_t CudaExecutor::workspace_bytes() const {
          row_losses_.bytes() + row_weights_.bytes() + sums_.bytes() +
          packed_.bytes() + packed_host_.bytes() + step_.bytes() +
          tables_.bytes();
-}
-
-// ---- Launches.
-
-Source CudaExecutor::Value(grouped::ValueId value) const {
-  Source source;
-  source.places = tables_.At(value_places_[value]);
-  source.data = workspace_.data();
-  if (schedule_.input[value]) {
-    source.data = dataset_->device_features();
-    source.index = step_.index();
-    source.begin = step_.begin();
-  }
-  return source;
-}
-
-Target CudaExecutor::ValueTarget(grouped::ValueId value) const {
-  return {workspace_.data(), tables_.At(value_places_[value])};
-}
-
-Source CudaExecutor::Gradient(grouped::ValueId value) const {
-  return {workspace_.data(), tables_.At(gradient_places_[value]), nullptr,
-          nullptr};
-}
-
-Target CudaExecutor::GradientTarget(grouped::ValueId value) const {
-  return {workspace_.data(), tables_.At(gradient_places_[value])};
-}
-
-Grid CudaExecutor::RowGrid(int64_t rows_of_block) const {
-  return {step_.rows(),
-          static_cast<int32_t>(Parts(plan_->max_rows, rows_of_block))};
-}
-
-ProductArgs CudaExecutor::ArgsOf(Product product, const GroupedOp& op,
-                                 float* gradients) const {
-  const OpTables& tables = op_tables_[op.index];
-  const Fusion& fusion = schedule_.fusion[op.index];
-  const Source x = Value(op.inputs[0]);
-  ProductArgs args;
-  args.rows = step_.rows();
-  args.params = arena(Arena::kParam);
-  args.workspace = workspace_.data();
-  int activation = -1;
-  switch (product) {
-    case Product::kForward:
-      args.problems = tables_.At(tables.forward.problems);
-      args.a = x.data;
-      args.b = args.params;
-      args.c = args.workspace;
-      args.index = x.index;
-      args.begin = x.begin;
-      activation = fusion.forward_activation;
-      break;
-    case Product::kInputGradient:
-      args.problems = tables_.At(tables.input_gradient.problems);
-      args.a = args.workspace;
-      args.b = args.params;
-      args.c = args.workspace;
-      activation = fusion.backward_activation;
-      args.accumulate = activation >= 0 ? plan_->ops[activation].accumulates[0]
-                                        : op.accumulates[0];
-      break;
-    case Product::kWeightGradient:
-      args.problems = tables_.At(tables.weight_gradient.problems);
-      args.a = args.workspace;
-      args.b = x.data;
-      args.c = gradients;
-      args.bad = step_.bad();
-      args.index = x.index;
-      args.begin = x.begin;
-      break;
-  }
-  if (activation >= 0) {
-    args.activation = ActivationOf(plan_->ops[activation].code);
-  }
-  return args;
-}
-
-absl::Status CudaExecutor::LaunchProduct(Product product, const GroupedOp& op,
-                                         float* gradients, int32_t* large) {
-  const OpTables& tables = op_tables_[op.index];
-  const LinearSchedule& linear = schedule_.linear[op.index];
-  const EpilogueUpdate& update = schedule_.epilogue_updates[op.index];
-  ProductArgs args = ArgsOf(product, op, gradients);
-  const ProductTables* problems = &tables.forward;
-  const ProductSchedule* schedule = &linear.forward;
-  if (product == Product::kForward) {
-    if (update.looks_at_y) args.large = large;
-    if (precision_ == Precision::kFp32 && step_.shared() &&
-        linear.wide.used()) {
-      args.groups = tables_.At(tables.groups);
-      args.tiles = tables_.At(tables.wide);
-      return gpu_->Launch(kernels().wide_product, tables.wide.size, args);
-    }
-  } else if (product == Product::kInputGradient) {
-    if (update.looks_at_dx) args.large = large;
-    problems = &tables.input_gradient;
-    schedule = &linear.input_gradient;
-  } else {
-    problems = &tables.weight_gradient;
-    schedule = &linear.weight_gradient;
-  }
-  for (size_t l = 0; l < schedule->lists.size(); ++l) {
-    args.tiles = tables_.At(problems->tiles[l]);
-    MB_RETURN_IF_ERROR(gpu_->Launch(
-        kernels().products[static_cast<int>(precision_)][static_cast<int>(
-            product)][static_cast<int>(schedule->lists[l].shape)],
-        problems->tiles[l].size, args));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CudaExecutor::LaunchForward(bool training, int32_t* large) {
-  for (const GroupedOp& op : plan_->ops) {
-    MB_RETURN_IF_ERROR(LaunchForwardOp(op, training, large));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CudaExecutor::LaunchForwardOp(const GroupedOp& op, bool training,
-                                           int32_t* large) {
-  const OpTables& tables = op_tables_[op.index];
-  const Source x = Value(op.inputs[0]);
-  const Target y = ValueTarget(op.output);
-  const Grid elements = RowGrid(kElementRows);
-  const int64_t blocks = models() * elements.parts;
-  switch (op.code) {
-    case OpCode::kLinear:
-      return LaunchProduct(Product::kForward, op, nullptr, large);
-    case OpCode::kRelu:
-    case OpCode::kGelu:
-    case OpCode::kGeluTanh:
-    case OpCode::kTanh:
-    case OpCode::kSigmoid: {
-      if (schedule_.fusion[op.index].forward_done) return absl::OkStatus();
-      const UnaryArgs args = {elements, ActivationOf(op.code), x, y};
-      return gpu_->Launch(kernels().apply_activation, blocks, args);
-    }
-    case OpCode::kDropout:
-      if (training) return LaunchDropout(op, x, y, /*accumulate=*/false);
-      if (op.in_place) return absl::OkStatus();
-      return gpu_->Launch(kernels().add_or_copy, blocks,
-                          AddArgs{elements, x, Source(), y});
-    case OpCode::kFlatten:
-      return absl::OkStatus();  // the same memory
-    case OpCode::kAdd:
-      return gpu_->Launch(kernels().add_or_copy, blocks,
-                          AddArgs{elements, x, Value(op.inputs[1]), y});
-    case OpCode::kLayerNorm: {
-      LayerNormArgs args;
-      args.grid = RowGrid(kNormRows);
-      args.stats = tables_.At(tables.stats);
-      args.weight = tables_.At(tables.weight);
-      args.bias = tables_.At(tables.bias);
-      args.eps = tables_.At(tables.eps);
-      args.max_rows = plan_->max_rows;
-      args.params = arena(Arena::kParam);
-      args.workspace = workspace_.data();
-      args.x = x;
-      args.y = y;
-      return gpu_->Launch(kernels().normalize_rows, models() * args.grid.parts,
-                          args);
-    }
-  }
-  return absl::UnimplementedError(absl::StrCat(
-      "backend cuda has no operator number ", static_cast<int>(op.code)));
-}
-
-absl::Status CudaExecutor::LaunchDropout(const GroupedOp& op, Source x,
-                                         Target y, bool accumulate) {
-  DropoutArgs args;
-  args.grid = RowGrid(kElementRows);
-  args.masks = tables_.At(op_tables_[op.index].masks);
-  args.steps = step_.steps();
-  args.x = x;
-  args.y = y;
-  args.accumulate = accumulate;
-  return gpu_->Launch(kernels().dropout, models() * args.grid.parts, args);
-}
-
-absl::Status CudaExecutor::LaunchLoss(bool training) {
-  const LossSettings& loss = plan_->loss;
-  const float* const weights =
-      loss_weights_.size == 0 ? nullptr : tables_.At(loss_weights_);
-  LossArgs args;
-  args.rows = step_.rows();
-  args.outcomes = step_.outcomes();
-  args.losses = step_.losses();
-  args.index = step_.index();
-  args.begin = step_.begin();
-  args.max_rows = plan_->max_rows;
-  args.x = Value(plan_->output());
-  if (training) args.dx = GradientTarget(plan_->output());
-  args.row_losses = row_losses_.data();
-  args.row_weights = row_weights_.data();
-  if (loss.has_classes()) {
-    args.classes = dataset_->device_classes();
-    args.ignore_index = loss.ignore_index;
-    args.class_weights = weights;
-    args.label_smoothing = loss.label_smoothing;
-  } else {
-    args.values = dataset_->device_values();
-    args.pos_weight = weights;
-  }
-  switch (loss.kind) {
-    case LossKind::kCrossEntropy:
-      return gpu_->Launch(kernels().cross_entropy, models(), args);
-    case LossKind::kNll:
-      return gpu_->Launch(kernels().nll, models(), args);
-    case LossKind::kBceWithLogits:
-      return gpu_->Launch(kernels().bce_with_logits, models(), args);
-    case LossKind::kMse:
-      return gpu_->Launch(kernels().mse, models(), args);
-    case LossKind::kL1:
-      args.width = 0;
-      return gpu_->Launch(kernels().smooth_l1, models(), args);
-    case LossKind::kSmoothL1:
-      args.width = static_cast<float>(loss.beta);
-      return gpu_->Launch(kernels().smooth_l1, models(), args);
-    case LossKind::kHuber:
-      args.width = static_cast<float>(loss.delta);
-      return gpu_->Launch(kernels().huber, models(), args);
-  }
-  return absl::UnimplementedError(
-      absl::StrCat("backend cuda has no loss ", loss.name()));
-}
-
-absl::Status CudaExecutor::LaunchBackward(float* gradients, int32_t* large) {
-  for (auto op = plan_->ops.rbegin(); op != plan_->ops.rend(); ++op) {
-    MB_RETURN_IF_ERROR(LaunchBackwardOp(*op, gradients, large));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CudaExecutor::LaunchBackwardOp(const GroupedOp& op,
-                                            float* gradients, int32_t* large) {
-  const OpTables& tables = op_tables_[op.index];
-  const Source dy = Gradient(op.output);
-  const Grid elements = RowGrid(kElementRows);
-  const int64_t blocks = models() * elements.parts;
-  const auto sum_parts = [&] {
-    int64_t widest = 0;
-    for (const ModelPlan& model : plan_->models) {
-      widest = std::max(widest, model.values[op.output].cols);
-    }
-    return static_cast<int32_t>(Parts(widest, kSumCols));
-  };
-  switch (op.code) {
-    case OpCode::kLinear: {
-      const EpilogueUpdate& update = schedule_.epilogue_updates[op.index];
-      if (large == nullptr || !update.used) {
-        MB_RETURN_IF_ERROR(
-            LaunchProduct(Product::kWeightGradient, op, gradients, large));
-      } else {
-        if (!update.x_seen) {
-          MB_RETURN_IF_ERROR(LaunchLook(Value(op.inputs[0]), large));
-        }
-        if (!update.dy_seen) MB_RETURN_IF_ERROR(LaunchLook(dy, large));
-      }
-      // Fp32's products bring the bias' gradient with them.
-      if (op.bias >= 0 && precision_ != Precision::kFp32) {
-        const ColumnSumArgs args = {step_.rows(), sum_parts(),
-                                    dy,           tables_.At(tables.bias),
-                                    gradients,    step_.bad()};
-        MB_RETURN_IF_ERROR(
-            gpu_->Launch(kernels().sum_columns, models() * args.parts, args));
-      }
-      if (!op.wants_gradient[0]) return absl::OkStatus();
-      return LaunchProduct(Product::kInputGradient, op, gradients, large);
-    }
-    case OpCode::kRelu:
-    case OpCode::kGelu:
-    case OpCode::kGeluTanh:
-    case OpCode::kTanh:
-    case OpCode::kSigmoid: {
-      if (!op.wants_gradient[0] || schedule_.fusion[op.index].backward_done) {
-        return absl::OkStatus();
-      }
-      const bool reads_input =
-          op.code == OpCode::kGelu || op.code == OpCode::kGeluTanh;
-      UnaryBackwardArgs args;
-      args.grid = elements;
-      args.activation = ActivationOf(op.code);
-      args.saved = Value(reads_input ? op.inputs[0] : op.output);
-      args.dy = dy;
-      args.dx = GradientTarget(op.inputs[0]);
-      args.accumulate = op.accumulates[0];
-      return gpu_->Launch(kernels().derive_activation, blocks, args);
-    }
-    case OpCode::kDropout:
-      if (!op.wants_gradient[0]) return absl::OkStatus();
-      return LaunchDropout(op, dy, GradientTarget(op.inputs[0]),
-                           op.accumulates[0]);
-    case OpCode::kFlatten:
-    case OpCode::kAdd:
-      if (op.in_place) return absl::OkStatus();  // a flatten
-      for (int j = 0; j < op.num_inputs; ++j) {
-        if (!op.wants_gradient[j]) continue;
-        AddArgs args = {elements, dy, Source(), GradientTarget(op.inputs[j])};
-        if (op.accumulates[j]) {
-          args.a = Gradient(op.inputs[j]);
-          args.b = dy;
-        }
-        MB_RETURN_IF_ERROR(gpu_->Launch(kernels().add_or_copy, blocks, args));
-      }
-      return absl::OkStatus();
-    case OpCode::kLayerNorm: {
-      LayerNormBackwardArgs args;
-      args.stats = tables_.At(tables.stats);
-      args.weight = tables_.At(tables.weight);
-      args.bias = tables_.At(tables.bias);
-      args.max_rows = plan_->max_rows;
-      args.params = arena(Arena::kParam);
-      args.workspace = workspace_.data();
-      args.x = Value(op.inputs[0]);
-      args.dy = dy;
-      args.gradients = gradients;
-      args.bad = step_.bad();
-      args.grid = {step_.rows(), sum_parts()};
-      MB_RETURN_IF_ERROR(gpu_->Launch(kernels().sum_layer_norm_columns,
-                                      models() * args.grid.parts, args));
-      if (!op.wants_gradient[0]) return absl::OkStatus();
-      args.grid = RowGrid(kNormRows);
-      args.dx = GradientTarget(op.inputs[0]);
-      args.accumulate = op.accumulates[0];
-      return gpu_->Launch(kernels().derive_normalized_rows,
-                          models() * args.grid.parts, args);
-    }
-  }
-  return absl::UnimplementedError(absl::StrCat(
-      "backend cuda has no operator number ", static_cast<int>(op.code)));
-}
-
-absl::Status CudaExecutor::LaunchState(const Kernel<StateArgs>& kernel,
-                                       const float* from, float* to) {
-  StateArgs args;
-  args.tiles = tables_.At(state_tiles_);
-  args.outcomes = step_.outcomes();
-  args.bad = step_.bad();
-  args.from = from;
-  args.to = to;
-  return gpu_->Launch(kernel, state_tiles_.size, args);
-}
-
-absl::Status CudaExecutor::LaunchFindNonFinite(const float* gradients) {
-  return LaunchState(kernels().find_non_finite, gradients, nullptr);
-}
-
-bool CudaExecutor::UpdatesInEpilogues(const grouped::TrainArgs& args) const {
-  const OptimizerKind optimizer = args.rule.optimizer;
-  return args.update && !args.keep_gradients && !args.accumulate &&
-         !args.rule.gradients.any() &&
-         (optimizer == OptimizerKind::kSgd ||
-          optimizer == OptimizerKind::kAdam ||
-          optimizer == OptimizerKind::kAdamW) &&
-         epilogue_state_tiles_.size > 0;
-}
-
-absl::Status CudaExecutor::LaunchLook(Source x, int32_t* large) {
-  const LookArgs args = {RowGrid(kElementRows), x, large};
-  return gpu_->Launch(kernels().look_for_large, models() * args.grid.parts,
-                      args);
-}
-
-absl::Status CudaExecutor::LaunchEpilogueUpdates(
-    const grouped::UpdateRule& rule, float* gradients, int32_t* large) {
-  const int optimizer = static_cast<int>(rule.optimizer) - 1;
-  UpdateArgs update = UpdateOf(gradients);
-  for (auto op = plan_->ops.rbegin(); op != plan_->ops.rend(); ++op) {
-    if (!schedule_.epilogue_updates[op->index].used) continue;
-    UpdatingProductArgs args;
-    static_cast<ProductArgs&>(args) =
-        ArgsOf(Product::kWeightGradient, *op, gradients);
-    args.large = large;
-    args.update = update;
-    args.optimizer = static_cast<Optimizer>(optimizer);
-    const std::vector<TileList>& lists =
-        schedule_.linear[op->index].weight_gradient.lists;
-    for (size_t l = 0; l < lists.size(); ++l) {
-      const Table<Tile>& tiles = op_tables_[op->index].weight_gradient.tiles[l];
-      args.tiles = tables_.At(tiles);
-      MB_RETURN_IF_ERROR(gpu_->Launch(
-          kernels().updating_products[static_cast<int>(precision_)]
-                                     [static_cast<int>(lists[l].shape)],
-          tiles.size, args));
-    }
-  }
-  update.tiles = tables_.At(other_state_tiles_);
-  MB_RETURN_IF_ERROR(gpu_->Launch(kernels().updates[optimizer],
-                                  other_state_tiles_.size, update));
-  update.tiles = tables_.At(epilogue_state_tiles_);
-  update.only = large;
-  return gpu_->Launch(kernels().updates[optimizer], epilogue_state_tiles_.size,
-                      update);
-}
-
-UpdateArgs CudaExecutor::UpdateOf(const float* gradients) const {
-  UpdateArgs update;
-  update.tiles = tables_.At(state_tiles_);
-  update.outcomes = step_.outcomes();
-  update.bad = step_.bad();
-  update.models = models();
-  update.columns = step_.column(0);
-  update.steps = step_.steps();
-  update.params = arena(Arena::kParam);
-  update.gradients = gradients;
-  for (int i = 0; i < grouped::kMaxStates; ++i) {
-    update.states[i] = arena(grouped::StateArena(i));
-  }
-  update.mu_product = step_.mu_products();
-  update.new_mu_product = step_.new_mu_products();
-  return update;
-}
-
-absl::Status CudaExecutor::LaunchUpdate(const grouped::UpdateRule& rule,
-                                        float* gradients) {
-  const grouped::GradientColumns& clip = rule.gradients;
-  const auto column = [&](const double* given, int c) {
-    return given == nullptr ? nullptr : step_.column(8 + c);
-  };
-  if (clip.scale != nullptr || clip.clip_value != nullptr) {
-    ClipArgs args;
-    args.tiles = tables_.At(state_tiles_);
-    args.outcomes = step_.outcomes();
-    args.bad = step_.bad();
-    args.gradients = gradients;
-    args.scale = column(clip.scale, 0);
-    args.value = column(clip.clip_value, 1);
-    MB_RETURN_IF_ERROR(
-        gpu_->Launch(kernels().clip_elements, state_tiles_.size, args));
-  }
-  if (clip.clip_norm != nullptr) {
-    NormArgs norm;
-    norm.outcomes = step_.outcomes();
-    norm.bad = step_.bad();
-    norm.offsets = tables_.At(state_offsets_);
-    norm.sizes = tables_.At(state_sizes_);
-    norm.gradients = gradients;
-    norm.norm = column(clip.clip_norm, 2);
-    norm.factors = factors_.data();
-    MB_RETURN_IF_ERROR(
-        gpu_->Launch(kernels().find_norm_factor, models(), norm));
-    const ScaleArgs scale = {tables_.At(state_tiles_), step_.outcomes(),
-                             step_.bad(), factors_.data(), gradients};
-    MB_RETURN_IF_ERROR(
-        gpu_->Launch(kernels().scale_gradients, state_tiles_.size, scale));
-  }
-  // Scaling may have overflowed.
-  if (clip.any()) MB_RETURN_IF_ERROR(LaunchFindNonFinite(gradients));
-
-  if (rule.optimizer == OptimizerKind::kNone) return absl::OkStatus();
-  const int optimizer = static_cast<int>(rule.optimizer) - 1;
-  return gpu_->Launch(kernels().updates[optimizer], state_tiles_.size,
-                      UpdateOf(gradients));
 }
 
 // ---- Calls.
@@ -765,7 +214,7 @@ absl::Status CudaExecutor::LaunchAdvance(int64_t step) {
   args.next_steps = step_.steps();
   args.next_mu_product = step_.mu_products();
   args.next_new_mu_product = step_.new_mu_products();
-  return gpu_->Launch(kernels().advance_steps, Parts(models(), kStateThreads),
+  return gpu_->Launch(kernels().advance_steps, PartsOf(models(), kStateThreads),
                       args);
 }
 
@@ -887,8 +336,8 @@ absl::Status CudaExecutor::Update(const grouped::UpdateArgs& args) {
 
 absl::Status CudaExecutor::AllocateStaging() {
   if (packed_.allocated()) return absl::OkStatus();
-  MB_RETURN_IF_ERROR(packed_host_.Allocate(gpu_.get(), packed_size_));
-  return packed_.Allocate(gpu_.get(), packed_size_);
+  MB_RETURN_IF_ERROR(packed_host_.Allocate(gpu_.get(), tables_.packed_size));
+  return packed_.Allocate(gpu_.get(), tables_.packed_size);
 }
 
 absl::Status CudaExecutor::Backward(const grouped::BackwardArgs& args) {
@@ -902,7 +351,7 @@ absl::Status CudaExecutor::Backward(const grouped::BackwardArgs& args) {
     const int64_t size = static_cast<int64_t>(RowsOf(args.rows, m).size()) *
                          plan_->models[m].values[plan_->output()].cols;
     std::copy_n(args.output_gradients[m], size,
-                packed_host_.data() + packed_offsets_[m]);
+                packed_host_.data() + tables_.packed_offsets[m]);
   }
   MB_RETURN_IF_ERROR(step_.Upload());
   MB_RETURN_IF_ERROR(
@@ -911,7 +360,7 @@ absl::Status CudaExecutor::Backward(const grouped::BackwardArgs& args) {
   PackArgs unpack;
   unpack.grid = RowGrid(kElementRows);
   unpack.to = GradientTarget(plan_->output());
-  unpack.compact = tables_.At(packed_table_);
+  unpack.compact = tables_.At(tables_.packed);
   unpack.packed = packed_.data();
   MB_RETURN_IF_ERROR(gpu_->Launch(kernels().unpack_rows,
                                   models() * unpack.grid.parts, unpack));
@@ -940,7 +389,7 @@ absl::Status CudaExecutor::Forward(const grouped::ForwardArgs& args) {
     PackArgs pack;
     pack.grid = RowGrid(kElementRows);
     pack.from = Value(plan_->output());
-    pack.compact = tables_.At(packed_table_);
+    pack.compact = tables_.At(tables_.packed);
     pack.packed = packed_.data();
     MB_RETURN_IF_ERROR(
         gpu_->Launch(kernels().pack_rows, models() * pack.grid.parts, pack));
@@ -953,7 +402,7 @@ absl::Status CudaExecutor::Forward(const grouped::ForwardArgs& args) {
                    static_cast<int64_t>(RowsOf(args.rows, m).size()) - begin);
       if (rows <= 0) continue;
       const int64_t cols = plan_->models[m].values[plan_->output()].cols;
-      std::copy_n(packed_host_.data() + packed_offsets_[m], rows * cols,
+      std::copy_n(packed_host_.data() + tables_.packed_offsets[m], rows * cols,
                   args.outputs[m] + begin * cols);
     }
   }

@@ -18,11 +18,11 @@
 #include "backends/cuda/device_memory.h"
 #include "backends/cuda/gpu.h"
 #include "backends/cuda/kernels/precision.h"
+#include "backends/cuda/plan_tables.h"
 #include "backends/cuda/schedule/epilogue_updates.h"
 #include "backends/cuda/schedule/schedule.h"
 #include "backends/cuda/step_buffer.h"
 #include "backends/cuda/step_graphs.h"
-#include "backends/cuda/tables.h"
 #include "backends/grouped/executor.h"
 #include "backends/grouped/plan.h"
 #include "modelbatch/backend/tune_report.h"
@@ -62,24 +62,7 @@ class CudaExecutor : public grouped::Executor {
   int64_t workspace_bytes() const override;
 
  private:
-  struct ProductTables {
-    Table<ProductProblem> problems;
-    std::vector<Table<Tile>> tiles;  // by list
-  };
-  // By operation; which are used depends on its kind.
-  struct OpTables {
-    ProductTables forward, input_gradient, weight_gradient;
-    Table<ColumnGroup> groups;  // of the wide product, its tiles likewise
-    Table<Tile> wide;
-    Table<int64_t> weight, bias;  // by model: offset in the state
-    Table<int64_t> stats;
-    Table<float> eps;
-    Table<DropoutMask> masks;
-  };
-
   CudaExecutor() = default;
-  void BuildTables();
-  ProductTables AddProduct(const ProductSchedule& schedule);
   absl::Status CheckMemory() const;
   absl::Status AllocateStaging();
 
@@ -140,16 +123,7 @@ class CudaExecutor : public grouped::Executor {
   std::shared_ptr<Gpu> gpu_;
   Precision precision_ = Precision::kFp32;  // of products
   Schedule schedule_;
-  Tables tables_;
-  std::vector<OpTables> op_tables_;
-  std::vector<Table<MatrixPlace>> value_places_, gradient_places_;
-  Table<StateTile> state_tiles_;
-  Table<StateTile> epilogue_state_tiles_, other_state_tiles_;
-  Table<int64_t> state_offsets_, state_sizes_;
-  Table<float> loss_weights_;            // of the classes or outputs
-  std::vector<int64_t> packed_offsets_;  // by model: of its outputs, compact
-  Table<int64_t> packed_table_;
-  int64_t packed_size_ = 0;
+  PlanTables tables_;
 
   std::vector<int64_t> steps_;
   StepBuffer step_;

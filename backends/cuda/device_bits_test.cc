@@ -7,7 +7,7 @@
 #include "backends/cuda/device.h"
 #include "backends/cuda/runtime_gpu.h"
 #include "backends/cuda/schedule/epilogue_updates.h"
-#include "backends/cuda/testing/cpu_comparison.h"
+#include "backends/grouped/testing/bits_comparison.h"
 
 namespace modelbatch::cuda {
 namespace {
@@ -29,7 +29,7 @@ class DeviceBits : public ::testing::Test {
           EpilogueUpdates::kWhereTheyPay, EpilogueUpdates::kAlways,
           EpilogueUpdates::kWhereTheyPay, EpilogueUpdates::kSome};
       const bool in_epilogues = run / 2 % 2 == 1;
-      testing::CpuComparison comparison(
+      grouped::testing::BitsComparison comparison(
           run / 2,
           std::make_unique<CudaBackend>([this] { return OpenGpu(ordinal_); },
                                         updates[run / 2 % 4]));

@@ -22,7 +22,7 @@
 #include "backends/cuda/emulator/emulated_gpu.h"
 #include "backends/cuda/kernels/args.h"
 #include "backends/cuda/kernels/precision.h"
-#include "backends/cuda/testing/cpu_comparison.h"
+#include "backends/grouped/testing/bits_comparison.h"
 #include "modelbatch/backend/backend.h"
 #include "modelbatch/model/layout.h"
 #include "modelbatch/optim/optimizer_info.h"
@@ -59,7 +59,7 @@ TEST_P(OnTensorCores, BitsAreThoseOfUpdatesAfterwards) {
   int stepped = 0, updating = 0;
   for (uint64_t seed = 0; seed < 60; ++seed) {
     std::vector<EmulatedGpu*> before, gpus;
-    testing::CpuComparison comparison(
+    grouped::testing::BitsComparison comparison(
         1000 + seed, OnEmulator(EpilogueUpdates::kNever, &before),
         OnEmulator(
             seed % 2 == 0 ? EpilogueUpdates::kSome : EpilogueUpdates::kAlways,

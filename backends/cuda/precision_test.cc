@@ -16,8 +16,8 @@
 #include "absl/strings/str_cat.h"
 #include "backends/cuda/cuda_backend.h"
 #include "backends/cuda/emulator/emulated_gpu.h"
-#include "backends/cuda/testing/random_population.h"
 #include "backends/cuda/testing/rounding.h"
+#include "backends/grouped/testing/random_population.h"
 #include "modelbatch/model/layout.h"
 #include "modelbatch/optim/optimizer_info.h"
 
@@ -25,10 +25,10 @@ namespace modelbatch::cuda {
 namespace {
 
 using emulator::EmulatedGpu;
+using grouped::testing::Random;
+using grouped::testing::RandomPopulation;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using testing::Random;
-using testing::RandomPopulation;
 using testing::RoundedTo;
 
 std::unique_ptr<Backend> OnEmulator() {

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "modelbatch/util/round_up.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch::cuda {
@@ -15,7 +16,7 @@ absl::Status StepBuffer::Allocate(Gpu* gpu, int64_t models, int64_t max_rows) {
   int64_t bytes = 0;
   const auto take = [&bytes](int64_t more) {
     const int64_t offset = bytes;
-    bytes += (more + 15) / 16 * 16;
+    bytes += RoundUp(more, 16);
     return offset;
   };
   begin_ = take(models * sizeof(int64_t));

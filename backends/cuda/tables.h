@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "backends/cuda/device_memory.h"
 #include "backends/cuda/gpu.h"
+#include "modelbatch/util/round_up.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch::cuda {
@@ -33,7 +34,7 @@ class Tables {
     const Table<T> table = {static_cast<int64_t>(bytes_.size()),
                             static_cast<int64_t>(values.size())};
     // Multiples of 16 bytes, as wide as any element asks.
-    bytes_.resize((bytes_.size() + values.size() * sizeof(T) + 15) / 16 * 16);
+    bytes_.resize(RoundUp(bytes_.size() + values.size() * sizeof(T), 16));
     if (!values.empty()) {
       std::memcpy(bytes_.data() + table.offset, values.data(),
                   values.size() * sizeof(T));

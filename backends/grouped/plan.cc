@@ -10,6 +10,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "modelbatch/model/attribute_reader.h"
+#include "modelbatch/util/round_up.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch::grouped {
@@ -18,10 +19,6 @@ namespace {
 constexpr int64_t kCacheLineFloats = 16;
 // More rows than any step has, and few enough that no size overflows.
 constexpr int64_t kMaxRows = int64_t{1} << 24;
-
-int64_t RoundUp(int64_t size) {
-  return (size + kCacheLineFloats - 1) / kCacheLineFloats * kCacheLineFloats;
-}
 
 struct CodeName {
   const char* kind;
@@ -167,7 +164,7 @@ class WorkspacePlanner {
  public:
   int64_t Take(int64_t floats) {
     const int64_t offset = size_;
-    size_ += RoundUp(floats);
+    size_ += RoundUp(floats, kCacheLineFloats);
     return offset;
   }
   int64_t size() const { return size_; }
@@ -284,7 +281,7 @@ std::vector<std::string> PlannedLosses() {
 }
 
 int64_t RowStride(int64_t cols) {
-  const int64_t lines = RoundUp(cols) / kCacheLineFloats;
+  const int64_t lines = PartsOf(cols, kCacheLineFloats);
   return (lines % 2 == 0 ? lines + 1 : lines) * kCacheLineFloats;
 }
 
@@ -325,7 +322,7 @@ absl::StatusOr<Plan> BuildPlan(const CompileRequest& request,
     MB_ASSIGN_OR_RETURN(ModelPlan planned,
                         PlanModel(model, *layout, plan.ops, request.max_rows));
     planned.state_offset = plan.state_size;
-    plan.state_size += RoundUp(planned.state_size);
+    plan.state_size += RoundUp(planned.state_size, kCacheLineFloats);
     plan.max_workspace_size =
         std::max(plan.max_workspace_size, planned.workspace_size);
     const int64_t output_size = NumElements(layout->output());

@@ -18,6 +18,7 @@
 #include "backends/libtorch/host_loops.h"
 #include "backends/libtorch/loss.h"
 #include "backends/libtorch/optimizer.h"
+#include "modelbatch/util/round_up.h"
 
 namespace modelbatch::libtorch {
 namespace {
@@ -217,7 +218,7 @@ ModelStack::Positions ModelStack::TakePart(
 void ModelStack::ForEachBlock(const Positions& positions,
                               absl::FunctionRef<void(Positions)> body) const {
   const int64_t size = static_cast<int64_t>(positions.size());
-  const int64_t blocks = (size + models_per_block_ - 1) / models_per_block_;
+  const int64_t blocks = PartsOf(size, models_per_block_);
   for (int64_t block = 0; block < blocks; ++block) {
     body(Positions(positions.begin() + size * block / blocks,
                    positions.begin() + size * (block + 1) / blocks));

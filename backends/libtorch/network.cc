@@ -22,6 +22,7 @@
 #include <utility>
 
 #include "backends/libtorch/linear.h"
+#include "modelbatch/util/round_up.h"
 
 namespace modelbatch::libtorch {
 namespace {
@@ -30,10 +31,6 @@ using grouped::GroupedOp;
 using grouped::OpCode;
 
 constexpr int64_t kAlignFloats = 16;  // a cache line
-
-int64_t RoundUp(int64_t floats) {
-  return (floats + kAlignFloats - 1) / kAlignFloats * kAlignFloats;
-}
 
 at::Tensor Transposed(const at::Tensor& place) {
   return place.defined() ? place.transpose(1, 2) : place;
@@ -66,7 +63,7 @@ void Network::Prepare(int64_t models, int64_t rows) {
     int64_t size = 1;
     for (const int64_t extent : shape) size *= extent;
     const int64_t offset = used;
-    used += RoundUp(size);
+    used += RoundUp(size, kAlignFloats);
     return memory_.defined() && memory_.numel() >= used
                ? memory_.narrow(0, offset, size).view(shape)
                : at::Tensor();

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "modelbatch/util/round_up.h"
+
 namespace modelbatch {
 namespace {
 
@@ -27,10 +29,6 @@ bool Contains(const dl_phdr_info& object, uintptr_t address) {
   return false;
 }
 
-size_t Padded(size_t size, size_t alignment) {
-  return (size + alignment - 1) / alignment * alignment;
-}
-
 // Notes come one after another: a header, "GNU\0", the id.
 std::string FindInNotes(const char* notes, size_t size, size_t alignment) {
   if (alignment < 4) alignment = 4;
@@ -40,9 +38,9 @@ std::string FindInNotes(const char* notes, size_t size, size_t alignment) {
     std::memcpy(&note, notes + at, sizeof(note));
     const size_t name = at + sizeof(note);
     const size_t description =
-        at + Padded(sizeof(note) + note.n_namesz, alignment);
+        at + RoundUp(sizeof(note) + note.n_namesz, alignment);
     const size_t next =
-        at + Padded(description - at + note.n_descsz, alignment);
+        at + RoundUp(description - at + note.n_descsz, alignment);
     if (description + note.n_descsz > size) break;
     if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == 4 &&
         std::memcmp(notes + name, "GNU", 4) == 0) {

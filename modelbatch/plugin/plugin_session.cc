@@ -13,6 +13,7 @@
 #include "modelbatch/plugin/header.h"
 #include "modelbatch/plugin/named_values.h"
 #include "modelbatch/tensor/dlpack.h"
+#include "modelbatch/util/round_up.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch {
@@ -161,8 +162,7 @@ class PluginSession : public Session {
       MB_ASSIGN_OR_RETURN(Shape shape, OutputShape(i));
       shape.insert(shape.begin(), static_cast<int64_t>(RowsOf(rows, i).size()));
       offsets.push_back(total);
-      total +=
-          (NumElements(shape) + kAlignFloats - 1) / kAlignFloats * kAlignFloats;
+      total += RoundUp(NumElements(shape), kAlignFloats);
       shapes.push_back(std::move(shape));
     }
     Tensor all = Tensor::Zeros(DType::kFloat32, {total});

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "modelbatch/routing/deal.h"
 #include "modelbatch/util/philox.h"
+#include "modelbatch/util/round_up.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch {
@@ -22,10 +23,9 @@ std::vector<std::vector<int32_t>> DealClasses(
     // Models label, label + num_classes, ...; one, where there are as many
     // classes as models.
     const int64_t first = group.label % num_models;
-    const int64_t owners =
-        num_models <= num_classes
-            ? 1
-            : (num_models - first + num_classes - 1) / num_classes;
+    const int64_t owners = num_models <= num_classes
+                               ? 1
+                               : PartsOf(num_models - first, num_classes);
     const auto parts = DealInTurn({group}, owners);
     for (int64_t i = 0; i < owners; ++i) {
       std::vector<int32_t>& hand = hands[first + i * num_classes];

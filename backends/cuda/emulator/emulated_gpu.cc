@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "backends/cuda/emulator/emulated_kernels.h"
+#include "modelbatch/util/round_up.h"
 
 namespace modelbatch::cuda::emulator {
 namespace {
@@ -19,8 +20,6 @@ constexpr int64_t kAlign = 256;
 constexpr char kCanary = 0x5a;
 // All bits set: a NaN, and -1.
 constexpr int kPoison = 0xff;
-
-int64_t RoundUp(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 }  // namespace
 

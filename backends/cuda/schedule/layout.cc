@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <numeric>
 
+#include "modelbatch/util/round_up.h"
+
 namespace modelbatch::cuda {
 namespace {
-
-int64_t RoundUp(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 // First fit: each buffer at the lowest offset that is free while it is in use.
 std::vector<int64_t> Place(const std::vector<Lifetime>& lifetimes,

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "backends/cuda/testing/random_population.h"
+#include "backends/grouped/testing/random_population.h"
 
 namespace modelbatch::cuda {
 namespace {
@@ -162,7 +162,7 @@ class Simulation {
 TEST(BuildSchedule, WhatIsReadIsStillThere) {
   int shared = 0;
   for (uint64_t seed = 0; seed < 1500; ++seed) {
-    const testing::RandomPopulation population(seed);
+    const grouped::testing::RandomPopulation population(seed);
     const auto plan = grouped::BuildPlan(population.request);
     if (!plan.ok()) continue;
     const auto schedule = BuildSchedule(
@@ -322,7 +322,7 @@ TEST(EpilogueUpdates, KnowWhoSeesTheOperands) {
 // it leaves, by its tile; or by the others.
 TEST(EpilogueUpdates, TilesCoverTheStateOnce) {
   for (uint64_t seed = 0; seed < 200; ++seed) {
-    const testing::RandomPopulation population(seed);
+    const grouped::testing::RandomPopulation population(seed);
     const auto plan = grouped::BuildPlan(population.request);
     if (!plan.ok()) continue;
     const auto schedule = BuildSchedule(*plan, 1, EpilogueUpdates::kAlways);

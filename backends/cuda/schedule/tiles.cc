@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "modelbatch/util/round_up.h"
+
 namespace modelbatch::cuda {
 
 TileSize SizeOf(TileShape shape) {
@@ -80,7 +82,7 @@ WideProduct CutWide(absl::Span<const ProductProblem> problems, int64_t max_rows,
       wide.groups.push_back({static_cast<int32_t>(p), col});
     }
   }
-  wide.groups.resize((wide.groups.size() + per_tile - 1) / per_tile * per_tile);
+  wide.groups.resize(RoundUp(wide.groups.size(), per_tile));
   for (size_t group = 0; group < wide.groups.size(); group += per_tile) {
     for (int64_t row = 0; row < max_rows; row += size.rows) {
       wide.tiles.push_back({wide.groups[group].problem,

@@ -15,7 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "backends/cpu/cpu_backend.h"
-#include "backends/cuda/testing/random_population.h"
+#include "backends/grouped/testing/random_population.h"
 #include "modelbatch/backend/backend.h"
 #include "modelbatch/model/layout.h"
 #include "modelbatch/tensor/tensor.h"
@@ -23,6 +23,7 @@
 namespace modelbatch::cuda::testing {
 namespace {
 
+using grouped::testing::Random;
 using ::testing::HasSubstr;
 using ::testing::Not;
 

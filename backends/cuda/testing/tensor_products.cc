@@ -11,11 +11,13 @@
 #include "absl/status/status.h"
 #include "backends/cuda/device_memory.h"
 #include "backends/cuda/schedule/tiles.h"
-#include "backends/cuda/testing/random_population.h"
 #include "backends/cuda/testing/rounding.h"
+#include "backends/grouped/testing/random_population.h"
 
 namespace modelbatch::cuda::testing {
 namespace {
+
+using grouped::testing::Random;
 
 // What lies between the matrices, in inputs and outputs: a NaN that no kernel
 // makes.

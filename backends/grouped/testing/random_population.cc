@@ -1,11 +1,11 @@
-#include "backends/cuda/testing/random_population.h"
+#include "backends/grouped/testing/random_population.h"
 
 #include <utility>
 
 #include "modelbatch/loss/loss.h"
 #include "modelbatch/optim/optimizer_info.h"
 
-namespace modelbatch::cuda::testing {
+namespace modelbatch::grouped::testing {
 namespace {
 
 AttributeValue ListOf(Random& random, int64_t size) {
@@ -261,4 +261,4 @@ std::vector<Column> RandomPopulation::AnyColumns(
   return columns;
 }
 
-}  // namespace modelbatch::cuda::testing
+}  // namespace modelbatch::grouped::testing

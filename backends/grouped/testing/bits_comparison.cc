@@ -1,4 +1,4 @@
-#include "backends/cuda/testing/cpu_comparison.h"
+#include "backends/grouped/testing/bits_comparison.h"
 
 #include <gtest/gtest.h>
 
@@ -13,7 +13,7 @@
 #include "backends/cpu/cpu_backend.h"
 #include "modelbatch/optim/optimizer_info.h"
 
-namespace modelbatch::cuda::testing {
+namespace modelbatch::grouped::testing {
 namespace {
 
 // A NaN equals a NaN; all else must agree in every bit.
@@ -53,23 +53,20 @@ std::string Difference(const Tensor& a, const Tensor& b) {
 
 }  // namespace
 
-CpuComparison::CpuComparison(uint64_t seed, GpuFactory open)
-    : CpuComparison(seed, std::make_unique<CudaBackend>(std::move(open))) {}
+BitsComparison::BitsComparison(uint64_t seed, std::unique_ptr<Backend> other)
+    : BitsComparison(seed, *cpu::CpuBackend::Create({{"threads", int64_t{1}}}),
+                     std::move(other), "fp32") {}
 
-CpuComparison::CpuComparison(uint64_t seed, std::unique_ptr<Backend> other)
-    : CpuComparison(seed, *cpu::CpuBackend::Create({{"threads", int64_t{1}}}),
-                    std::move(other), "fp32") {}
-
-CpuComparison::CpuComparison(uint64_t seed, std::unique_ptr<Backend> one,
-                             std::unique_ptr<Backend> other,
-                             const std::string& precision)
+BitsComparison::BitsComparison(uint64_t seed, std::unique_ptr<Backend> one,
+                               std::unique_ptr<Backend> other,
+                               const std::string& precision)
     : population_(seed), random_(seed + 1000000) {
   sides_[0].backend = std::move(one);
   sides_[1].backend = std::move(other);
   population_.request.options["precision"] = precision;
 }
 
-bool CpuComparison::Compile() {
+bool BitsComparison::Compile() {
   if (prefers_epilogue_updates_ && random_.OneIn(3)) MakeSomeFeaturesLarge();
   for (Side& side : sides_) {
     auto session = side.backend->Compile(population_.request);
@@ -122,7 +119,7 @@ bool CpuComparison::Compile() {
   return true;
 }
 
-void CpuComparison::CallAnything() {
+void BitsComparison::CallAnything() {
   switch (random_.Int(0, 10)) {
     case 0:
       return Evaluate();
@@ -142,7 +139,7 @@ void CpuComparison::CallAnything() {
   }
 }
 
-void CpuComparison::Compare() {
+void BitsComparison::Compare() {
   std::vector<std::string> slots = {"param", "step"};
   for (const OptimizerState& state : (*FindOptimizer(optimizer_))->state) {
     slots.push_back(state.name);
@@ -169,7 +166,7 @@ void CpuComparison::Compare() {
   }
 }
 
-std::string CpuComparison::ToString() const {
+std::string BitsComparison::ToString() const {
   std::string text =
       absl::StrCat(optimizer_, ", loss ", population_.request.loss.kind,
                    ", max_rows ", population_.request.max_rows, ", ",
@@ -180,7 +177,7 @@ std::string CpuComparison::ToString() const {
   return absl::StrCat(text, "; calls: ", calls_);
 }
 
-void CpuComparison::MakeSomeFeaturesLarge() {
+void BitsComparison::MakeSomeFeaturesLarge() {
   Tensor& features = population_.features;
   for (int64_t i = random_.Int(1, 4); i > 0; --i) {
     features.data<float>()[random_.Int(0, features.size() - 1)] =
@@ -190,7 +187,7 @@ void CpuComparison::MakeSomeFeaturesLarge() {
   }
 }
 
-std::vector<Column> CpuComparison::AnyColumns() {
+std::vector<Column> BitsComparison::AnyColumns() {
   std::vector<Column> columns = population_.AnyColumns(random_, optimizer_);
   if (!prefers_epilogue_updates_ || random_.OneIn(5)) return columns;
   const auto of_gradients = [](const Column& column) {
@@ -202,7 +199,7 @@ std::vector<Column> CpuComparison::AnyColumns() {
   return columns;
 }
 
-absl::Span<const uint8_t> CpuComparison::AnyActive() {
+absl::Span<const uint8_t> BitsComparison::AnyActive() {
   active_.clear();
   if (random_.OneIn(2)) {
     for (size_t m = 0; m < layouts_.size(); ++m) {
@@ -213,7 +210,7 @@ absl::Span<const uint8_t> CpuComparison::AnyActive() {
 }
 
 // One step or several of the same kind, which a tuned session runs as a graph.
-void CpuComparison::Steps() {
+void BitsComparison::Steps() {
   std::vector<Column> columns = AnyColumns();
   StepRequest request;
   request.columns = columns;
@@ -248,7 +245,7 @@ void CpuComparison::Steps() {
 
 // The cpu makes them one by one. Calls of as many steps, once or more often: a
 // tuned session runs the second as a graph.
-void CpuComparison::StepsInOneCall() {
+void BitsComparison::StepsInOneCall() {
   const int64_t steps = random_.Int(1, 5);
   const std::vector<Column> one = population_.AnyColumns(random_, optimizer_);
   const int64_t calls = random_.Int(1, 3);
@@ -294,13 +291,13 @@ void CpuComparison::StepsInOneCall() {
 }
 
 // Changes no bit. The cpu has no need of it.
-void CpuComparison::Tune() {
+void BitsComparison::Tune() {
   calls_ += " tune";
   const auto report = sides_[1].session->Tune({});
   ASSERT_TRUE(report.ok()) << report.status();
 }
 
-void CpuComparison::Evaluate() {
+void BitsComparison::Evaluate() {
   calls_ += " evaluate";
   const auto rows = population_.AnyRows(random_, true);
   EvaluateRequest request;
@@ -317,7 +314,7 @@ void CpuComparison::Evaluate() {
   ASSERT_EQ(Difference(results[0].correct, results[1].correct), "");
 }
 
-void CpuComparison::Forward() {
+void BitsComparison::Forward() {
   calls_ += " forward";
   ForwardRequest request;
   request.training = random_.OneIn(2);
@@ -335,7 +332,7 @@ void CpuComparison::Forward() {
   }
 }
 
-void CpuComparison::Backward() {
+void BitsComparison::Backward() {
   calls_ += " backward";
   const auto rows = population_.AnyRows(random_, false);
   BackwardRequest request;
@@ -361,7 +358,7 @@ void CpuComparison::Backward() {
   ASSERT_EQ(Difference(outcomes[0], outcomes[1]), "");
 }
 
-void CpuComparison::Update() {
+void BitsComparison::Update() {
   calls_ += " update";
   const std::vector<Column> columns =
       population_.AnyColumns(random_, optimizer_);
@@ -377,4 +374,4 @@ void CpuComparison::Update() {
   ASSERT_EQ(Difference(outcomes[0], outcomes[1]), "");
 }
 
-}  // namespace modelbatch::cuda::testing
+}  // namespace modelbatch::grouped::testing

@@ -1,8 +1,8 @@
-// Populations for the tests of the cuda backend: graphs, widths, rows, losses
+// Populations for the tests of grouped backends: graphs, widths, rows, losses
 // and hyper-parameters drawn from a seed, so that thousands of shapes come by,
 // odd ones more often than round ones.
-#ifndef BACKENDS_CUDA_TESTING_RANDOM_POPULATION_H_
-#define BACKENDS_CUDA_TESTING_RANDOM_POPULATION_H_
+#ifndef BACKENDS_GROUPED_TESTING_RANDOM_POPULATION_H_
+#define BACKENDS_GROUPED_TESTING_RANDOM_POPULATION_H_
 
 #include <cstdint>
 #include <memory>
@@ -13,7 +13,7 @@
 #include "modelbatch/backend/backend.h"
 #include "modelbatch/tensor/tensor.h"
 
-namespace modelbatch::cuda::testing {
+namespace modelbatch::grouped::testing {
 
 class Random {
  public:
@@ -63,6 +63,6 @@ struct RandomPopulation {
                                  const std::string& optimizer) const;
 };
 
-}  // namespace modelbatch::cuda::testing
+}  // namespace modelbatch::grouped::testing
 
-#endif  // BACKENDS_CUDA_TESTING_RANDOM_POPULATION_H_
+#endif  // BACKENDS_GROUPED_TESTING_RANDOM_POPULATION_H_

@@ -1,9 +1,8 @@
-// The promise that in fp32 the cuda backend has the bits of the cpu backend,
+// The promise that two backends have the same bits, as cpu and cuda in fp32,
 // put to the test: random populations go through random calls on both, and
-// everything that comes out is compared. On the emulator (cpu_bits_test.cc) or
-// on a device (device_bits_test.cc).
-#ifndef BACKENDS_CUDA_TESTING_CPU_COMPARISON_H_
-#define BACKENDS_CUDA_TESTING_CPU_COMPARISON_H_
+// everything that comes out is compared.
+#ifndef BACKENDS_GROUPED_TESTING_BITS_COMPARISON_H_
+#define BACKENDS_GROUPED_TESTING_BITS_COMPARISON_H_
 
 #include <cstdint>
 #include <functional>
@@ -11,26 +10,24 @@
 #include <string>
 #include <vector>
 
-#include "backends/cuda/cuda_backend.h"
-#include "backends/cuda/testing/random_population.h"
+#include "backends/grouped/testing/random_population.h"
 #include "modelbatch/backend/backend.h"
 #include "modelbatch/model/layout.h"
 
-namespace modelbatch::cuda::testing {
+namespace modelbatch::grouped::testing {
 
 // Of one population. What differs fails the test that uses it.
-class CpuComparison {
+class BitsComparison {
  public:
-  CpuComparison(uint64_t seed, GpuFactory open);
-  // With any backend that promises the bits of cpu.
-  CpuComparison(uint64_t seed, std::unique_ptr<Backend> other);
-  // Of any two backends that promise each other's bits in `precision`.
-  CpuComparison(uint64_t seed, std::unique_ptr<Backend> one,
-                std::unique_ptr<Backend> other, const std::string& precision);
+  // With cpu.
+  BitsComparison(uint64_t seed, std::unique_ptr<Backend> other);
+  // In any precision.
+  BitsComparison(uint64_t seed, std::unique_ptr<Backend> one,
+                 std::unique_ptr<Backend> other, const std::string& precision);
 
   // Before Compile: more often than not, steps are such as update weights in
-  // the epilogue of their gradient (schedule/epilogue_updates.h); now and then
-  // there are operands that are too large for it.
+  // the epilogue of their gradient (backends/cuda/schedule/epilogue_updates.h);
+  // now and then there are operands that are too large for it.
   void PreferEpilogueUpdates() { prefers_epilogue_updates_ = true; }
 
   // Whether it compiles, on which both sides agree. Writes weights to both.
@@ -73,6 +70,6 @@ class CpuComparison {
   int stepped_ = 0;
 };
 
-}  // namespace modelbatch::cuda::testing
+}  // namespace modelbatch::grouped::testing
 
-#endif  // BACKENDS_CUDA_TESTING_CPU_COMPARISON_H_
+#endif  // BACKENDS_GROUPED_TESTING_BITS_COMPARISON_H_
