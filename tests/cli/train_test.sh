@@ -66,7 +66,7 @@ for command in "train --resume runs/changed" "verify runs/changed" "predict runs
   run 2 $command
   says err "error: runs/changed/checkpoint.safetensors: is damaged: its checksum is "
 done
-python3 "$seal" runs/changed/checkpoint.safetensors
+seal runs/changed/checkpoint.safetensors
 run 0 verify runs/changed --model 2
 run 1 verify runs/changed --model 3
 says out "differs: param 0.weight[0, 0]: 0x"
