@@ -180,6 +180,7 @@ StepKind CudaExecutor::KindOf(const grouped::TrainArgs& args) const {
 }
 
 absl::Status CudaExecutor::LaunchStep(const grouped::TrainArgs& args) {
+  in_part_ = false;
   int32_t* const large = UpdatesInEpilogues(args) ? step_.large() : nullptr;
   MB_RETURN_IF_ERROR(LaunchForward(/*training=*/true, large));
   MB_RETURN_IF_ERROR(LaunchLoss(/*training=*/true));
@@ -267,10 +268,15 @@ absl::Status CudaExecutor::TrainSteps(const grouped::TrainStepsArgs& args,
     return step_.Download();
   };
   const bool graphs = graphs_.enabled();
-  const absl::Status status = graphs_.Run(gpu_.get(), kind, launch);
+  absl::Status status = graphs_.Run(gpu_.get(), kind, launch);
   if (!status.ok()) {
     // Of a graph that failed nothing was made; else what was launched was.
     if (graphs && !graphs_.enabled()) return status;
+    if (in_part_) {  // ResourceExhausted would ask to make it again
+      status = absl::InternalError(absl::StrCat(
+          status.message(), "; step ", launched,
+          " was made in part: the weights of some layers are updated"));
+    }
     if (launched == 0 || !step_.Download().ok()) return status;
   } else {
     launched = steps;

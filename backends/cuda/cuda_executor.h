@@ -136,6 +136,9 @@ class CudaExecutor : public grouped::Executor {
   DeviceArray<float> packed_;
   HostArray<float> packed_host_;
   const CudaDataset* dataset_ = nullptr;  // of the call
+  // Some, not all, of the launches that update have been made, of the step that
+  // was launched last.
+  bool in_part_ = false;
 };
 
 }  // namespace modelbatch::cuda

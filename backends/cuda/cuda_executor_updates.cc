@@ -67,6 +67,7 @@ absl::Status CudaExecutor::LaunchEpilogueUpdates(
           kernels().updating_products[static_cast<int>(precision_)]
                                      [static_cast<int>(lists[l].shape)],
           tiles.size, args));
+      in_part_ = true;
     }
   }
   update.tiles = tables_.At(tables_.other_state_tiles);
@@ -74,8 +75,10 @@ absl::Status CudaExecutor::LaunchEpilogueUpdates(
                                   tables_.other_state_tiles.size, update));
   update.tiles = tables_.At(tables_.epilogue_state_tiles);
   update.only = large;
-  return gpu_->Launch(kernels().updates[optimizer],
-                      tables_.epilogue_state_tiles.size, update);
+  MB_RETURN_IF_ERROR(gpu_->Launch(kernels().updates[optimizer],
+                                  tables_.epilogue_state_tiles.size, update));
+  in_part_ = false;
+  return absl::OkStatus();
 }
 
 UpdateArgs CudaExecutor::UpdateOf(const float* gradients) const {

@@ -388,5 +388,40 @@ TEST(EpilogueUpdatesOfAStep, AreLeftOutWhereTheWholeGradientIsWanted) {
   EXPECT_EQ(updates({}, false, true), 0);
 }
 
+// The first launch of a kernel loads it, for which a device that is full may
+// have no memory. Who makes a step again that was made in part makes a part of
+// it twice: so only a step of which nothing was made is ResourceExhausted.
+TEST(EpilogueUpdatesOfAStep, ThatIsMadeInPartIsNotMadeAgain) {
+  const std::vector<int32_t> rows = {0, 1, 2, 3};
+  const std::vector<RowSet> steps(2, RowSet{rows, {}});
+  std::vector<Column> columns = ColumnsOf("adam");
+  for (Column& column : columns) {
+    const std::vector<double> one = column.values;
+    column.values.insert(column.values.end(), one.begin(), one.end());
+  }
+  for (const auto& [call, in_part] : std::vector<std::pair<std::string, bool>>{
+           {"MeanLoss<ValueLoss::kMse>", false},
+           {"updating product 32x32", false},
+           {"update", true}}) {
+    Both both("adam", Features());
+    const std::vector<float> before = both.Parameters(0);
+    both.gpu()->RefuseNext(call, absl::StatusCode::kResourceExhausted);
+    StepsRequest request;
+    request.dataset = both.dataset();
+    request.rows = steps;
+    request.columns = columns;
+    StepsResult result;
+    const absl::Status status = both.session()->TrainSteps(request, &result);
+    EXPECT_THAT(std::string(status.message()),
+                HasSubstr(call + " was refused"));
+    EXPECT_EQ(result.made, 0);
+    EXPECT_EQ(both.Parameters(0) != before, in_part) << call;
+    EXPECT_EQ(absl::IsResourceExhausted(status), !in_part) << status;
+    if (!in_part) continue;
+    EXPECT_THAT(std::string(status.message()),
+                HasSubstr("step 0 was made in part"));
+  }
+}
+
 }  // namespace
 }  // namespace modelbatch::cuda

@@ -50,9 +50,10 @@ absl::Status StepGraphs::Run(Gpu* gpu, const StepKind& kind,
                known.kind.addresses == kind.addresses;
       });
   if (found == known_.end()) {
+    MB_RETURN_IF_ERROR(launch());
     known_.push_front({kind, nullptr, 0});
     if (known_.size() > kMostKinds) known_.pop_back();
-    return launch();
+    return absl::OkStatus();
   }
   known_.splice(known_.begin(), known_, found);
   Known& known = known_.front();

@@ -569,6 +569,20 @@ TEST(StepGraphs, AFailureAmongSeveralStepsSaysWhichWereMade) {
   }
 }
 
+// What failed has not loaded all of its kernels, so that the next of its kind
+// is the first.
+TEST(StepGraphs, AFirstStepThatFailsIsNotOneThatWasMade) {
+  Trained eager, tuned;
+  tuned.Tune();
+  tuned.gpu->RefuseNext("update");
+  StepResult result;
+  EXPECT_TRUE(absl::IsInternal(Take(tuned, Step(), &result)));
+  StepBoth(eager, tuned, Step());
+  EXPECT_EQ(Recordings(tuned), 0);
+  StepBoth(eager, tuned, Step());
+  EXPECT_EQ(Recordings(tuned), 1);
+}
+
 // Where recording fails, in any of its parts, the step fails and says why; no
 // state has changed, and the next steps are launched one by one.
 TEST(StepGraphs, AFailureToRecordIsAnErrorThatLeavesASession) {

@@ -123,7 +123,7 @@ absl::Status EmulatedGpu::Note(const std::string& call) {
   calls_.push_back(call);
   if (call != refused_) return absl::OkStatus();
   refused_.clear();
-  return absl::InternalError(absl::StrCat(call, " was refused"));
+  return absl::Status(refused_code_, absl::StrCat(call, " was refused"));
 }
 
 absl::Status EmulatedGpu::Enqueue(const std::string& call, Work work) {

@@ -54,8 +54,12 @@ class EmulatedGpu : public Gpu {
   // Internal where something was written around an allocation, also one that
   // was freed.
   absl::Status CheckGuards() const;
-  // The next call of this name (as TakeCalls has it) is refused: Internal.
-  void RefuseNext(const std::string& call) { refused_ = call; }
+  // The next call of this name (as TakeCalls has it) is refused.
+  void RefuseNext(const std::string& call,
+                  absl::StatusCode code = absl::StatusCode::kInternal) {
+    refused_ = call;
+    refused_code_ = code;
+  }
   // What was called since the last time, in order: "upload", "product 64x64".
   // What is recorded is among them; a graph is one call, "graph".
   std::vector<std::string> TakeCalls() {
@@ -94,6 +98,7 @@ class EmulatedGpu : public Gpu {
   std::map<const char*, Allocation> allocations_;
   std::vector<std::string> calls_;
   std::string refused_;
+  absl::StatusCode refused_code_ = absl::StatusCode::kInternal;
   std::deque<Work> queue_;
   int64_t done_ = 0;      // calls that left the queue
   absl::Status failure_;  // of one that nobody waited for
