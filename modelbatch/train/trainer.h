@@ -191,6 +191,8 @@ class Trainer {
   // The next of these as report_.by_model, with the models that dropped out.
   absl::Status TakeStep();
   absl::Status CatchUp(StepResult* step);
+  // Where all models are frozen: none of them took part in steps that are left.
+  void DropStepsOfNone();
   // Columns of the steps to come, if models tick after each; as many as can be
   // told.
   std::vector<Optimizer> PlanOptimizers(int64_t most) const;

@@ -25,6 +25,10 @@ bool Trainer::ahead() const {
   return submission_.next < submission_.steps.made || !submission_.error.ok();
 }
 
+void Trainer::DropStepsOfNone() {
+  if (num_active() == 0) submission_ = Submission();
+}
+
 absl::Status Trainer::CheckRecorded() const {
   if (recording_ || !ahead()) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat(
@@ -168,7 +172,8 @@ absl::Status Trainer::TakeStep() {
   }
   const StepsResult& steps = submission_.steps;
   StepResult step;
-  if (!steps.outcomes.empty()) {
+  // Those with rows may have frozen since the steps were made.
+  if (!steps.outcomes.empty() && AnyRows()) {
     const auto begin = submission_.next * num_models();
     step.losses.assign(steps.losses.begin() + begin,
                        steps.losses.begin() + begin + num_models());
