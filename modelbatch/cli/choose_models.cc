@@ -7,7 +7,6 @@
 #include "absl/status/status.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "modelbatch/train/experiment.h"
 #include "modelbatch/train/fold_summary.h"
 #include "modelbatch/util/status_macros.h"
 
@@ -16,9 +15,10 @@ namespace {
 
 // The models of one setting, fold by fold.
 absl::StatusOr<std::vector<int>> ModelsOfSetting(const std::string& text,
-                                                 const TrainedRun& run) {
+                                                 const Experiment& experiment,
+                                                 const TrainState& state) {
   const std::vector<SettingSummary> settings =
-      SummarizeFolds(run.experiment, run.state);
+      SummarizeFolds(experiment, state);
   if (settings.empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat("--setting ", text,
@@ -35,9 +35,8 @@ absl::StatusOr<std::vector<int>> ModelsOfSetting(const std::string& text,
       continue;
     }
     if (!setting.models.empty()) return setting.models;
-    return absl::FailedPreconditionError(
-        absl::StrCat("no model of setting ", setting.setting,
-                     " has weights to predict with"));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "no model of setting ", setting.setting, " has finished an epoch"));
   }
   return absl::NotFoundError(absl::StrCat("the run has no setting ", number,
                                           ", expected 0 to ",
@@ -47,15 +46,17 @@ absl::StatusOr<std::vector<int>> ModelsOfSetting(const std::string& text,
 }  // namespace
 
 absl::StatusOr<std::vector<int>> ChooseModels(const WantedModels& choice,
-                                              const TrainedRun& run) {
+                                              const Experiment& experiment,
+                                              const TrainState& state,
+                                              const std::vector<int>& ranked) {
   if (!choice.models.empty()) {
     std::vector<int> models;
     for (const std::string& text : choice.models) {
-      if (text == "all") return run.usable;
+      if (text == "all") return ranked;
       int64_t id = 0;
-      int model = run.usable[0];
+      int model = ranked[0];
       if (absl::SimpleAtoi(text, &id)) {
-        MB_ASSIGN_OR_RETURN(model, IndexOfModel(run.experiment, id));
+        MB_ASSIGN_OR_RETURN(model, IndexOfModel(experiment, id));
       } else if (text != "best") {
         return absl::InvalidArgumentError(absl::StrCat(
             "--model ", text, ": expected a model's number, best or all"));
@@ -68,15 +69,18 @@ absl::StatusOr<std::vector<int>> ChooseModels(const WantedModels& choice,
     }
     return models;
   }
-  if (!choice.setting.empty()) return ModelsOfSetting(choice.setting, run);
-  const int64_t usable = static_cast<int64_t>(run.usable.size());
-  const int64_t count = choice.all ? usable : std::max<int64_t>(choice.top, 1);
-  if (count > usable) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--top ", count, ": the run has ", usable,
-        usable == 1 ? " model" : " models", " with a finished epoch"));
+  if (!choice.setting.empty()) {
+    return ModelsOfSetting(choice.setting, experiment, state);
   }
-  return std::vector<int>(run.usable.begin(), run.usable.begin() + count);
+  const int64_t most = static_cast<int64_t>(ranked.size());
+  const int64_t count = choice.all ? most : std::max<int64_t>(choice.top, 1);
+  if (count > most) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--top ", count, ": the run has ", most,
+        most == 1 ? " model" : " models",
+        most == experiment.population.size() ? "" : " with a finished epoch"));
+  }
+  return std::vector<int>(ranked.begin(), ranked.begin() + count);
 }
 
 }  // namespace modelbatch

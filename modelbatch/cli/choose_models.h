@@ -6,14 +6,18 @@
 
 #include "absl/status/statusor.h"
 #include "modelbatch/cli/commands.h"
-#include "modelbatch/train/trained_run.h"
+#include "modelbatch/train/experiment.h"
+#include "modelbatch/train/train_state.h"
 
 namespace modelbatch {
 
-// Their indices, as they were asked for, or the best first. Errors name the
+// Their indices, as they were asked for, or the best first. `ranked`: those
+// that there are to choose from, the best first; at least one. Errors name the
 // option.
 absl::StatusOr<std::vector<int>> ChooseModels(const WantedModels& choice,
-                                              const TrainedRun& run);
+                                              const Experiment& experiment,
+                                              const TrainState& state,
+                                              const std::vector<int>& ranked);
 
 }  // namespace modelbatch
 

@@ -60,7 +60,8 @@ constexpr char kVerifyExamples[] = R"(Examples:
   modelbatch verify runs/digits-1              the best model
   modelbatch verify runs/digits-1 --model 17
   modelbatch verify runs/digits-1 --model 3 --model 17
-  modelbatch verify runs/digits-1 --models all
+  modelbatch verify runs/digits-1 --top 8
+  modelbatch verify runs/digits-1 --all
 
 Exit code 0: equal bit for bit; 1: the first difference is printed. A backend
 that does not promise equal bits repeats the first 20 steps, together and alone,
@@ -163,25 +164,6 @@ void AddTrain(CLI::App* app, TrainCommand* command) {
   sub->add_flag("--quiet,-q", command->quiet, "print errors only");
 }
 
-void AddVerify(CLI::App* app, VerifyCommand* command) {
-  CLI::App* sub = app->add_subcommand(
-      "verify", "Train models of a run alone and compare them bit for bit.");
-  sub->footer(kVerifyExamples);
-  sub->add_option("RUN", command->run, "the run's folder")->required();
-  sub->add_option("--model,--models", command->models,
-                  "a model's number, or all; repeatable (the best)")
-      ->type_name("ID")
-      ->expected(1)
-      ->take_all()
-      ->allow_extra_args(false);
-  sub->add_option("--backend", command->backend, "instead of the run's own")
-      ->type_name("NAME");
-  sub->add_option("--threads", command->threads,
-                  "threads of the backend; 0: it chooses")
-      ->type_name("T")
-      ->check(CLI::Range(0, 1024));
-}
-
 // `what` begins what several models are good for: "the mean of ".
 void AddModelChoice(CLI::App* sub, const std::string& what,
                     WantedModels* choice) {
@@ -208,6 +190,20 @@ void AddModelChoice(CLI::App* sub, const std::string& what,
       ->excludes(model)
       ->excludes(top)
       ->excludes(all);
+}
+
+void AddVerify(CLI::App* app, VerifyCommand* command) {
+  CLI::App* sub = app->add_subcommand(
+      "verify", "Train models of a run alone and compare them bit for bit.");
+  sub->footer(kVerifyExamples);
+  sub->add_option("RUN", command->run, "the run's folder")->required();
+  AddModelChoice(sub, "", &command->choice);
+  sub->add_option("--backend", command->backend, "instead of the run's own")
+      ->type_name("NAME");
+  sub->add_option("--threads", command->threads,
+                  "threads of the backend; 0: it chooses")
+      ->type_name("T")
+      ->check(CLI::Range(0, 1024));
 }
 
 void AddPredict(CLI::App* app, PredictCommand* command) {

@@ -27,21 +27,21 @@ struct TrainCommand {
 };
 int RunTrain(const TrainCommand& command);
 
-struct VerifyCommand {
-  std::string run;                  // its folder
-  std::vector<std::string> models;  // ids, or "all"; none: the best
-  std::string backend;
-  int64_t threads = -1;
-};
-int RunVerify(const VerifyCommand& command);
-
 // Which models of a run; at most one of these. None: the best.
 struct WantedModels {
   std::vector<std::string> models;  // ids, "best" or "all"
   int64_t top = 0;                  // so many of the best
-  bool all = false;                 // those that have weights
+  bool all = false;
   std::string setting;  // of a run with folds: its number, or "best"
 };
+
+struct VerifyCommand {
+  std::string run;  // its folder
+  WantedModels choice;
+  std::string backend;
+  int64_t threads = -1;
+};
+int RunVerify(const VerifyCommand& command);
 
 struct PredictCommand {
   std::string run;                // its folder

@@ -22,8 +22,9 @@ absl::Status Export(const ExportCommand& command) {
   MB_ASSIGN_OR_RETURN(ExperimentConfig config, LoadExperiment(folder.config()));
   MB_ASSIGN_OR_RETURN(const TrainedRun run,
                       LoadTrainedRun(folder, std::move(config)));
-  MB_ASSIGN_OR_RETURN(const std::vector<int> models,
-                      ChooseModels(command.choice, run));
+  MB_ASSIGN_OR_RETURN(
+      const std::vector<int> models,
+      ChooseModels(command.choice, run.experiment, run.state, run.usable));
   MB_RETURN_IF_ERROR(ExportWeights(run, models,
                                    command.format == "pt"
                                        ? WeightFormat::kPyTorch

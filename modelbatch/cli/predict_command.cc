@@ -123,7 +123,8 @@ class PredictRun {
 
   absl::StatusOr<int> Run() {
     MB_RETURN_IF_ERROR(Load());
-    MB_ASSIGN_OR_RETURN(models_, ChooseModels(command_.choice, run_));
+    MB_ASSIGN_OR_RETURN(models_, ChooseModels(command_.choice, run_.experiment,
+                                              run_.state, run_.usable));
     MB_ASSIGN_OR_RETURN(
         data_, ReadNewRows(
                    run_, {command_.data, command_.features, command_.targets}));

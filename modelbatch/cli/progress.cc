@@ -37,7 +37,8 @@ std::string Bar(double done, int width, bool unicode) {
 
 std::string FormatProgress(const ProgressView& view, int width, bool unicode) {
   const std::string epochs = absl::StrCat(view.epochs);
-  const std::string head = absl::StrFormat(
+  std::string wave = view.wave.empty() ? "" : view.wave + "  ";
+  const std::string epoch = absl::StrFormat(
       "epoch %*d/%s ", static_cast<int>(epochs.size()), view.epoch, epochs);
   const std::string done =
       absl::StrFormat(" %3.0f %%", std::floor(100 * view.done));
@@ -51,18 +52,20 @@ std::string FormatProgress(const ProgressView& view, int width, bool unicode) {
   const std::string left =
       absl::StrCat("  ETA ", FormatDuration(view.seconds_left));
   const int ends = unicode ? 0 : 2;
+  const auto head = [&] { return wave + epoch; };
   const auto tail = [&] { return absl::StrCat(done, loss, best, rate, left); };
-  const int room = width - ends - static_cast<int>(head.size() + tail().size());
+  const int room =
+      width - ends - static_cast<int>(head().size() + tail().size());
   if (room >= kMinBar) {
-    return absl::StrCat(head, Bar(view.done, std::min(room, kMaxBar), unicode),
-                        tail());
+    return absl::StrCat(
+        head(), Bar(view.done, std::min(room, kMaxBar), unicode), tail());
   }
   // The least wanted goes first, the time that is left last.
-  for (std::string* part : {&loss, &rate, &best}) {
-    if (static_cast<int>(head.size() + tail().size()) - 1 <= width) break;
+  for (std::string* part : {&loss, &rate, &best, &wave}) {
+    if (static_cast<int>(head().size() + tail().size()) - 1 <= width) break;
     part->clear();
   }
-  return (head + tail().substr(1)).substr(0, std::max(width, 0));
+  return (head() + tail().substr(1)).substr(0, std::max(width, 0));
 }
 
 Progress::Progress(Terminal terminal,
@@ -85,26 +88,28 @@ Progress Progress::OnStandardError() {
 }
 
 void Progress::OnWave(int begin, int end, int models) {
-  if (end - begin == models) return;
-  Finish();
-  write_(absl::StrCat("models ", begin, " to ", end - 1, " of ", models, "\n"));
+  wave_ = end - begin == models ? Wave() : Wave{begin, end, models};
 }
 
 void Progress::OnStart(const Trainer& trainer) {
-  start_ = now_();
-  shown_ = terminal_.is_terminal ? 0 : start_;
-  first_step_ = trainer.state().step;
-  model_rows_ = 0;
+  if (start_ < 0) {
+    start_ = now_();
+    shown_ = terminal_.is_terminal ? 0 : start_;
+  }
+  step_ = trainer.state().step;
   best_ = Best(trainer);
 }
 
 void Progress::OnStep(const Trainer& trainer) {
   const StepReport& report = trainer.last_step();
   model_rows_ += report.model_rows;
+  model_steps_ +=
+      static_cast<double>(trainer.state().step - step_) * wave_.size();
+  step_ = trainer.state().step;
   if (!report.improved.empty()) best_ = Best(trainer);
   if (!report.frozen.empty()) ShowFrozen(trainer);
   const double waited = now_() - shown_;
-  const bool show = trainer.finished() ||
+  const bool show = (trainer.finished() && wave_.is_last()) ||
                     (terminal_.is_terminal
                          ? waited >= kLiveSeconds
                          : waited >= (report.epoch_finished ? kPlainSeconds
@@ -136,19 +141,30 @@ ProgressView Progress::View(const Trainer& trainer) const {
   const int64_t epochs = trainer.experiment().config.train.epochs;
   const double steps = static_cast<double>(epochs * trainer.steps_per_epoch());
   const double seconds = now_() - start_;
-  const double made = static_cast<double>(state.step - first_step_);
+  // Of all models, each of which makes so many steps.
+  const double left =
+      (trainer.finished() ? 0 : wave_.size() * (steps - state.step)) +
+      (wave_.models - wave_.end) * steps;
+  const double all = wave_.models * steps;
   ProgressView view;
+  if (wave_.models > 1) {
+    view.wave = absl::StrCat("models ", wave_.begin, "-", wave_.end - 1, "/",
+                             wave_.models);
+  }
   view.epoch =
       std::min(state.epoch + (state.step_in_epoch > 0 ? 1 : 0), epochs);
   view.epochs = epochs;
-  view.done = static_cast<double>(state.step) / steps;
+  view.done =
+      (wave_.begin * steps + wave_.size() * static_cast<double>(state.step)) /
+      all;
   view.min_loss = trainer.last_step().min_loss;
   view.max_loss = trainer.last_step().max_loss;
   view.best = best_;
   view.rows_per_second = seconds > 0 ? model_rows_ / seconds : 0;
-  view.seconds_left = trainer.finished() ? 0
-                      : made > 0         ? seconds / made * (steps - state.step)
-                                 : std::numeric_limits<double>::infinity();
+  view.seconds_left = left <= 0 ? 0
+                      : model_steps_ > 0
+                          ? seconds / model_steps_ * left
+                          : std::numeric_limits<double>::infinity();
   return view;
 }
 

@@ -3,6 +3,10 @@
 //
 //   epoch 12/30 [########------------]  41 %  loss 0.021..2.3  best #17 97.8 %
 //   1.9M rows/s  ETA 0:02
+//
+// In waves (train.models_at_once) the line begins with the models that are
+// trained now, whose the epoch, losses and best model are; percent and time
+// are those of all models.
 #ifndef MODELBATCH_CLI_PROGRESS_H_
 #define MODELBATCH_CLI_PROGRESS_H_
 
@@ -17,6 +21,7 @@ namespace modelbatch {
 
 // What one line says.
 struct ProgressView {
+  std::string wave;   // "models 3-5/8"; empty: all
   int64_t epoch = 0;  // counted from 1
   int64_t epochs = 0;
   double done = 0;  // of the whole run, from 0 to 1
@@ -46,6 +51,15 @@ class Progress : public TrainObserver {
   void Finish();
 
  private:
+  // The models that are trained now; all of a run without waves are one.
+  struct Wave {
+    int begin = 0;
+    int end = 1;
+    int models = 1;
+    int size() const { return end - begin; }
+    bool is_last() const { return end == models; }
+  };
+
   ProgressView View(const Trainer& trainer) const;
   void Show(const Trainer& trainer);
   void ShowFrozen(const Trainer& trainer);
@@ -55,10 +69,12 @@ class Progress : public TrainObserver {
   std::function<void(const std::string&)> write_;
   std::function<double()> now_;
   bool line_open_ = false;
-  double start_ = 0;
+  Wave wave_;
+  double start_ = -1;  // of this process; below 0: not yet
   double shown_ = 0;
-  int64_t first_step_ = 0;  // done before this process
-  int64_t model_rows_ = 0;
+  int64_t step_ = 0;        // that the wave is at
+  double model_steps_ = 0;  // made by this process, over all waves
+  int64_t model_rows_ = 0;  // in them
   int frozen_shown_ = 0;
   std::string best_;
 };

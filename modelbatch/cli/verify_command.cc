@@ -7,9 +7,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "modelbatch/backend/backend.h"
+#include "modelbatch/cli/choose_models.h"
 #include "modelbatch/cli/commands.h"
 #include "modelbatch/cli/describe.h"
 #include "modelbatch/cli/exit_code.h"
@@ -30,26 +30,6 @@
 
 namespace modelbatch {
 namespace {
-
-absl::StatusOr<std::vector<int64_t>> ChosenModels(
-    const VerifyCommand& command, const Experiment& experiment,
-    const Checkpoint& checkpoint) {
-  if (command.models.empty()) {
-    const int best = Ranking(experiment, checkpoint.state)[0];
-    return std::vector<int64_t>{checkpoint.ids[best]};
-  }
-  std::vector<int64_t> ids;
-  for (const std::string& text : command.models) {
-    if (text == "all") return checkpoint.ids;
-    int64_t id = 0;
-    if (!absl::SimpleAtoi(text, &id)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("--model ", text, ": expected a model's number or all"));
-    }
-    ids.push_back(id);
-  }
-  return ids;
-}
 
 bool PromisesBits(const Backend& backend) {
   const std::vector<std::string> features = backend.capabilities().features;
@@ -92,8 +72,10 @@ absl::StatusOr<int> Verify(const VerifyCommand& command) {
   Experiment now = experiment;
   MB_ASSIGN_OR_RETURN(now.population, PopulationAfter(checkpoint.state.events,
                                                       experiment.population));
-  MB_ASSIGN_OR_RETURN(const std::vector<int64_t> models,
-                      ChosenModels(command, now, checkpoint));
+  // Also those without a best epoch, which cannot predict.
+  MB_ASSIGN_OR_RETURN(const std::vector<int> models,
+                      ChooseModels(command.choice, now, checkpoint.state,
+                                   Ranking(now, checkpoint.state)));
   MB_ASSIGN_OR_RETURN(const OpenedBackend opened, OpenBackend(experiment));
   for (const std::string& difference :
        Differences(checkpoint.info, opened.info)) {
@@ -120,23 +102,22 @@ absl::StatusOr<int> Verify(const VerifyCommand& command) {
   }
   const bool colors = Terminal::Of(1).colors;
   int differing = 0;
-  for (const int64_t id : models) {
-    MB_RETURN_IF_ERROR(IndexOfModel(now, id).status());
+  for (const int model : models) {
+    const int64_t id = now.population.models[model].id;
     if (batch != nullptr && !IndexOfModel(experiment, id).ok()) {
       return absl::UnimplementedError(
           absl::StrCat("model ", id,
                        " is a copy of another: within a tolerance only models "
                        "that were there from the beginning are compared"));
     }
-    MB_ASSIGN_OR_RETURN(VerifyReport report,
+    MB_ASSIGN_OR_RETURN(const VerifyReport report,
                         batch == nullptr
                             ? VerifyBits(folder, experiment, checkpoint, id,
                                          opened.backend.get())
                             : VerifyWithinTolerance(experiment, id, batch.get(),
                                                     opened.backend.get()));
-    MB_ASSIGN_OR_RETURN(report.index, IndexOfModel(now, id));
     if (!report.passed) ++differing;
-    std::cout << DescribeModel(now, report.index) << ", trained alone: "
+    std::cout << DescribeModel(now, model) << ", trained alone: "
               << Styled(report.text, report.passed ? "32" : "1;31", colors)
               << std::endl;
   }

@@ -9,33 +9,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "modelbatch/io/sync_folder.h"
 #include "modelbatch/io/system_error.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch {
-namespace {
-
-std::string Folder(const std::string& path) {
-  const size_t slash = path.find_last_of('/');
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
-
-// Without this a rename may be lost with the machine's power.
-absl::Status SyncFolder(const std::string& folder) {
-  const int fd = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return SystemError("cannot open", folder);
-  const int result = fsync(fd);
-  absl::Status status;
-  // Some file systems have no folders to sync.
-  if (result != 0 && errno != EINVAL)
-    status = SystemError("cannot sync", folder);
-  close(fd);
-  return status;
-}
-
-}  // namespace
-
 AtomicFile::AtomicFile(std::string path, std::string temporary, int fd)
     : path_(std::move(path)), temporary_(std::move(temporary)), fd_(fd) {}
 
@@ -79,13 +57,27 @@ absl::Status AtomicFile::Append(const void* data, size_t size) {
 }
 
 absl::Status AtomicFile::Commit() {
+  const std::string folder = FolderOf(path_);
+  MB_ASSIGN_OR_RETURN(const int folder_fd, OpenFolder(folder));
+  absl::Status status = Rename();
+  if (status.ok()) status = SyncFolder(folder_fd, folder);
+  close(folder_fd);
+  return status;
+}
+
+absl::Status AtomicFile::Rename() {
   if (fsync(fd_) != 0) return Error("cannot sync");
-  if (close(std::exchange(fd_, -1)) != 0) return Error("cannot close");
+  MB_RETURN_IF_ERROR(Close());
   if (rename(temporary_.c_str(), path_.c_str()) != 0) {
     return Error("cannot rename a temporary file to");
   }
   temporary_.clear();
-  return SyncFolder(Folder(path_));
+  return absl::OkStatus();
+}
+
+absl::Status AtomicFile::Close() {
+  if (close(std::exchange(fd_, -1)) != 0) return Error("cannot close");
+  return absl::OkStatus();
 }
 
 absl::Status WriteFileAtomically(const std::string& path,

@@ -4,7 +4,7 @@
 //   MB_RETURN_IF_ERROR(WriteFileAtomically("run/summary.json", text));
 //
 // Written beside the target under a temporary name, synced, renamed over it,
-// and the folder synced.
+// and the folder synced. Of many files: atomic_files.h.
 #ifndef MODELBATCH_IO_ATOMIC_FILE_H_
 #define MODELBATCH_IO_ATOMIC_FILE_H_
 
@@ -31,8 +31,12 @@ class AtomicFile {
   absl::Status Commit();
 
  private:
+  friend class AtomicFiles;
+
   AtomicFile(std::string path, std::string temporary, int fd);
   absl::Status Error(const std::string& what) const;
+  absl::Status Rename();
+  absl::Status Close();
 
   std::string path_;
   std::string temporary_;  // empty: nothing to remove

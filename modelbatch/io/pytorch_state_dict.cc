@@ -574,7 +574,8 @@ std::string PickleTensors(const std::vector<NamedTensor>& tensors) {
 }  // namespace
 
 absl::Status WritePyTorchStateDict(const std::string& path,
-                                   const std::vector<NamedTensor>& tensors) {
+                                   const std::vector<NamedTensor>& tensors,
+                                   AtomicFiles* files) {
   std::set<std::string> names;
   for (const NamedTensor& entry : tensors) {
     if (!IsValidUtf8(entry.name)) {
@@ -599,7 +600,7 @@ absl::Status WritePyTorchStateDict(const std::string& path,
   }
   constexpr std::string_view kVersion = "3\n";
   zip.Add("archive/version", kVersion.data(), kVersion.size());
-  return zip.Write(path);
+  return zip.Write(path, files);
 }
 
 absl::StatusOr<StateDict> ParsePyTorchStateDict(const std::string& bytes,

@@ -16,6 +16,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "modelbatch/io/atomic_files.h"
 #include "modelbatch/io/named_tensor.h"
 #include "modelbatch/tensor/tensor.h"
 
@@ -29,12 +30,13 @@ struct StateDictEntry {
 // In the order of the dict.
 using StateDict = std::vector<StateDictEntry>;
 
-// Atomic. An OrderedDict of contiguous tensors on the CPU, in the order given,
-// which module.load_state_dict takes. Names must be unique and UTF-8. Storages
-// are aligned to 64 bytes in the file, as torch.load(mmap=True) wants them. The
-// same input gives the same bytes.
+// Atomic, alone or with `files`. An OrderedDict of contiguous tensors on the
+// CPU, in the order given, which module.load_state_dict takes. Names must be
+// unique and UTF-8. Storages are aligned to 64 bytes in the file, as
+// torch.load(mmap=True) wants them. The same input gives the same bytes.
 absl::Status WritePyTorchStateDict(const std::string& path,
-                                   const std::vector<NamedTensor>& tensors);
+                                   const std::vector<NamedTensor>& tensors,
+                                   AtomicFiles* files = nullptr);
 
 // Reads a dict (or OrderedDict) of tensors and parameters from a file of
 // PyTorch 1.6 or later. Views of one storage become tensors of their own,

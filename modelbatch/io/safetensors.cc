@@ -338,7 +338,7 @@ absl::StatusOr<std::string> BuildHeader(
 
 absl::Status WriteSafetensors(
     const std::string& path, const std::vector<NamedTensor>& tensors,
-    const std::map<std::string, std::string>& metadata) {
+    const std::map<std::string, std::string>& metadata, AtomicFiles* files) {
   // Wide elements first: then every tensor is aligned to its element.
   std::vector<NamedTensor> ordered = tensors;
   std::stable_sort(ordered.begin(), ordered.end(),
@@ -358,7 +358,7 @@ absl::Status WriteSafetensors(
     MB_RETURN_IF_ERROR(
         file.Append(entry.tensor->raw(), entry.tensor->byte_size()));
   }
-  return file.Commit();
+  return Commit(std::move(file), files);
 }
 
 absl::StatusOr<Safetensors> ParseSafetensors(const std::string& bytes,

@@ -17,6 +17,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "modelbatch/io/atomic_files.h"
 #include "modelbatch/io/named_tensor.h"  // IWYU pragma: export
 #include "modelbatch/tensor/tensor.h"
 
@@ -27,12 +28,13 @@ struct Safetensors {
   std::map<std::string, std::string> metadata;
 };
 
-// Atomic. Names must be unique, not "__metadata__", and with the metadata valid
-// UTF-8. The same input gives the same bytes; data is 8-byte aligned in the
-// file.
+// Atomic, alone or with `files`. Names must be unique, not "__metadata__", and
+// with the metadata valid UTF-8. The same input gives the same bytes; data is
+// 8-byte aligned in the file.
 absl::Status WriteSafetensors(
     const std::string& path, const std::vector<NamedTensor>& tensors,
-    const std::map<std::string, std::string>& metadata);
+    const std::map<std::string, std::string>& metadata,
+    AtomicFiles* files = nullptr);
 
 // Checks everything: a file that is truncated, has holes, overlaps, duplicate
 // names, sizes that do not fit or anything else amiss is DataLoss, and names

@@ -100,7 +100,8 @@ void ZipWriter::Add(std::string name, const void* data, size_t size) {
   entries_.push_back({std::move(name), data, size});
 }
 
-absl::Status ZipWriter::Write(const std::string& path) const {
+absl::Status ZipWriter::Write(const std::string& path,
+                              AtomicFiles* files) const {
   Archive archive;
   bool ok = archive.Open();
   for (const Entry& entry : entries_) {
@@ -117,7 +118,7 @@ absl::Status ZipWriter::Write(const std::string& path) const {
   while (true) {
     const zip_int64_t count = archive.Read(chunk.data(), chunk.size());
     if (count < 0) return error();
-    if (count == 0) return file.Commit();
+    if (count == 0) return Commit(std::move(file), files);
     MB_RETURN_IF_ERROR(file.Append(chunk.data(), count));
   }
 }

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "modelbatch/io/atomic_files.h"
 
 namespace modelbatch {
 
@@ -27,8 +28,9 @@ class ZipWriter {
   // The name is ASCII.
   void Add(std::string name, const void* data, size_t size);
 
-  // Atomic. Errors name the path.
-  absl::Status Write(const std::string& path) const;
+  // Atomic, alone or with `files`. Errors name the path.
+  absl::Status Write(const std::string& path,
+                     AtomicFiles* files = nullptr) const;
 
  private:
   struct Entry {

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "modelbatch/batch/weight_file.h"
+#include "modelbatch/io/atomic_files.h"
 #include "modelbatch/io/pytorch_state_dict.h"
 #include "modelbatch/io/safetensors.h"
 #include "modelbatch/train/best_models.h"
@@ -50,7 +51,7 @@ absl::Status ExportWeights(const TrainedRun& run,
     return absl::InvalidArgumentError(absl::StrCat(
         "cannot create the folder ", folder, ": ", error.message()));
   }
-  std::vector<std::string> written;
+  MB_ASSIGN_OR_RETURN(AtomicFiles files, AtomicFiles::Create(folder));
   for (const int model : models) {
     const ModelRecord& record = run.state.models[model];
     std::vector<NamedTensor> tensors;
@@ -59,20 +60,15 @@ absl::Status ExportWeights(const TrainedRun& run,
     }
     const std::string file =
         FileOf(folder, population.models[model].id, format);
-    const absl::Status status =
+    MB_RETURN_IF_ERROR(
         format == WeightFormat::kPyTorch
-            ? WritePyTorchStateDict(file, tensors)
+            ? WritePyTorchStateDict(file, tensors, &files)
             : WriteSafetensors(
                   file, tensors,
-                  WeightsMetadata(run.experiment, run.state, model));
-    if (!status.ok()) {
-      // Half of the models would stand in the way of another attempt.
-      for (const std::string& other : written) fs::remove(other, error);
-      return status;
-    }
-    written.push_back(file);
+                  WeightsMetadata(run.experiment, run.state, model), &files));
   }
-  return absl::OkStatus();
+  // All or none: half of the models would stand in the way of another attempt.
+  return files.Commit();
 }
 
 }  // namespace modelbatch

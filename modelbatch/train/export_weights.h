@@ -18,8 +18,9 @@ enum class WeightFormat { kPyTorch, kSafetensors };
 // model_<id>.pt (a state_dict, for torch.load(file, weights_only=True)) or
 // model_<id>.safetensors in `folder`, which is made: the weights of the best
 // epochs of the models at these indices, the parameters in the model's order.
-// Each file appears whole. Before anything is written: AlreadyExists names a
-// file that is there, FailedPrecondition a model without a best epoch.
+// All files appear, each whole, or none with an error. Before anything is
+// written: AlreadyExists names a file that is there, FailedPrecondition a model
+// without a best epoch.
 absl::Status ExportWeights(const TrainedRun& run,
                            const std::vector<int>& models, WeightFormat format,
                            const std::string& folder);

@@ -1,5 +1,8 @@
 #include "modelbatch/train/failing_backend.h"
 
+#include <new>
+#include <optional>
+#include <stdexcept>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -77,6 +80,7 @@ absl::StatusOr<std::unique_ptr<Session>> FailingBackend::Compile(
     const CompileRequest& request) {
   MB_RETURN_IF_ERROR(Check("Compile"));
   if (static_cast<int>(request.models.size()) > most_models_) {
+    if (by_host_) throw std::length_error("vector::reserve");
     return absl::ResourceExhaustedError(absl::StrCat(
         request.models.size(), " models, ", most_models_, " would fit"));
   }
@@ -88,9 +92,10 @@ absl::StatusOr<std::unique_ptr<Session>> FailingBackend::Compile(
 absl::Status FailingBackend::Check(const std::string& call) {
   const auto it = failures_.find(call);
   if (it == failures_.end() || it->second.passes-- > 0) return absl::OkStatus();
-  const absl::StatusCode code = it->second.code;
+  const std::optional<absl::StatusCode> code = it->second.code;
   failures_.erase(it);
-  return absl::Status(code, absl::StrCat(call, " fails"));
+  if (!code.has_value()) throw std::bad_alloc();
+  return absl::Status(*code, absl::StrCat(call, " fails"));
 }
 
 }  // namespace modelbatch

@@ -9,6 +9,7 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -30,8 +31,16 @@ class FailingBackend : public Backend {
                 absl::StatusCode code = absl::StatusCode::kInternal) {
     failures_[call] = {passes, code};
   }
-  // A session of more models than this is ResourceExhausted.
-  void LimitModels(int models) { most_models_ = models; }
+  // The same, for lack of the host's memory: std::bad_alloc.
+  void ThrowNext(const std::string& call, int passes) {
+    failures_[call] = {passes, std::nullopt};
+  }
+  // A session of more models than this is ResourceExhausted; or, for lack of
+  // the host's memory, std::length_error.
+  void LimitModels(int models, bool by_host = false) {
+    most_models_ = models;
+    by_host_ = by_host;
+  }
   // What it says it has.
   Capabilities* mutable_capabilities() { return &capabilities_; }
 
@@ -50,9 +59,10 @@ class FailingBackend : public Backend {
   std::unique_ptr<Backend> backend_;
   Capabilities capabilities_;
   int most_models_ = std::numeric_limits<int>::max();
+  bool by_host_ = false;
   struct Failure {
-    int passes;  // left
-    absl::StatusCode code;
+    int passes;                            // left
+    std::optional<absl::StatusCode> code;  // none: thrown
   };
   std::map<std::string, Failure> failures_;  // of the calls that will fail
 };

@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "modelbatch/batch/weight_file.h"
+#include "modelbatch/io/atomic_files.h"
 #include "modelbatch/io/safetensors.h"
 #include "modelbatch/util/fnv1a.h"
 #include "modelbatch/util/status_macros.h"
@@ -63,10 +64,11 @@ uint64_t Digest(const Weights& weights) {
   return hash.value();
 }
 
-absl::Status Write(const Weights& weights, const std::string& path) {
+absl::Status Write(const Weights& weights, const std::string& path,
+                   AtomicFiles* files) {
   std::vector<NamedTensor> tensors;
   for (const auto& [name, tensor] : weights) tensors.push_back({name, &tensor});
-  return WriteSafetensors(path, tensors, {{"format", "pt"}});
+  return WriteSafetensors(path, tensors, {{"format", "pt"}}, files);
 }
 
 }  // namespace
@@ -113,8 +115,9 @@ absl::StatusOr<std::string> CopyInitialWeights(const Population& population,
                                                const std::string& folder) {
   if (population.initial.empty()) return std::string();
   if (AllTheSame(population.initial)) {
-    MB_RETURN_IF_ERROR(
-        Write(*population.initial[0], absl::StrCat(folder, "/", kFile)));
+    MB_RETURN_IF_ERROR(Write(*population.initial[0],
+                             absl::StrCat(folder, "/", kFile),
+                             /*files=*/nullptr));
     return std::string(kFile);
   }
   const std::string copies = absl::StrCat(folder, "/", kFolder);
@@ -124,12 +127,15 @@ absl::StatusOr<std::string> CopyInitialWeights(const Population& population,
     return absl::InvalidArgumentError(absl::StrCat(
         "cannot create the folder ", copies, ": ", error.message()));
   }
+  MB_ASSIGN_OR_RETURN(AtomicFiles files, AtomicFiles::Create(copies));
   for (int i = 0; i < population.size(); ++i) {
     MB_RETURN_IF_ERROR(
         Write(*population.initial[i],
               absl::StrCat(copies, "/model_", population.models[i].id,
-                           ".safetensors")));
+                           ".safetensors"),
+              &files));
   }
+  MB_RETURN_IF_ERROR(files.Commit());
   return std::string(kFolder);
 }
 

@@ -13,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "modelbatch/io/atomic_files.h"
 #include "modelbatch/io/safetensors.h"
 #include "modelbatch/util/status_macros.h"
 #include "nlohmann/json.hpp"
@@ -98,8 +99,12 @@ std::map<int64_t, int> FoldsOfIds(const Experiment& experiment,
   return folds;
 }
 
-std::string ModelPath(const std::string& folder, int64_t id) {
-  return absl::StrCat(folder, "/models/model_", id, ".safetensors");
+std::string ModelFolder(const std::string& run) {
+  return absl::StrCat(run, "/models");
+}
+
+std::string ModelPath(const std::string& run, int64_t id) {
+  return absl::StrCat(ModelFolder(run), "/model_", id, ".safetensors");
 }
 
 }  // namespace
@@ -309,6 +314,8 @@ absl::Status WriteModels(const Experiment& experiment, const TrainState& state,
     std::error_code ignored;  // it need not be there
     std::filesystem::remove(ModelPath(folder, event.model), ignored);
   }
+  MB_ASSIGN_OR_RETURN(AtomicFiles files,
+                      AtomicFiles::Create(ModelFolder(folder)));
   for (int i = 0; i < experiment.population.size(); ++i) {
     const ModelRecord& record = state.models[i];
     if (record.best_epoch == 0) continue;
@@ -318,9 +325,10 @@ absl::Status WriteModels(const Experiment& experiment, const TrainState& state,
       tensors.push_back({name, &tensor});
     }
     MB_RETURN_IF_ERROR(WriteSafetensors(ModelPath(folder, id), tensors,
-                                        WeightsMetadata(experiment, state, i)));
+                                        WeightsMetadata(experiment, state, i),
+                                        &files));
   }
-  return absl::OkStatus();
+  return files.Commit();
 }
 
 }  // namespace modelbatch

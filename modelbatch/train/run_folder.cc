@@ -215,8 +215,8 @@ absl::StatusOr<std::shared_ptr<FileLock>> RunFolder::Lock() const {
 
 void RunFolder::Discard() const {
   std::error_code ignored;
-  for (const std::string& path :
-       {config(), events(), path_ + "/models", path_ + "/lock"}) {
+  for (const std::string& path : {config(), events(), path_ + "/models",
+                                  path_ + kWaves, path_ + "/lock"}) {
     fs::remove(path, ignored);
   }
   if (copied_initial_) RemoveInitialWeights(path_);

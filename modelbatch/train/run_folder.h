@@ -88,8 +88,8 @@ class RunFolder {
   // Keeps other trainings out while the lock lives, that of Create where this
   // is from there. FailedPrecondition: another process trains here.
   absl::StatusOr<std::shared_ptr<FileLock>> Lock() const;
-  // Of a run from Create that has not begun: removes what Create has made. A
-  // folder that was there before stays.
+  // Of a run from Create that has not begun: removes what Create has made, and
+  // MakeWaveFolder. A folder that was there before stays.
   void Discard() const;
   absl::Status WriteConfig(const ExperimentConfig& config) const;
 

@@ -15,6 +15,7 @@
 #include "modelbatch/train/check_resumes.h"
 #include "modelbatch/train/checkpoint.h"
 #include "modelbatch/train/confusion.h"
+#include "modelbatch/train/host_memory.h"
 #include "modelbatch/train/log_metrics.h"
 #include "modelbatch/train/run_files.h"
 #include "modelbatch/train/run_loop.h"
@@ -45,8 +46,8 @@ class Run {
   absl::StatusOr<RunResult> Go(Backend* backend) {
     result_.times.started = TimeNow();
     MB_ASSIGN_OR_RETURN(const std::shared_ptr<FileLock> lock, folder_.Lock());
-    absl::StatusOr<std::unique_ptr<Trainer>> trainer =
-        Trainer::Create(&experiment_, backend);
+    absl::StatusOr<std::unique_ptr<Trainer>> trainer = WithinHostMemory(
+        [&] { return Trainer::Create(&experiment_, backend); });
     if (!trainer.ok()) {
       // The folder is free for another attempt.
       if (!options_.resume) folder_.Discard();
@@ -64,10 +65,11 @@ class Run {
     if (observer_ != nullptr) observer_->OnStart(*trainer_);
     const absl::Time start = absl::Now();
     const int64_t first_step = trainer_->state().step;
-    const absl::StatusOr<bool> interrupted =
-        RunLoop(&folder_, &options_, observer_, &result_.times)
-            .Train(trainer_.get(), folder_.checkpoint(), events_written_,
-                   log_.get());
+    const absl::StatusOr<bool> interrupted = WithinHostMemory([&] {
+      return RunLoop(&folder_, &options_, observer_, &result_.times)
+          .Train(trainer_.get(), folder_.checkpoint(), events_written_,
+                 log_.get());
+    });
     if (!interrupted.ok()) return Failed(interrupted.status(), first_step);
     result_.interrupted = *interrupted;
     result_.times.seconds = absl::ToDoubleSeconds(absl::Now() - start);
@@ -167,10 +169,14 @@ absl::StatusOr<RunResult> RunTraining(const Experiment& experiment,
                                       const RunOptions& options,
                                       TrainObserver* observer) {
   MB_ASSIGN_OR_RETURN(const std::vector<WaveFile> waves, folder.Waves());
-  if (experiment.config.train.models_at_once != kAllModels || !waves.empty()) {
-    return RunWaves(experiment, backend, folder, options, observer);
-  }
-  return Run(experiment, folder, options, observer).Go(backend);
+  const auto run = [&]() -> absl::StatusOr<RunResult> {
+    if (experiment.config.train.models_at_once != kAllModels ||
+        !waves.empty()) {
+      return RunWaves(experiment, backend, folder, options, observer);
+    }
+    return Run(experiment, folder, options, observer).Go(backend);
+  };
+  return WithinHostMemory(run);
 }
 
 }  // namespace modelbatch

@@ -18,6 +18,7 @@
 #include "modelbatch/train/check_resumes.h"
 #include "modelbatch/train/checkpoint.h"
 #include "modelbatch/train/confusion.h"
+#include "modelbatch/train/host_memory.h"
 #include "modelbatch/train/merge_checkpoints.h"
 #include "modelbatch/train/population_events.h"
 #include "modelbatch/train/run_checkpoint.h"
@@ -76,9 +77,14 @@ class WaveRun {
   }
 
  private:
-  // Of a run that has not begun: its folder is free for another attempt.
+  // Of a run that has not begun, or not come to a step for lack of memory: its
+  // folder is free for another attempt.
   absl::Status Refused(const absl::Status& status) {
-    if (!options_.resume && !begun_) folder_.Discard();
+    const bool stepped = stepped_ || std::find(ended_.begin(), ended_.end(),
+                                               true) != ended_.end();
+    const bool begun =
+        begun_ && (stepped || !absl::IsResourceExhausted(status));
+    if (!options_.resume && !begun) folder_.Discard();
     return status;
   }
 
@@ -180,7 +186,8 @@ class WaveRun {
       ++end;
     }
     end = std::min(end, begin + at_once_);
-    const absl::Status status = TrainWave(begin, end);
+    const absl::Status status =
+        WithinHostMemory([&] { return TrainWave(begin, end); });
     if (!absl::IsResourceExhausted(status) || !needs_memory_ || stepped_) {
       return Refused(status);
     }
@@ -313,8 +320,9 @@ class WaveRun {
                         backend_->CreateDataset(now.data->features.Borrow(),
                                                 now.data->targets.Borrow()));
     while (true) {
-      const absl::StatusOr<std::string> confusion =
-          ConfusionCsv(now, state, *dataset, backend_, at_once_);
+      const absl::StatusOr<std::string> confusion = WithinHostMemory([&] {
+        return ConfusionCsv(now, state, *dataset, backend_, at_once_);
+      });
       if (confusion.ok()) {
         return WriteFileAtomically(folder_.confusion(), *confusion);
       }

@@ -13,8 +13,9 @@
 namespace modelbatch {
 
 // As RunTraining. With "auto" a wave that does not fit (ResourceExhausted
-// before its first step) is tried with half of its models. Unimplemented: a
-// callback of the program, which would see one wave only.
+// before its first step, be it the host's memory) is tried with half of its
+// models. Unimplemented: a callback of the program, which would see one wave
+// only.
 absl::StatusOr<RunResult> RunWaves(const Experiment& experiment,
                                    Backend* backend, const RunFolder& folder,
                                    const RunOptions& options,

@@ -265,6 +265,55 @@ TEST_F(RunWavesTest, AutoHalvesForLackOfMemoryAlone) {
   EXPECT_EQ(waves_, (std::vector<std::string>{"0-8/8"}));
 }
 
+// The host's own memory may be what is exhausted, in the middle of a call.
+TEST_F(RunWavesTest, AutoHalvesForLackOfTheHostsMemory) {
+  const RunFolder whole = NewFolder("whole", TestExperiment());
+  ASSERT_TRUE(Run(TestExperiment(), whole).ok());
+  const Experiment experiment =
+      TestExperiment({"train.models_at_once=\"auto\""});
+  limited_->LimitModels(3, /*by_host=*/true);
+  const RunFolder folder = NewFolder("auto", experiment);
+  ASSERT_TRUE(Run(experiment, folder).ok());
+  EXPECT_EQ(waves_,
+            (std::vector<std::string>{"0-2/8", "2-4/8", "4-6/8", "6-8/8"}));
+  ExpectSameFiles(whole, folder);
+  // In the first step.
+  limited_->LimitModels(8);
+  limited_->ThrowNext("TrainStep", 0);
+  const RunFolder step = NewFolder("step", experiment);
+  ASSERT_TRUE(Run(experiment, step).ok());
+  EXPECT_EQ(waves_, (std::vector<std::string>{"0-8/8", "0-4/8", "4-8/8"}));
+  ExpectSameFiles(whole, step);
+}
+
+// A start that the host's memory refuses leaves no folder, whatever it asked
+// for; a later step leaves one to go on from.
+TEST_F(RunWavesTest, WithoutTheHostsMemoryNothingIsLeft) {
+  for (const std::string at_once : {"\"all\"", "4"}) {
+    SCOPED_TRACE(at_once);
+    const Experiment experiment = TestExperiment(
+        {"train.models_at_once=" + at_once, "train.checkpoint_every=1"});
+    for (const char* call : {"Compile", "TrainStep"}) {
+      SCOPED_TRACE(call);
+      limited_->ThrowNext(call, 0);
+      const RunFolder folder = NewFolder("refused", experiment);
+      const absl::Status status = Run(experiment, folder).status();
+      EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+      EXPECT_THAT(std::string(status.message()),
+                  AllOf(HasSubstr("out of memory on the host"),
+                        HasSubstr("train.models_at_once")));
+      EXPECT_FALSE(fs::exists(folder.path()));
+    }
+    limited_->ThrowNext("TrainStep", 7);
+    const RunFolder folder =
+        NewFolder(absl::StrCat("later-", at_once.size()), experiment);
+    const absl::Status status = Run(experiment, folder).status();
+    EXPECT_EQ(status.message(), "out of memory on the host");
+    EXPECT_TRUE(folder.HasCheckpoint());
+    EXPECT_TRUE(Run(experiment, folder, /*resume=*/true).ok());
+  }
+}
+
 TEST_F(RunWavesTest, WithoutItTheErrorNamesIt) {
   limited_->LimitModels(3);
   const RunFolder folder = NewFolder("run", TestExperiment());

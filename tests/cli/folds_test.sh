@@ -15,6 +15,8 @@ best=$(awk -F, '$4 == 1 { print $1 }' runs/small-1/folds.csv)
 says out "Best setting: $best ("
 run 0 verify runs/small-1 --models all
 says out "12 of 12 models are equal bit for bit to themselves trained alone"
+run 0 verify runs/small-1 --setting best
+says out "3 of 3 models are equal bit for bit to themselves trained alone"
 run 0 train runs/small-1/config.resolved.toml --quiet --threads 1
 same_run runs/small-1 runs/small-2
 same runs/small-1/folds.csv runs/small-2/folds.csv

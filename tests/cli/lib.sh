@@ -4,11 +4,16 @@ set -uo pipefail
 
 modelbatch=$(realpath "$1")
 data=$(realpath "$2")
-seal=$PWD/tests/cli/seal_checkpoint.py
+sealer=$PWD/tests/cli/seal_checkpoint.py
 work=${TEST_TMPDIR:?}/work
 mkdir -p "$work"
 cd "$work" || exit 1
 failures=0
+
+# seal FILE: gives a checkpoint that was edited its checksum again.
+seal() {
+  python3 "$sealer" "$1"
+}
 
 fail() {
   printf 'FAILED: %s\n' "$*" >&2

@@ -68,7 +68,7 @@ bad "for row 1 (from 0), expected a finite number" runs/small huge.csv --all --o
 bad "error: the run has no model 8, expected 0 to 7" runs/small new.csv --model 8
 bad "error: --model worst: expected a model's number, best or all" runs/small new.csv --model worst
 bad "error: --model 3 is there twice, expected each model once" runs/small new.csv --model 3 --model 3
-bad "error: --top 9: the run has 8 models with a finished epoch" runs/small new.csv --top 9
+bad "error: --top 9: the run has 8 models" runs/small new.csv --top 9
 bad "--top" runs/small new.csv --top 0
 bad "excludes" runs/small new.csv --top 2 --all
 bad "excludes" runs/small new.csv --model 2 --all

@@ -89,7 +89,7 @@ header["__metadata__"]["backend_build_id"] = "another"
 text = json.dumps(header).encode()
 open(sys.argv[1], "wb").write(struct.pack("<Q", len(text)) + text + data[8 + length :])
 PYTHON
-python3 "$seal" other/checkpoint.safetensors
+seal other/checkpoint.safetensors
 run 2 train --resume other
 says err 'backend build "another" in the run'
 run 0 train --resume other --force

@@ -27,6 +27,19 @@ run 0 verify runs/small-1 --models all
 says out "8 of 8 models are equal bit for bit to themselves trained alone"
 run 2 verify runs/small-1 --model 8
 says err "the run has no model 8, expected 0 to 7"
+# Models are chosen as for predict.
+best=$(awk -F, '$6 == 1 { print $1 }' runs/small-1/results.csv)
+run 0 verify runs/small-1 --model best
+says out "model $best ("
+run 2 verify runs/small-1 --model "$best" --model best
+says err "error: --model best is there twice, expected each model once"
+run 2 verify runs/small-1 --model worst
+says err "error: --model worst: expected a model's number, best or all"
+run 0 verify runs/small-1 --top 2
+says out "2 of 2 models are equal bit for bit"
+run 2 verify runs/small-1 --top 9
+says err "error: --top 9: the run has 8 models"
+run 2 verify runs/small-1 --top 2 --all
 run 2 verify nowhere
 says err "nowhere is not the folder of a run"
 
@@ -53,7 +66,7 @@ for command in "train --resume runs/changed" "verify runs/changed" "predict runs
   run 2 $command
   says err "error: runs/changed/checkpoint.safetensors: is damaged: its checksum is "
 done
-python3 "$seal" runs/changed/checkpoint.safetensors
+seal runs/changed/checkpoint.safetensors
 run 0 verify runs/changed --model 2
 run 1 verify runs/changed --model 3
 says out "differs: param 0.weight[0, 0]: 0x"
@@ -74,6 +87,8 @@ says err "model 4 (lr 1e+30, out_features 16, p 0): frozen at step"
 says out "Frozen:"
 says out "model 7 (lr 1e+30, out_features 24, p 0.2): frozen at step"
 run 0 verify nan --models all
+run 0 verify nan --all
+says out "8 of 8 models are equal bit for bit"
 
 # Policies for single models: resets, then early stops; all of it verified, resumed and listed.
 policies=(--set train.on_nan=reset --set train.max_resets=1 --set "train.early_stopping={patience=2, min_delta=0.5}"

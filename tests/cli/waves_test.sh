@@ -9,7 +9,7 @@ run 0 train small.toml "${settings[@]}" --output whole
 waves=("${settings[@]}" --set train.models_at_once=3)
 run 0 train small.toml "${waves[@]}" --output waves
 same_run whole waves
-says err "models 0 to 2 of "
+says err "models 6-7/8  epoch"
 [[ ! -e waves/waves ]] || fail "the waves' checkpoints are left"
 run 0 verify waves --model all
 says out "models are equal bit for bit"
