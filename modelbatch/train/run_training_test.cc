@@ -199,6 +199,16 @@ TEST_F(RunTrainingTest, StepsAtOnceWithACallbackAreRefused) {
   EXPECT_EQ(result.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(result.status().message()),
               AllOf(HasSubstr("train.steps_at_once"), HasSubstr("callback")));
+  // The folder is free for another attempt, and a run that is there as it was.
+  EXPECT_FALSE(fs::exists(folder.path()));
+  const RunFolder begun = NewFolder("begun", experiment);
+  ASSERT_TRUE(Run(experiment, begun, false, 3).ok());
+  const std::string events = *ReadFile(begun.events());
+  EXPECT_EQ(Run(experiment, begun, true, 0, TestRunInfo(), false, &script)
+                .status()
+                .code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(*ReadFile(begun.events()), events);
 }
 
 // Tuned or not, before a stop or after, all files are the same but those that

@@ -118,6 +118,9 @@ class Trainer {
   // where the backend gains nothing by more, or a callback does not allow it.
   // InvalidArgument: it is a number, and a callback does not allow it.
   absl::StatusOr<int64_t> StepsAtOnce();
+  // That error, for a callback that is still to be added.
+  static absl::Status CheckStepsAtOnce(const ExperimentConfig& config,
+                                       const Callback& callback);
 
   // Continues from `state` with the models' states, as if the steps before had
   // been made here. On an error the trainer is of no more use.

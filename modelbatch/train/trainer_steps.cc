@@ -56,16 +56,21 @@ absl::Status Trainer::Steps(int64_t most,
   return absl::OkStatus();
 }
 
+absl::Status Trainer::CheckStepsAtOnce(const ExperimentConfig& config,
+                                       const Callback& callback) {
+  const int64_t most = config.train.steps_at_once;
+  if (most <= 1 || callback.allows_steps_at_once()) return absl::OkStatus();
+  return config.source.Error(
+      "train.steps_at_once",
+      absl::StrCat("is ", most,
+                   ", but the program's callback may act between two steps: "
+                   "expected 1 or \"auto\""));
+}
+
 absl::StatusOr<int64_t> Trainer::StepsAtOnce() {
   const ExperimentConfig& config = experiment_.config;
+  MB_RETURN_IF_ERROR(CheckStepsAtOnce(config, callbacks_));
   int64_t most = config.train.steps_at_once;
-  if (most > 1 && !callbacks_.allows_steps_at_once()) {
-    return config.source.Error(
-        "train.steps_at_once",
-        absl::StrCat("is ", most,
-                     ", but the program's callback may act between two "
-                     "steps: expected 1 or \"auto\""));
-  }
   if (most == kStepsThatGain) {
     const std::vector<std::string>& features =
         backend_->capabilities().features;
