@@ -374,6 +374,29 @@ TEST_F(TrainerStepsTest, NothingIsDoneWithATrainerThatIsAhead) {
   EXPECT_TRUE(trainer->Freeze(0, "").ok());
 }
 
+// A callback that says that it does not act between two steps, and does.
+TEST_F(TrainerStepsTest, NothingIsDoneToAModelThatIsAhead) {
+  class FreezeSecond : public ScriptedCallback {
+   public:
+    bool allows_steps_at_once() const override { return true; }
+  };
+  FreezeSecond script;
+  script.AtStep(2, [](Trainer* trainer) { return trainer->Freeze(3, ""); });
+  const auto nothing = [] { return absl::OkStatus(); };
+  const auto trainer = Create({});
+  trainer->AddCallback(&script);
+  const absl::Status status = trainer->Steps(5, nothing);
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(HasSubstr("model 3 is 3 steps ahead"),
+                    HasSubstr("may not act on it")));
+  EXPECT_FALSE(trainer->state().models[3].frozen());
+  const auto single = Create({});
+  single->AddCallback(&script);
+  for (int step = 0; step < 5; ++step) ASSERT_TRUE(single->Step().ok());
+  EXPECT_TRUE(single->state().models[3].frozen());
+}
+
 // The end of a training is one, also where all models freeze in the middle of a
 // call.
 TEST_F(TrainerStepsTest, ACallbackMayWriteACheckpointAtTheEnd) {
