@@ -341,12 +341,12 @@ int64_t ReadStepsAtOnce(TableReader* train) {
   const char kKey[] = "steps_at_once";
   const toml::node* const node = train->Find(kKey);
   if (node == nullptr) return kStepsThatGain;
-  if (node->is_integer()) return train->Int(kKey, {}, 1, kMaxStepsAtOnce);
-  if (!node->is_string()) {
-    train->Fail(kKey, absl::StrCat("expected \"auto\" or an integer from 1 to ",
-                                   kMaxStepsAtOnce));
-  } else {
-    train->OneOf(kKey, {"auto"});
+  const int64_t number = node->value_exact<int64_t>().value_or(0);
+  if (number >= 1 && number <= kMaxStepsAtOnce) return number;
+  if (node->value_exact<std::string>().value_or("") != "auto") {
+    train->Fail(kKey,
+                absl::StrCat("expected \"auto\" or an integer from 1 to ",
+                             kMaxStepsAtOnce, ", found ", DescribeToml(*node)));
   }
   return kStepsThatGain;
 }

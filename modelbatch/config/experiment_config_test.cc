@@ -732,9 +732,12 @@ TEST(ParseExperimentTest, StepsAtOnce) {
        {std::pair("0", "train.steps_at_once"),
         {"-3", "train.steps_at_once"},
         {"1025", "1024"},
-        {"2.5", "expected \"auto\" or an integer from 1 to 1024"},
-        {"true", "expected \"auto\" or an integer"},
-        {"all", "train.steps_at_once: found \"all\"; expected one of: auto"}}) {
+        {"2.5",
+         "expected \"auto\" or an integer from 1 to 1024, found a number 2.5"},
+        {"true", "expected \"auto\" or an integer from 1 to 1024, found true"},
+        {"all",
+         "train.steps_at_once: expected \"auto\" or an integer from 1 to 1024, "
+         "found a string \"all\""}}) {
     EXPECT_THAT(ErrorOf(kValid, {std::string("train.steps_at_once=") + text}),
                 HasSubstr(error));
   }

@@ -132,6 +132,25 @@ std::string Describe(const Tensor& tensor) {
                       ShapeToString(tensor.shape()));
 }
 
+// What was made, with all its losses and outcomes, into the caller's arrays.
+absl::Status CopySteps(const StepsResult& result, bool all,
+                       MB_TrainStepsArgs* args) {
+  const size_t made = static_cast<size_t>(result.made);
+  if (made > args->num_steps || (all && made < args->num_steps)) {
+    return absl::InternalError(absl::StrCat("the backend made ", result.made,
+                                            " steps of ", args->num_steps));
+  }
+  const size_t size = made * args->session->num_models;
+  MB_RETURN_IF_ERROR(CheckResultSize("losses", result.losses.size(), size));
+  MB_RETURN_IF_ERROR(CheckResultSize("outcomes", result.outcomes.size(), size));
+  for (size_t i = 0; i < size; ++i) {
+    args->losses[i] = result.losses[i];
+    args->outcomes[i] = static_cast<uint8_t>(result.outcomes[i]);
+  }
+  args->num_made = made;
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status SessionCompile(MB_SessionCompileArgs* args) {
@@ -284,22 +303,20 @@ absl::Status SessionTrainSteps(MB_TrainStepsArgs* args) {
 
   StepsResult& result = session.steps;
   result.made = 0;
-  const absl::Status status = session.session->TrainSteps(request, &result);
-  const size_t made = static_cast<size_t>(result.made);
-  if (made > args->num_steps || (status.ok() && made < args->num_steps)) {
-    return absl::InternalError(absl::StrCat("the backend made ", result.made,
-                                            " steps of ", args->num_steps));
+  result.losses.clear();
+  result.outcomes.clear();
+  try {
+    const absl::Status status = session.session->TrainSteps(request, &result);
+    MB_RETURN_IF_ERROR(CopySteps(result, status.ok(), args));
+    return status;
+  } catch (...) {
+    // The steps before it were made all the same; of this one may be a part.
+    const size_t size = static_cast<size_t>(result.made) * num_models;
+    if (result.losses.size() > size) result.losses.resize(size);
+    if (result.outcomes.size() > size) result.outcomes.resize(size);
+    MB_RETURN_IF_ERROR(CopySteps(result, false, args));
+    throw;
   }
-  MB_RETURN_IF_ERROR(
-      CheckResultSize("losses", result.losses.size(), made * num_models));
-  MB_RETURN_IF_ERROR(
-      CheckResultSize("outcomes", result.outcomes.size(), made * num_models));
-  for (size_t i = 0; i < made * num_models; ++i) {
-    args->losses[i] = result.losses[i];
-    args->outcomes[i] = static_cast<uint8_t>(result.outcomes[i]);
-  }
-  args->num_made = made;
-  return status;
 }
 
 absl::Status SessionEvaluate(MB_EvaluateArgs* args) {

@@ -46,7 +46,7 @@ class Callback {
   // Whether steps may be made several at once (train.steps_at_once), and OnStep
   // be called for each afterwards. It then finds trainer->last_step(), state()
   // and experiment() as after that step; but models that were updated in it are
-  // further on, and it may not act on them.
+  // further on, and to act on them is FailedPrecondition.
   virtual bool allows_steps_at_once() const { return false; }
 };
 

@@ -9,6 +9,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "modelbatch/io/safetensors.h"
 #include "modelbatch/io/sealed_safetensors.h"
 #include "modelbatch/optim/lr_schedule.h"
 #include "modelbatch/search/population.h"
@@ -21,6 +22,7 @@
 namespace modelbatch {
 namespace {
 
+constexpr char kFormatPrefix[] = "modelbatch.checkpoint.";
 constexpr char kFormat[] = "modelbatch.checkpoint.5";
 constexpr char kIds[] = "run.ids";
 constexpr char kInputShape[] = "run.input_shape";
@@ -118,6 +120,25 @@ void AddModel(const std::string& prefix, ModelState model, Writer* writer) {
 
 // ---- Reading --------------------------------------------------------------
 
+absl::Status OtherFormat(const std::string& path, const std::string& format) {
+  return absl::FailedPreconditionError(absl::StrCat(
+      path, ": its format is \"", format, "\", expected \"", kFormat,
+      "\": use the version of ModelBatch that wrote it, or train anew"));
+}
+
+// `status`, unless the file is a whole one of an older format, which had no
+// checksum.
+absl::Status WithoutSeal(const std::string& path, const absl::Status& status) {
+  const absl::StatusOr<Safetensors> file = ReadSafetensors(path);
+  if (!file.ok() || file->metadata.count("checksum") > 0) return status;
+  const auto format = file->metadata.find("format");
+  if (format == file->metadata.end() || format->second == kFormat ||
+      !absl::StartsWith(format->second, kFormatPrefix)) {
+    return status;
+  }
+  return OtherFormat(path, format->second);
+}
+
 class Reader {
  public:
   Reader(std::string path, Safetensors file)
@@ -169,10 +190,7 @@ class Reader {
 
   absl::Status ReadMetadata(Checkpoint* checkpoint) const {
     MB_ASSIGN_OR_RETURN(const std::string format, Text("format"));
-    if (format != kFormat) {
-      return Error(absl::StrCat("its format is \"", format, "\", expected \"",
-                                kFormat, "\""));
-    }
+    if (format != kFormat) return OtherFormat(path_, format);
     TrainState& state = checkpoint->state;
     MB_RETURN_IF_ERROR(Number("epoch", &state.epoch));
     MB_RETURN_IF_ERROR(Number("step_in_epoch", &state.step_in_epoch));
@@ -477,8 +495,9 @@ absl::Status WriteCheckpoint(const std::string& path,
 }
 
 absl::StatusOr<Checkpoint> ReadCheckpoint(const std::string& path) {
-  MB_ASSIGN_OR_RETURN(Safetensors file, ReadSealedSafetensors(path));
-  return Reader(path, std::move(file)).Read();
+  absl::StatusOr<Safetensors> file = ReadSealedSafetensors(path);
+  if (!file.ok()) return WithoutSeal(path, file.status());
+  return Reader(path, *std::move(file)).Read();
 }
 
 absl::Status CheckBelongs(const Checkpoint& checkpoint,

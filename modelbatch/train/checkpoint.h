@@ -57,8 +57,9 @@ absl::Status WriteCheckpoint(const std::string& path,
                              const Experiment& experiment,
                              const Checkpoint& checkpoint);
 
-// Names the file and what is wrong with it. Whether its tensors fit the models
-// is checked when they are loaded.
+// Names the file and what is wrong with it; FailedPrecondition: it is of
+// another version's format. Whether its tensors fit the models is checked when
+// they are loaded.
 absl::StatusOr<Checkpoint> ReadCheckpoint(const std::string& path);
 
 // FailedPrecondition unless the checkpoint belongs to this experiment (as it

@@ -46,6 +46,10 @@ class Run {
   absl::StatusOr<RunResult> Go(Backend* backend) {
     result_.times.started = TimeNow();
     MB_ASSIGN_OR_RETURN(const std::shared_ptr<FileLock> lock, folder_.Lock());
+    if (const absl::Status status = CheckCallback(); !status.ok()) {
+      if (!options_.resume) folder_.Discard();
+      return status;
+    }
     absl::StatusOr<std::unique_ptr<Trainer>> trainer = WithinHostMemory(
         [&] { return Trainer::Create(&experiment_, backend); });
     if (!trainer.ok()) {
@@ -82,6 +86,11 @@ class Run {
   }
 
  private:
+  absl::Status CheckCallback() const {
+    if (options_.callback == nullptr) return absl::OkStatus();
+    return Trainer::CheckStepsAtOnce(experiment_.config, *options_.callback);
+  }
+
   // The first step asks for memory that compiling the models did not.
   absl::Status Failed(const absl::Status& status, int64_t first_step) {
     if (!absl::IsResourceExhausted(status) ||

@@ -14,6 +14,7 @@
 #include "gtest/gtest.h"
 #include "modelbatch/config/experiment_config.h"
 #include "modelbatch/io/atomic_file.h"
+#include "modelbatch/io/safetensors.h"
 #include "modelbatch/io/sealed_safetensors.h"
 #include "modelbatch/optim/lr_lambda.h"
 #include "modelbatch/optim/optimizer_info.h"
@@ -198,6 +199,16 @@ TEST_F(RunTrainingTest, StepsAtOnceWithACallbackAreRefused) {
   EXPECT_EQ(result.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(result.status().message()),
               AllOf(HasSubstr("train.steps_at_once"), HasSubstr("callback")));
+  // The folder is free for another attempt, and a run that is there as it was.
+  EXPECT_FALSE(fs::exists(folder.path()));
+  const RunFolder begun = NewFolder("begun", experiment);
+  ASSERT_TRUE(Run(experiment, begun, false, 3).ok());
+  const std::string events = *ReadFile(begun.events());
+  EXPECT_EQ(Run(experiment, begun, true, 0, TestRunInfo(), false, &script)
+                .status()
+                .code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(*ReadFile(begun.events()), events);
 }
 
 // Tuned or not, before a stop or after, all files are the same but those that
@@ -727,6 +738,44 @@ TEST_F(RunTrainingTest, RefusesADamagedCheckpoint) {
         std::string(name).substr(std::string(name).rfind('.') + 1);
     EXPECT_THAT(std::string(result.status().message()), HasSubstr(last));
   }
+}
+
+// One of another version says so, and what to do; it is not damaged.
+TEST_F(RunTrainingTest, RefusesACheckpointOfAnotherFormat) {
+  const Experiment experiment = TestExperiment();
+  const RunFolder folder = NewFolder("run", experiment);
+  ASSERT_TRUE(Run(experiment, folder, false, 3).ok());
+  const auto file = ReadSealedSafetensors(folder.checkpoint());
+  ASSERT_TRUE(file.ok()) << file.status();
+  std::vector<NamedTensor> tensors;
+  for (const auto& [key, tensor] : file->tensors) {
+    tensors.push_back({key, &tensor});
+  }
+  auto metadata = file->metadata;
+  const auto refused = [&](const std::string& format) {
+    const absl::Status status = Run(experiment, folder, true).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
+    for (const std::string& part :
+         {folder.checkpoint(), "\"modelbatch.checkpoint." + format + "\"",
+          std::string("expected \"modelbatch.checkpoint.5\""),
+          std::string("the version of ModelBatch that wrote it")}) {
+      EXPECT_THAT(std::string(status.message()), HasSubstr(part));
+    }
+  };
+  metadata["format"] = "modelbatch.checkpoint.6";
+  ASSERT_TRUE(
+      WriteSealedSafetensors(folder.checkpoint(), tensors, metadata).ok());
+  refused("6");
+  // Up to 4 there was no checksum.
+  metadata["format"] = "modelbatch.checkpoint.4";
+  metadata.erase("checksum");
+  ASSERT_TRUE(WriteSafetensors(folder.checkpoint(), tensors, metadata).ok());
+  refused("4");
+  // Of this format it is damage.
+  metadata["format"] = "modelbatch.checkpoint.5";
+  ASSERT_TRUE(WriteSafetensors(folder.checkpoint(), tensors, metadata).ok());
+  EXPECT_EQ(Run(experiment, folder, true).status().code(),
+            absl::StatusCode::kDataLoss);
 }
 
 // So is one whose schedule's state is not there, or is of another kind.

@@ -161,6 +161,7 @@ absl::Status Trainer::Call(Hook hook) {
   const absl::Status status = (built_in_.*hook)(this);
   calling_built_in_ = false;
   MB_RETURN_IF_ERROR(status);
+  DropStepsOfNone();
   return (callbacks_.*hook)(this);
 }
 
@@ -170,8 +171,7 @@ absl::Status Trainer::Advance(int64_t most) {
   recording_ = true;
   const absl::Status status = AdvanceAndRecord(most);
   recording_ = false;
-  // None of them took part in steps that are left.
-  if (num_active() == 0) submission_ = Submission();
+  DropStepsOfNone();
   return status;
 }
 

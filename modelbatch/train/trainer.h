@@ -118,6 +118,9 @@ class Trainer {
   // where the backend gains nothing by more, or a callback does not allow it.
   // InvalidArgument: it is a number, and a callback does not allow it.
   absl::StatusOr<int64_t> StepsAtOnce();
+  // That error, for a callback that is still to be added.
+  static absl::Status CheckStepsAtOnce(const ExperimentConfig& config,
+                                       const Callback& callback);
 
   // Continues from `state` with the models' states, as if the steps before had
   // been made here. On an error the trainer is of no more use.
@@ -191,6 +194,8 @@ class Trainer {
   // The next of these as report_.by_model, with the models that dropped out.
   absl::Status TakeStep();
   absl::Status CatchUp(StepResult* step);
+  // Where all models are frozen: none of them took part in steps that are left.
+  void DropStepsOfNone();
   // Columns of the steps to come, if models tick after each; as many as can be
   // told.
   std::vector<Optimizer> PlanOptimizers(int64_t most) const;

@@ -49,9 +49,17 @@ class Hash {
 
 absl::Status Trainer::CheckNumber(int model) const {
   MB_RETURN_IF_ERROR(CheckRecorded());
-  if (model >= 0 && model < num_models()) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(
-      "no model at index ", model, ", expected 0 to ", num_models() - 1));
+  if (model < 0 || model >= num_models()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "no model at index ", model, ", expected 0 to ", num_models() - 1));
+  }
+  // A callback's call: only those that dropped out are where they were.
+  if (!ahead() || submission_.behind[model] != 0) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      "model ", experiment_.population.models[model].id, " is ",
+      submission_.steps.made - submission_.next,
+      " steps ahead: a callback that allows steps at once may not act on it "
+      "between them"));
 }
 
 absl::Status Trainer::CheckModel(int model) const {

@@ -25,6 +25,10 @@ bool Trainer::ahead() const {
   return submission_.next < submission_.steps.made || !submission_.error.ok();
 }
 
+void Trainer::DropStepsOfNone() {
+  if (num_active() == 0) submission_ = Submission();
+}
+
 absl::Status Trainer::CheckRecorded() const {
   if (recording_ || !ahead()) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat(
@@ -52,16 +56,21 @@ absl::Status Trainer::Steps(int64_t most,
   return absl::OkStatus();
 }
 
+absl::Status Trainer::CheckStepsAtOnce(const ExperimentConfig& config,
+                                       const Callback& callback) {
+  const int64_t most = config.train.steps_at_once;
+  if (most <= 1 || callback.allows_steps_at_once()) return absl::OkStatus();
+  return config.source.Error(
+      "train.steps_at_once",
+      absl::StrCat("is ", most,
+                   ", but the program's callback may act between two steps: "
+                   "expected 1 or \"auto\""));
+}
+
 absl::StatusOr<int64_t> Trainer::StepsAtOnce() {
   const ExperimentConfig& config = experiment_.config;
+  MB_RETURN_IF_ERROR(CheckStepsAtOnce(config, callbacks_));
   int64_t most = config.train.steps_at_once;
-  if (most > 1 && !callbacks_.allows_steps_at_once()) {
-    return config.source.Error(
-        "train.steps_at_once",
-        absl::StrCat("is ", most,
-                     ", but the program's callback may act between two "
-                     "steps: expected 1 or \"auto\""));
-  }
   if (most == kStepsThatGain) {
     const std::vector<std::string>& features =
         backend_->capabilities().features;
@@ -168,7 +177,8 @@ absl::Status Trainer::TakeStep() {
   }
   const StepsResult& steps = submission_.steps;
   StepResult step;
-  if (!steps.outcomes.empty()) {
+  // Those with rows may have frozen since the steps were made.
+  if (!steps.outcomes.empty() && AnyRows()) {
     const auto begin = submission_.next * num_models();
     step.losses.assign(steps.losses.begin() + begin,
                        steps.losses.begin() + begin + num_models());

@@ -216,6 +216,38 @@ TEST_F(TrainerStepsTest, ModelsWhoseRowsDoNotCount) {
   EXPECT_GT(without, 3);  // it is what the test is about
 }
 
+// Models with more steps in an epoch than all that are left: nothing happens in
+// the steps that are theirs alone, before and after their memory is given back.
+TEST_F(TrainerStepsTest, StepsInWhichNoModelThatIsLeftHasRows) {
+  const auto train = [this](bool remove, int at_once) {
+    const auto trainer = Create({"train.batch_size={values=[16, 40]}"});
+    for (int i = 0; i < trainer->num_models(); ++i) {
+      if (experiment_.population.batch_sizes[i] != 16) continue;
+      const absl::Status status =
+          remove ? trainer->Remove(i, "test") : trainer->Freeze(i, "test");
+      EXPECT_TRUE(status.ok()) << status;
+    }
+    std::string text;
+    const auto after_each = [&] {
+      absl::StrAppend(&text, DescribeStep(*trainer));
+      return absl::OkStatus();
+    };
+    while (!trainer->finished()) {
+      const absl::Status status = trainer->Steps(at_once, after_each);
+      EXPECT_TRUE(status.ok()) << status;
+      if (!status.ok()) break;
+    }
+    return text;
+  };
+  for (const bool remove : {false, true}) {
+    const std::string expected = train(remove, 1);
+    for (const int at_once : {2, 4, 16}) {
+      EXPECT_EQ(Difference(train(remove, at_once), expected), "")
+          << (remove ? "removed, " : "frozen, ") << at_once << " at once";
+    }
+  }
+}
+
 // An error of any step, also of one that a model makes up for, comes once, in
 // its step; who goes on ends as if there had been none.
 TEST_F(TrainerStepsTest, GoOnAfterAnErrorOfAnyStep) {
@@ -340,6 +372,53 @@ TEST_F(TrainerStepsTest, NothingIsDoneWithATrainerThatIsAhead) {
   for (int step = 2; step <= 4; ++step) ASSERT_TRUE(trainer->Step().ok());
   EXPECT_FALSE(trainer->ahead());
   EXPECT_TRUE(trainer->Freeze(0, "").ok());
+}
+
+// A callback that says that it does not act between two steps, and does.
+TEST_F(TrainerStepsTest, NothingIsDoneToAModelThatIsAhead) {
+  class FreezeSecond : public ScriptedCallback {
+   public:
+    bool allows_steps_at_once() const override { return true; }
+  };
+  FreezeSecond script;
+  script.AtStep(2, [](Trainer* trainer) { return trainer->Freeze(3, ""); });
+  const auto nothing = [] { return absl::OkStatus(); };
+  const auto trainer = Create({});
+  trainer->AddCallback(&script);
+  const absl::Status status = trainer->Steps(5, nothing);
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(HasSubstr("model 3 is 3 steps ahead"),
+                    HasSubstr("may not act on it")));
+  EXPECT_FALSE(trainer->state().models[3].frozen());
+  const auto single = Create({});
+  single->AddCallback(&script);
+  for (int step = 0; step < 5; ++step) ASSERT_TRUE(single->Step().ok());
+  EXPECT_TRUE(single->state().models[3].frozen());
+}
+
+// The end of a training is one, also where all models freeze in the middle of a
+// call.
+TEST_F(TrainerStepsTest, ACallbackMayWriteACheckpointAtTheEnd) {
+  class SaveAtEnd : public Callback {
+   public:
+    absl::Status OnTrainEnd(Trainer* trainer) override {
+      ++calls;
+      return WriteCheckpoint(absl::StrCat(TestFolder(), "/end"), trainer,
+                             TestRunInfo());
+    }
+    bool allows_steps_at_once() const override { return true; }
+    int calls = 0;
+  };
+  const auto trainer = Create({"optimizer={kind=\"sgd\", lr=1e30}"});
+  SaveAtEnd save;
+  trainer->AddCallback(&save);
+  const absl::Status status =
+      trainer->Steps(5, [] { return absl::OkStatus(); });
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_TRUE(trainer->finished());
+  EXPECT_LT(trainer->state().step, 5);
+  EXPECT_EQ(save.calls, 1);
 }
 
 TEST_F(TrainerStepsTest, HowManyAtOnce) {

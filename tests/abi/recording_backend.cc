@@ -103,6 +103,10 @@ class RecordingSession : public Session {
     recorder_.steps_call[0].columns.assign(request.columns.begin(),
                                            request.columns.end());
     *result = recorder_.steps;
+    if (recorder_.steps_throw) {
+      result->losses.push_back(0);  // of a step that was not finished
+      throw std::bad_alloc();
+    }
     return recorder_.steps_status;
   }
 

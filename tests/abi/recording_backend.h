@@ -77,6 +77,7 @@ struct Recorder {
   StepResult step;  // no losses: column "lr", or 0, and kStepped
   StepsResult steps;
   absl::Status steps_status;  // after `steps` is answered
+  bool steps_throw = false;   // bad_alloc in its place
   EvaluateResult evaluate;
   std::vector<Tensor> outputs;
   std::vector<Outcome> outcomes;  // of Backward and Update
@@ -128,6 +129,7 @@ inline void Recorder::Reset() {
   step = {};
   steps = {};
   steps_status = absl::OkStatus();
+  steps_throw = false;
   evaluate = {};
   outputs.clear();
   outcomes.clear();

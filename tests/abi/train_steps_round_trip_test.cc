@@ -82,6 +82,17 @@ TEST_F(TrainStepsTest, StepsBeforeAnErrorComeBackWithIt) {
   EXPECT_EQ(result_.outcomes.size(), 3u);
 }
 
+// Who takes none to be made would make them twice.
+TEST_F(TrainStepsTest, StepsBeforeAnExceptionComeBackWithIt) {
+  Answer(1);
+  recorder_->steps_throw = true;
+  const absl::Status status = session_->TrainSteps(Steps(), &result_);
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+  EXPECT_EQ(result_.made, 1);
+  EXPECT_THAT(result_.losses, ElementsAre(1, 2, 3));
+  EXPECT_EQ(result_.outcomes.size(), 3u);
+}
+
 TEST_F(TrainStepsTest, AResultOfOtherStepsIsTheBackendsError) {
   Answer(1);  // says that it made them all
   const absl::Status fewer = session_->TrainSteps(Steps(), &result_);

@@ -165,6 +165,14 @@ def missing_modules(part):
     return f"Python here lacks {', '.join(lacking)}" if lacking else ""
 
 
+def end_group(process):
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()
+
+
 def run_command(command, env, timeout):
     """(exit code or None after the time limit, output). What the command has started ends with it."""
     with tempfile.TemporaryFile() as log:
@@ -177,11 +185,8 @@ def run_command(command, env, timeout):
             code = process.wait(timeout)
         except subprocess.TimeoutExpired:
             code = None
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        process.wait()
+        finally:  # after Ctrl-C too, which it does not get
+            end_group(process)
         log.seek(0)
         return code, log.read().decode(errors="replace")
 
@@ -266,24 +271,26 @@ def earlier_results(path, report):
 
 
 def keep(report, result):
-    """In the place of an earlier result of that part."""
+    """In the place of an earlier result of that part, if it has run."""
     names = [part["name"] for part in report["parts"]]
+    if result["outcome"] in ("left", "skipped") and is_done(report, result["name"]):
+        return
     if result["name"] in names:
         report["parts"][names.index(result["name"])] = result
     else:
         report["parts"].append(result)
 
 
-def is_done(report, part):
-    """Whether it has run. What lacked something may have it now."""
-    return any(result["name"] == part.name and result["outcome"] in ("passed", "failed") for result in report["parts"])
+def is_done(report, name):
+    """Whether that part has run. What lacked something may have it now."""
+    return any(result["name"] == name and result["outcome"] in ("passed", "failed") for result in report["parts"])
 
 
 def left_of(parts, report):
     """What has not run, with the seconds it takes, about; what this machine lacks something for is not left."""
     skipped = {result["name"] for result in report["parts"] if result["outcome"] == "skipped"}
     return [{"name": part.name, "estimate": part.estimate} for part in parts
-            if not is_done(report, part) and part.name not in skipped]
+            if not is_done(report, part.name) and part.name not in skipped]
 
 
 def learn(parts, report):
@@ -384,7 +391,7 @@ def main(arguments=None, folder=None, device=find_device):
     if not parts:
         return refuse(f"no part has {' or '.join(options.only)}; --list names them")
     if not options.again:
-        parts = [part for part in parts if not is_done(report, part)]
+        parts = [part for part in parts if not is_done(report, part.name)]
     scratch.mkdir(parents=True, exist_ok=True)
     call = {"started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"), "only": options.only,
             "minutes": options.minutes, "before": report["machine"]["before"]}

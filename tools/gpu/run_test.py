@@ -9,6 +9,7 @@ import io
 import json
 import os
 import pathlib
+import signal
 import stat
 import sys
 import tempfile
@@ -151,6 +152,20 @@ class RunnerTest(Runner):
             for _ in range(100):
                 os.kill(int(pid.read_text()), 0)
                 time.sleep(0.1)
+
+    def test_what_a_part_has_started_ends_with_ctrl_c(self):
+        child = self.folder / "child"
+
+        def interrupt(*_):
+            raise KeyboardInterrupt
+
+        before = signal.signal(signal.SIGALRM, interrupt)
+        self.addCleanup(signal.signal, signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_REAL, 2)
+        with self.assertRaises(KeyboardInterrupt):
+            run.run_command(["sh", "-c", f"echo $$ >{child}; exec sleep 600"], dict(os.environ), 60)
+        with self.assertRaises(ProcessLookupError):
+            os.kill(int(child.read_text()), 0)
 
     def test_a_conformance_test_is_told_its_plugin(self):
         self.program(self.folder / "tests/cuda_conformance_test",
@@ -333,6 +348,16 @@ class SlicesTest(Runner):
         self.assertEqual((self.runs("a_test"), self.runs("b_test")), (2, 1))
         self.go()  # anew
         self.assertEqual((self.runs("a_test"), self.runs("b_test")), (3, 2))
+
+    def test_an_outcome_stays_where_there_was_no_time_for_another(self):
+        self.estimate(0)
+        self.assertEqual(self.go()[0], 0)
+        self.slow("a_test", 30)
+        _, printed, report = self.go("--continue", "--again", "--only", "a_test", "--minutes", "0.02")
+        self.assertEqual(self.runs("a_test"), 2)
+        self.assertIn("time was up after", printed)
+        self.assertEqual(self.outcomes(report), {"a_test": "passed", "b_test": "passed"})
+        self.assertEqual(report["left"], [])
 
     def test_a_failure_of_an_earlier_call_still_counts(self):
         self.program(self.folder / "tests/a_test", gtest(1, failed=1))
