@@ -7,6 +7,7 @@
 #include <iostream>
 #include <memory>
 #include <new>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -385,6 +386,12 @@ int Dispatch(int argc, const char* const* argv) {
   return RunProbeChild(probed_path, probed_name);
 }
 
+int ReportOutOfMemory() {
+  return ReportError(absl::ResourceExhaustedError(
+      "out of memory: smaller models or data are needed, or fewer models at "
+      "once (train.models_at_once, or predict --top)"));
+}
+
 }  // namespace
 
 std::string ProgramName() {
@@ -410,9 +417,9 @@ int RunCommandLine(int argc, const char* const* argv) {
   try {
     return FlushStandardOutput(Dispatch(argc, argv));
   } catch (const std::bad_alloc&) {
-    return ReportError(absl::ResourceExhaustedError(
-        "out of memory: smaller models or data are needed, or fewer models at "
-        "once (train.models_at_once, or predict --top)"));
+    return ReportOutOfMemory();
+  } catch (const std::length_error&) {  // more than any machine has
+    return ReportOutOfMemory();
   } catch (const std::exception& error) {
     return ReportError(absl::InternalError(error.what()));
   }

@@ -20,8 +20,8 @@
 //    answers InvalidArgument that names the field and the model. It does not
 //    check row indices, labels, shapes, operators, options or columns: these
 //    are the backend's to check;
-//  - catches every exception: std::bad_alloc becomes ResourceExhausted, any
-//    other Internal with what();
+//  - catches every exception: std::bad_alloc and std::length_error become
+//    ResourceExhausted, any other Internal with what();
 //  - takes the tensors of a dataset, copies them only when they are not compact
 //    and row-major, and lets go of them with the last Tensor that shares them;
 //  - reports the GNU build id of the shared library and the sanitizer it was

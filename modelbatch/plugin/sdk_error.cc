@@ -14,7 +14,7 @@ namespace {
 
 // Made before it is needed: when memory is short there is none for it.
 MB_Error* const kOutOfMemory =
-    new MB_Error{MB_RESOURCE_EXHAUSTED, "out of memory"};
+    new MB_Error{MB_RESOURCE_EXHAUSTED, "out of memory in the plugin"};
 
 }  // namespace
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <exception>
 #include <new>
+#include <stdexcept>
 
 #include "absl/status/status.h"
 #include "modelbatch/plugin/c_api.h"
@@ -30,6 +31,8 @@ MB_Error* Entry(Args* args) {
   try {
     return MakeError(implementation(args));
   } catch (const std::bad_alloc&) {
+    return OutOfMemoryError();
+  } catch (const std::length_error&) {  // more than any machine has
     return OutOfMemoryError();
   } catch (const std::exception& e) {
     return ExceptionError(name, e.what());

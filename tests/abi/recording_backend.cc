@@ -20,6 +20,8 @@ absl::Status Begin(Recorder& recorder) {
       throw std::runtime_error("scripted");
     case Recorder::Throw::kBadAlloc:
       throw std::bad_alloc();
+    case Recorder::Throw::kLengthError:
+      throw std::length_error("vector::_M_default_append");
     case Recorder::Throw::kInt:
       throw 42;
   }

@@ -24,7 +24,7 @@
 namespace modelbatch {
 
 struct Recorder {
-  enum class Throw { kNothing, kRuntimeError, kBadAlloc, kInt };
+  enum class Throw { kNothing, kRuntimeError, kBadAlloc, kLengthError, kInt };
 
   // ---- What arrived.
   struct Rows {

@@ -637,7 +637,9 @@ TEST_F(RoundTripTest, EveryCallCatchesEveryException) {
   } kCases[] = {
       {Recorder::Throw::kRuntimeError, absl::StatusCode::kInternal, "scripted"},
       {Recorder::Throw::kBadAlloc, absl::StatusCode::kResourceExhausted,
-       "out of memory"},
+       "out of memory in the plugin"},
+      {Recorder::Throw::kLengthError, absl::StatusCode::kResourceExhausted,
+       "out of memory in the plugin"},
       {Recorder::Throw::kInt, absl::StatusCode::kInternal, "exception"},
   };
   for (const auto& c : kCases) {
