@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "benchmarks/check.h"
+#include "modelbatch/backend/features.h"
 #include "modelbatch/util/status_macros.h"
 
 namespace modelbatch::benchmarks {
@@ -72,13 +73,6 @@ Attributes CompileOptions(const TrainerOptions& options) {
   return {{"precision", options.precision}};
 }
 
-size_t StepsAtOnce(const Backend& backend) {
-  const std::vector<std::string> features = backend.capabilities().features;
-  const bool gains = std::find(features.begin(), features.end(),
-                               "train_steps") != features.end();
-  return gains ? 16 : 1;
-}
-
 }  // namespace
 
 ModelBatchTrainer::ModelBatchTrainer(const Workload& workload,
@@ -87,7 +81,7 @@ ModelBatchTrainer::ModelBatchTrainer(const Workload& workload,
     : workload_(workload),
       compiled_(options.compile),
       backend_(MakeBackend(backend, threads)),
-      steps_at_once_(StepsAtOnce(*backend_)),
+      steps_at_once_(StepsThatPay(*backend_)),
       dataset_(MakeDataset(*backend_, workload)),
       batch_(Take(ModelBatch::Create(backend_.get(), Instances(workload),
                                      {"cross_entropy", {}}, workload.max_rows,

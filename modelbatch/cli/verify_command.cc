@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "modelbatch/backend/backend.h"
+#include "modelbatch/backend/features.h"
 #include "modelbatch/cli/choose_models.h"
 #include "modelbatch/cli/commands.h"
 #include "modelbatch/cli/describe.h"
@@ -30,12 +31,6 @@
 
 namespace modelbatch {
 namespace {
-
-bool PromisesBits(const Backend& backend) {
-  const std::vector<std::string> features = backend.capabilities().features;
-  return std::find(features.begin(), features.end(), "bitwise_independence") !=
-         features.end();
-}
 
 // While a run is trained in waves, what is compared with is that of the model's
 // own.
@@ -83,7 +78,7 @@ absl::StatusOr<int> Verify(const VerifyCommand& command) {
   }
   // Without that promise, the first steps of the population to compare with.
   std::unique_ptr<Trainer> batch;
-  if (!PromisesBits(*opened.backend)) {
+  if (!HasFeature(*opened.backend, "bitwise_independence")) {
     MB_ASSIGN_OR_RETURN(const std::vector<WaveFile> waves, folder.Waves());
     if (!waves.empty()) {
       return absl::FailedPreconditionError(absl::StrCat(

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "modelbatch/backend/features.h"
 #include "modelbatch/train/trainer.h"
 #include "modelbatch/util/logging.h"
 #include "modelbatch/util/status_macros.h"
@@ -12,9 +13,6 @@
 namespace modelbatch {
 namespace {
 
-// As many as "auto" takes: of the time between two steps a sixteenth is left,
-// and a stop waits for no more than these.
-constexpr int64_t kAutomaticSteps = 16;
 // What the arguments of the steps of one call may take. They are copied, to the
 // backend and to its device.
 constexpr int64_t kMostBytes = int64_t{32} << 20;
@@ -72,11 +70,7 @@ absl::StatusOr<int64_t> Trainer::StepsAtOnce() {
   MB_RETURN_IF_ERROR(CheckStepsAtOnce(config, callbacks_));
   int64_t most = config.train.steps_at_once;
   if (most == kStepsThatGain) {
-    const std::vector<std::string>& features =
-        backend_->capabilities().features;
-    const bool gains = std::find(features.begin(), features.end(),
-                                 "train_steps") != features.end();
-    most = gains && callbacks_.allows_steps_at_once() ? kAutomaticSteps : 1;
+    most = callbacks_.allows_steps_at_once() ? StepsThatPay(*backend_) : 1;
   }
   if (most == 1) return 1;
   const int64_t bytes = static_cast<int64_t>(
